@@ -1,0 +1,100 @@
+//! What the pipeline is told: which plugins, in which order, under which limits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use curb_model::{Glob, Name};
+
+/// Everything the pipeline needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The plugins, in the order in which a reading meets them. Empty: no child process at all.
+    pub plugins: Vec<PluginConfig>,
+    /// How the plugin host is started.
+    pub host: HostCommand,
+    /// Folder of compiled components. Made with mode 0700 if it is not there; a folder that others may write to is not
+    /// used, and every start compiles anew.
+    pub cache: PathBuf,
+}
+
+/// The command that becomes the plugin host: it must end in [`plugin_host`](crate::plugin_host).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCommand {
+    /// The program; `/proc/self/exe` is the running binary even after its file was replaced by an update.
+    pub exe: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+impl Default for HostCommand {
+    fn default() -> Self {
+        Self {
+            exe: PathBuf::from("/proc/self/exe"),
+            args: vec!["plugin-host".to_owned()],
+        }
+    }
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginConfig {
+    /// Its name: owner of the points and streams that it makes.
+    pub name: Name,
+    /// The component file. Read once when the plugin starts; a later change of the file is seen by the next
+    /// [`Pipeline::apply`](crate::Pipeline::apply).
+    pub component: PathBuf,
+    /// The points that it sees. A point that no plugin names passes untouched.
+    pub points: Vec<Glob>,
+    /// Its settings, handed to the plugin as JSON.
+    pub settings: serde_json::Value,
+    /// What becomes of readings that it cannot handle.
+    pub on_failure: OnFailure,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What becomes of readings that a plugin was to see, when it traps twice on them, declines them, rests, or cannot be
+/// started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// They pass as they are.
+    #[default]
+    Pass,
+    /// They are dropped, and told of as a gap with reason `plugin`.
+    Drop,
+    /// They wait in memory for the plugin, up to [`HOLD_READINGS`] a stream; the oldest beyond that are dropped as with
+    /// [`OnFailure::Drop`]. Later readings of the same stream wait behind them.
+    Hold,
+}
+
+/// Readings that may wait in one stream for a plugin that is slow, resting or starting. At 100 readings a second this is
+/// 40 seconds, more than the longest restart back-off; at some 100 bytes each it is under half a megabyte a stream.
+pub const HOLD_READINGS: usize = 4_096;
+
+/// What one plugin may use. Everything beyond is a trap: that instance is thrown away, nobody else notices.
+///
+/// Not in this list because nobody needs to turn them: tables, instances, wasm stack, bytes per host call, log lines,
+/// declared points. They are constants beside the code that enforces them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory in bytes, summed over all memories of the plugin. Protects a hub of 1 GB against a leak or a bomb.
+    pub memory: u64,
+    /// Wall time of one call for a batch. Protects the readings behind it against a loop without end; counted in
+    /// epochs of 5 ms, so a call is stopped at most two epochs late.
+    pub call_time: Duration,
+    /// Wall time of instantiation and `init`. Protects the start, and every restart after a trap.
+    pub init_time: Duration,
+    /// Readings that one call may add. Protects the store's byte limit against a plugin that multiplies.
+    pub rows_out: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 8 << 20,
+            call_time: Duration::from_millis(250),
+            init_time: Duration::from_secs(2),
+            rows_out: 1_000,
+        }
+    }
+}
