@@ -1,0 +1,52 @@
+# Everything starts here: `make demo`, `make test`, `make lint`, `make bench`. `make help` lists them.
+# FOR=forever (or a number of seconds) is for the demo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+FOR ?=
+COMPONENTS := plugins/target/components
+
+.PHONY: help demo test lint bench build plugins needs audit clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
+
+build: plugins ## build curb, depot and the standard plugins
+	cargo build --locked -p curb -p depot
+
+plugins: ## build the plugins into components
+	$(MAKE) -C plugins components
+
+demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever)
+	cargo build --locked -p street
+	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR))
+
+test: needs plugins ## every test, with real peers (installs what they need from Debian, saying so first)
+	cargo build --locked --workspace --bins
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked --workspace; \
+	else \
+		cargo test --locked --workspace --all-targets; \
+	fi
+	cargo test --locked --manifest-path plugins/Cargo.toml --workspace
+
+needs: ## install the peers that the tests meet: mosquitto, libmodbus, pymodbus, socat, openssl, faketime
+	@tests/needs
+
+lint: needs plugins ## formatting, clippy, one TLS provider, licences, sources
+	cargo fmt --all --check
+	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path plugins/Cargo.toml --workspace --all-targets -- -D warnings
+	tests/lint
+
+bench: build needs ## the first figures, each with its comparison in the same run (release build, some minutes)
+	tests/bench/run
+
+audit: ## cargo-deny: advisories, licences, sources, duplicates (needs the network and cargo-deny)
+	cargo deny --manifest-path Cargo.toml check --config .cargo/deny.toml
+
+clean: ## remove what was built
+	cargo clean
+	cargo clean --manifest-path plugins/Cargo.toml
