@@ -1,0 +1,151 @@
+//! The city's core in this process: a real MQTT 5 broker on mutual TLS that can go away and come back.
+//!
+//! It runs on a thread of its own, so that "goes away" is what it says: sockets are cut and the port is closed, with no
+//! farewell. It keeps nothing: sessions and retained messages go with it. It is softer than other brokers (it answers a
+//! publish that nobody subscribed to with success), so tests of refusals use one that we did not choose for comfort.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use mqtt5::broker::MqttBroker;
+use mqtt5::broker::config::{AuthConfig, BrokerConfig, StorageBackend, StorageConfig, TlsConfig};
+use mqtt5::error::MqttError;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::worker::Worker;
+
+/// How long the broker may take to listen. It takes milliseconds; a loaded machine may take more.
+const START: Duration = Duration::from_secs(10);
+
+/// The broker's certificate files, PEM.
+#[derive(Debug, Clone)]
+pub struct CoreFiles {
+    /// Its certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// What clients' certificates must come from.
+    pub roots: PathBuf,
+}
+
+/// The core's broker. The process must have installed a TLS provider as its default.
+#[derive(Debug)]
+pub struct Core {
+    files: CoreFiles,
+    address: SocketAddr,
+    worker: Option<Worker>,
+}
+
+impl Core {
+    /// Starts a broker on a free loopback port.
+    ///
+    /// # Errors
+    /// The files are no certificates, or there is no port or thread to be had.
+    pub fn start(files: CoreFiles) -> Result<Self, Error> {
+        let mut core = Self {
+            files,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            worker: None,
+        };
+        core.come_back()?;
+        Ok(core)
+    }
+
+    /// Where it listens, or listened.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Cuts all connections and closes the port.
+    pub fn go_away(&mut self) {
+        self.worker = None;
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.worker.is_some()
+    }
+
+    /// Starts it again on the port that it had, with nothing remembered.
+    ///
+    /// # Errors
+    /// The files are no certificates any more, or somebody else has taken the port meanwhile.
+    pub fn come_back(&mut self) -> Result<(), Error> {
+        self.worker = None;
+        let config = config(&self.files, self.address);
+        let (ready, started) = mpsc::sync_channel(1);
+        let worker = Worker::start("core", move |stop| serve(config, ready, stop))?;
+        let address = self.address;
+        let started = started
+            .recv_timeout(START)
+            .map_err(|_| Error::BrokerSilent {
+                address,
+                deadline: START,
+            })?;
+        self.address = started.map_err(|source| Error::Broker {
+            address,
+            source: Box::new(source),
+        })?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+}
+
+fn config(files: &CoreFiles, address: SocketAddr) -> BrokerConfig {
+    let tls = TlsConfig::new(files.certificate.clone(), files.key.clone())
+        .with_ca_file(files.roots.clone())
+        .with_require_client_cert(true)
+        .with_bind_address(address);
+    let storage = StorageConfig::new()
+        .with_backend(StorageBackend::Memory)
+        .with_persistence(false);
+    let mut auth = AuthConfig::new();
+    // It would lock out every client of one address, and here all have one.
+    auth.rate_limit.enabled = false;
+    BrokerConfig::new()
+        .with_bind_addresses(Vec::new())
+        .with_tls(tls)
+        .with_storage(storage)
+        .with_auth(auth)
+        .with_sys_topics_enabled(false)
+}
+
+async fn serve(
+    config: BrokerConfig,
+    ready: mpsc::SyncSender<Result<SocketAddr, MqttError>>,
+    stop: CancellationToken,
+) {
+    let bound = async {
+        let broker = MqttBroker::with_config(config).await?;
+        let address = broker
+            .tls_local_addr()
+            .ok_or_else(|| MqttError::Configuration("no listener".to_owned()))?;
+        Ok((broker, address))
+    };
+    let mut broker = match bound.await {
+        Ok((broker, address)) => {
+            // Connections are taken from the moment of binding on; `run` accepts them.
+            if ready.send(Ok(address)).is_err() {
+                return;
+            }
+            broker
+        }
+        Err(error) => {
+            drop(ready.send(Err(error)));
+            return;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = broker.run() => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the broker ended");
+            }
+        }
+    }
+}
