@@ -1,0 +1,20 @@
+//! The one place where the depot reads the wall clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+
+/// Now, in UTC.
+#[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+pub(crate) fn now() -> OffsetDateTime {
+    SystemTime::now().into()
+}
+
+/// Now, in milliseconds since 1970; 0 for a clock before that.
+#[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

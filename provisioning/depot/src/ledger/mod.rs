@@ -1,0 +1,43 @@
+//! The closed ledger: what each stream of each hub says it read, against what is held here.
+//!
+//! [`balance`] is the arithmetic, [`read`] gets its input out of the ingester's database, [`print`] shows the result.
+
+mod balance;
+mod print;
+mod read;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Outcome};
+
+/// Balances the books of a database and shows the result.
+///
+/// # Errors
+/// The database cannot be read, or the output not written.
+pub(crate) fn run(
+    db: &Path,
+    hub: Option<&str>,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<Outcome, Error> {
+    let connection = crate::ingest::schema::open_for_reading(db)?;
+    let ledger = read::read(&connection, hub).map_err(|source| Error::Database {
+        act: "read the books",
+        source,
+    })?;
+    let written = if as_json {
+        print::json(&ledger, out)
+    } else {
+        print::table(&ledger, out)
+    };
+    written.map_err(Error::Output)?;
+    Ok(if ledger.closes() {
+        Outcome::Fine
+    } else {
+        Outcome::FoundWrong
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! The ledger for people (tables) and for programs (one JSON object, described in `provisioning/depot/LEDGER.md`).
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+use time::{Date, Duration};
+
+use super::balance::{Ended, Sums};
+use super::read::{HubBook, Ledger, RunBook};
+
+const HEAD: [&str; 6] = [
+    "read",
+    "delivered",
+    "filtered",
+    "refused",
+    "gap",
+    "unaccounted",
+];
+
+/// Writes tables: per hub its streams, its total, its days, and whether it closes.
+pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
+    for hub in &ledger.hubs {
+        writeln!(out, "{}/{}", hub.site, hub.hub)?;
+        write!(out, "  {:<42}", "run, stream")?;
+        writeln!(
+            out,
+            "{}",
+            HEAD.iter()
+                .fold(String::new(), |line, name| line + &format!("{name:>12}"))
+        )?;
+        for run in &hub.runs {
+            writeln!(out, "  {} ({})", run.run, run.ended.as_str())?;
+            for stream in &run.streams {
+                // Curb's own streams carry records, not readings: shown only where one is missing.
+                if stream.stream.starts_with('_') && stream.line.closes() {
+                    continue;
+                }
+                writeln!(
+                    out,
+                    "    {:<40}{}",
+                    stream.stream,
+                    columns(&stream.line.sums)
+                )?;
+            }
+        }
+        writeln!(out, "  {:<42}{}", "total", columns(&hub.total))?;
+        for (day, sums) in &hub.days {
+            writeln!(out, "    {:<40}{}", date(*day), columns(sums))?;
+        }
+        let gaps = hub
+            .total
+            .gaps
+            .iter()
+            .map(|(reason, count)| format!(" {reason} {count}"))
+            .collect::<String>();
+        if !gaps.is_empty() {
+            writeln!(out, "  gaps:{gaps}")?;
+        }
+        writeln!(out, "  duplicates removed: {}", hub.duplicates)?;
+        for complaint in complaints(hub) {
+            writeln!(out, "  ! {complaint}")?;
+        }
+        writeln!(out, "  {}\n", verdict(hub.closes()))?;
+    }
+    if ledger.refused_messages > 0 {
+        let count = ledger.refused_messages;
+        writeln!(
+            out,
+            "{count} message(s) could not be read; see `SELECT topic, reason, times FROM refused`"
+        )?;
+    }
+    if ledger.hubs.is_empty() {
+        writeln!(out, "no hub has sent anything")?;
+    }
+    Ok(())
+}
+
+const fn verdict(closes: bool) -> &'static str {
+    if closes {
+        "the ledger closes"
+    } else {
+        "the ledger does NOT close"
+    }
+}
+
+fn columns(sums: &Sums) -> String {
+    let mut line = String::new();
+    for count in [
+        sums.read,
+        sums.delivered,
+        sums.filtered,
+        sums.refused,
+        sums.gap_total(),
+    ] {
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{count:>12}");
+    }
+    let _ = write!(line, "{:>12}", sums.unaccounted);
+    line
+}
+
+fn date(day: i64) -> String {
+    let epoch = Date::from_ordinal_date(1970, 1).expect("1970 has a first day");
+    epoch
+        .checked_add(Duration::days(day))
+        .map_or_else(|| format!("day {day}"), |date| date.to_string())
+}
+
+fn complaints(hub: &HubBook) -> Vec<String> {
+    let mut all = Vec::new();
+    for run in &hub.runs {
+        if run.ended == Ended::Unknown {
+            all.push(format!(
+                "{}: no later run says how it ended: the hub lost its store",
+                run.run
+            ));
+        }
+        for stream in &run.streams {
+            all.extend(
+                stream
+                    .line
+                    .complaint()
+                    .map(|text| format!("{} {}: {text}", run.run, stream.stream)),
+            );
+        }
+    }
+    all
+}
+
+/// Writes one object.
+pub(super) fn json(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
+    let hubs: Vec<Value> = ledger.hubs.iter().map(hub_json).collect();
+    let object = json!({
+        "v": 1, "closes": ledger.closes(), "refused_messages": ledger.refused_messages, "hubs": hubs,
+    });
+    serde_json::to_writer(&mut *out, &object)?;
+    writeln!(out)
+}
+
+fn hub_json(hub: &HubBook) -> Value {
+    let runs: Vec<Value> = hub.runs.iter().map(run_json).collect();
+    let days: Map<String, Value> = hub
+        .days
+        .iter()
+        .map(|(day, sums)| (date(*day), sums_json(sums)))
+        .collect();
+    with(
+        sums_json(&hub.total),
+        json!({
+            "site": hub.site, "hub": hub.hub, "closes": hub.closes(), "duplicates": hub.duplicates,
+            "complaints": complaints(hub), "runs": runs, "days": days,
+        }),
+    )
+}
+
+fn run_json(run: &RunBook) -> Value {
+    let stream = |stream: &super::read::StreamBook| {
+        let missing = stream
+            .line
+            .missing
+            .iter()
+            .map(|hole| json!({ "from": hole.first, "to": hole.last }));
+        with(
+            sums_json(&stream.line.sums),
+            json!({
+                "stream": stream.stream, "closes": stream.line.closes(), "duplicates": stream.duplicates,
+                "missing": missing.collect::<Vec<_>>(),
+            }),
+        )
+    };
+    json!({
+        "run": run.run, "ended": run.ended.as_str(), "closes": run.closes(),
+        "streams": run.streams.iter().map(stream).collect::<Vec<_>>(),
+    })
+}
+
+fn sums_json(sums: &Sums) -> Value {
+    let gaps: Map<String, Value> = sums
+        .gaps
+        .iter()
+        .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
+        .collect();
+    json!({
+        "read": sums.read, "delivered": sums.delivered, "filtered": sums.filtered, "refused": sums.refused,
+        "gaps": gaps, "unaccounted": i64::try_from(sums.unaccounted).unwrap_or(i64::MAX),
+    })
+}
+
+/// The members of both objects.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
