@@ -1,0 +1,48 @@
+//! When to connect again. Pure: durations and the random number are passed in.
+//!
+//! After a power cut a whole city comes back in the same second, and a broker that restarts loses all its hubs at once.
+//! So a hub goes at once only if it is plainly alone with its trouble; else it picks a moment in the spread at random.
+
+use std::time::Duration;
+
+/// The hub must have been up for this long to reconnect at once.
+const UP: Duration = Duration::from_secs(120);
+/// And its last connection must have lasted this long.
+const LASTED: Duration = Duration::from_secs(60);
+/// The spread grows to this.
+const SPREAD_MAX: Duration = Duration::from_secs(300);
+
+/// Counts the tries since the last good connection.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    spread: Duration,
+    tries: u32,
+}
+
+impl Backoff {
+    pub(crate) const fn new(spread: Duration) -> Self {
+        Self { spread, tries: 0 }
+    }
+
+    /// How long to wait now. `up`: the hub's uptime. `lasted`: how long the last connection stood, from CONNACK; none
+    /// if there was none. `random`: from 0 to 1.
+    pub(crate) fn wait(&mut self, up: Duration, lasted: Option<Duration>, random: f64) -> Duration {
+        if lasted.is_some_and(|lasted| lasted >= LASTED) {
+            self.tries = 0;
+            if up >= UP {
+                return Duration::ZERO;
+            }
+        }
+        let spread = doubled(self.spread, self.tries, SPREAD_MAX.max(self.spread));
+        self.tries = self.tries.saturating_add(1);
+        spread.mul_f64(random.clamp(0.0, 1.0))
+    }
+}
+
+/// `base` doubled `times`, at most `limit`.
+pub(crate) fn doubled(base: Duration, times: u32, limit: Duration) -> Duration {
+    base.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(limit)
+}
+
+#[cfg(test)]
+mod tests;

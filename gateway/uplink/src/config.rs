@@ -1,0 +1,100 @@
+//! What the operator may set, and what makes it wrong.
+
+use std::time::Duration;
+
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+
+/// Messages in flight at most. At 200 ms to the core that is 80 messages/s; below the 20 that mosquitto takes by
+/// default, and few enough that a lost connection repeats little.
+pub const WINDOW: u16 = 16;
+
+/// When a row is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// When the broker has taken it for at least one subscriber (PUBACK 0x00).
+    Broker,
+    /// When the core's ingester has committed it (receipt): the only promise that reaches from end to end.
+    Core,
+}
+
+/// How to reach the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Host name or address, as it stands in the core's certificate.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// When a row is done. Default: [`Ack::Broker`].
+    pub ack: Ack,
+    /// How long a message that nobody subscribes to waits for its next try, and the first wait after a refusal.
+    /// Default 30 s.
+    pub retry: Duration,
+    /// Reconnects of many hubs are spread over this long, growing to 5 min. Default 30 s.
+    pub reconnect_spread: Duration,
+    /// Ping interval, at least 5 s. Default 30 s.
+    pub keep_alive: Duration,
+    /// TCP, TLS and CONNECT together. Default 30 s: a handshake over 2G takes longer than the usual 5.
+    pub connect_timeout: Duration,
+    /// With messages in flight and no acknowledgement for this long, the connection is thrown away. Default 60 s.
+    pub stall: Duration,
+    /// With [`Ack::Core`]: how long the first receipt may take before its rows are sent again. Doubles while a stream
+    /// has none, to 10 min. Default 60 s.
+    pub receipt_wait: Duration,
+    /// How long the hub had been up when the uplink started: after a power cut in the whole city nobody may reconnect
+    /// at once.
+    pub uptime: Duration,
+}
+
+/// The least keep-alive: below it, pings would be a load of their own.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+/// The greatest: the protocol has two bytes of seconds.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(u16::MAX as u64);
+
+impl Config {
+    /// The core at `host` and `port`, with everything else as documented at its field; the hub just started.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            ack: Ack::Broker,
+            retry: Duration::from_secs(30),
+            reconnect_spread: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            receipt_wait: Duration::from_secs(60),
+            uptime: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if let Err(source) = ServerName::try_from(self.host.as_str()) {
+            return Err(Error::Host { host: self.host.as_str().into(), source });
+        }
+        if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&self.keep_alive) {
+            return Err(Error::KeepAlive { found: self.keep_alive });
+        }
+        Ok(())
+    }
+}
+
+/// Why the uplink cannot start. Losing the core is no error: it stands in [`Health`](crate::Health).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host is neither a name nor an address.
+    #[error("use {host:?} as the core's host")]
+    Host {
+        /// The text.
+        host: Box<str>,
+        /// Why not.
+        source: InvalidDnsNameError,
+    },
+    /// The keep-alive is too short or too long.
+    #[error("use a keep-alive of {found:?} (expected 5 s to 18 h)")]
+    KeepAlive {
+        /// The value.
+        found: Duration,
+    },
+}

@@ -1,0 +1,502 @@
+//! The task: connects, lets the [`Session`] decide, acts, and connects again.
+//!
+//! One task owns everything. Each turn of the loop sends what may be sent, waits for one thing to happen, and applies it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use curb_identity::Identity;
+use curb_model::{Fault, Message};
+use curb_wire::record::{Document as _, Receipt};
+use curb_wire::status::{Points, State as Presence, Status};
+use curb_wire::topic::Topics;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep_until, timeout_at};
+
+use crate::backoff::Backoff;
+use crate::client::{Dial, Event, Link, Lost, Retain};
+use crate::config::{Ack, Config, Error};
+use crate::flight::Mismatch;
+use crate::health::{self, Health, State};
+use crate::outbox::{Closed, Outbox};
+use crate::reason;
+use crate::session::{Acked, Broker, Document, READ_BYTES, READ_ROWS, Read, Report, Session};
+
+/// Time kept of the grace for the last status and the goodbye, at most.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the store may take to hear of the last acknowledgements of a connection.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// The running uplink.
+#[derive(Debug)]
+pub struct Uplink {
+    task: JoinSet<()>,
+    stop: watch::Sender<Option<Instant>>,
+    health: watch::Receiver<Health>,
+}
+
+impl Uplink {
+    /// Starts the uplink on the current runtime. Dropping it ends the connection without a goodbye; see
+    /// [`stop`](Self::stop).
+    ///
+    /// Of `status` the uplink itself fills in `state`, `connection` and `clean`; the rest is the daemon's to say. Each
+    /// document is published at every birth and when it changes, `status` at most once a second.
+    ///
+    /// # Errors
+    /// The host or the keep-alive cannot be used.
+    pub fn start<O: Outbox>(
+        config: Config,
+        identity: &Identity,
+        outbox: O,
+        status: watch::Receiver<Arc<Status>>,
+        points: watch::Receiver<Arc<Points>>,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let (stop, stopped) = watch::channel(None);
+        let (publish, health) = watch::channel(Health::default());
+        let room = Room {
+            topics: Topics::new(&identity.site, &identity.hub),
+            identity: identity.clone(),
+            changed: Signal::new(outbox.changed()),
+            outbox: Arc::new(outbox),
+            status: Signal::new(status),
+            points: Signal::new(points),
+            stop: Signal::new(stopped),
+            health: publish,
+            now: Health::default(),
+            lost: None,
+            started: Instant::now(),
+            config,
+        };
+        let mut task = JoinSet::new();
+        task.spawn(room.run());
+        Ok(Self { task, stop, health })
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Follows how it stands. The channel closes when the uplink has ended.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
+    /// Ends the uplink: sends what is queued, as long as the core takes it and `grace` lasts, then says goodbye. Rows
+    /// that did not get through stay in the store. Without a connection it ends at once.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the connection without a goodbye.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stop.send_replace(Some(Instant::now() + grace));
+        while let Some(ended) = self.task.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the uplink's task failed");
+            }
+        }
+    }
+}
+
+/// A watched value whose sender may have gone: then it never changes again.
+struct Signal<T> {
+    receiver: watch::Receiver<T>,
+    gone: bool,
+}
+
+impl<T> Signal<T> {
+    const fn new(receiver: watch::Receiver<T>) -> Self {
+        Self { receiver, gone: false }
+    }
+
+    /// Waits for a change. Cancel-safe.
+    async fn changed(&mut self) {
+        if !self.gone {
+            if self.receiver.changed().await.is_ok() {
+                return;
+            }
+            self.gone = true;
+        }
+        std::future::pending().await
+    }
+
+    /// Whether it has changed, without waiting.
+    fn take(&mut self) -> bool {
+        let changed = self.receiver.has_changed().unwrap_or(false);
+        if changed {
+            self.receiver.mark_unchanged();
+        }
+        changed
+    }
+}
+
+/// A call to the store on its way, or none.
+struct Call<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T> Call<T> {
+    fn start(&mut self, future: impl Future<Output = T> + Send + 'static) {
+        self.0 = Some(Box::pin(future));
+    }
+
+    const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Its answer; waits for ever if there is no call. Cancel-safe: the call goes on.
+    async fn answer(&mut self) -> T {
+        let Some(future) = &mut self.0 else { return std::future::pending().await };
+        let answer = future.await;
+        self.0 = None;
+        answer
+    }
+
+    /// Lets a call that is on its way end.
+    async fn finish(&mut self) {
+        if !self.is_none() {
+            self.answer().await;
+        }
+    }
+}
+
+/// What one turn of the loop waited for.
+enum Step {
+    Link(Result<Event, Lost>),
+    Rows(Read, Result<Vec<Message>, Closed>),
+    Reported,
+    More,
+    Changed(Document),
+    Stop,
+    Tick,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Sends.
+    Open,
+    /// A stop was asked for: sends on until all is out, or until this time.
+    Draining { until: Instant },
+    /// The last status is out; its answer is awaited, for a socket that is closed over unread bytes takes back what it
+    /// sent.
+    Farewell,
+    /// DISCONNECT is out; the core closes.
+    Leaving,
+}
+
+/// How a connection ended.
+enum End {
+    Lost(Lost),
+    Stopped,
+}
+
+struct Room<O> {
+    config: Config,
+    identity: Identity,
+    topics: Topics,
+    outbox: Arc<O>,
+    changed: Signal<u64>,
+    status: Signal<Arc<Status>>,
+    points: Signal<Arc<Points>>,
+    /// The end of the grace, once a stop is asked for.
+    stop: Signal<Option<Instant>>,
+    health: watch::Sender<Health>,
+    now: Health,
+    /// Why the last connection ended, until the next one stands.
+    lost: Option<Fault>,
+    started: Instant,
+}
+
+impl<O: Outbox> Room<O> {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(self.config.reconnect_spread);
+        let mut lasted = None;
+        loop {
+            let up = self.config.uptime + self.started.elapsed();
+            let wait = backoff.wait(up, lasted, fastrand::f64());
+            self.show(State::Waiting, Vec::new());
+            tokio::select! {
+                () = self.stop.changed() => return,
+                () = sleep_until((Instant::now() + wait).into()) => {}
+            }
+            let end;
+            (end, lasted) = self.connection().await;
+            match end {
+                End::Stopped => return,
+                End::Lost(lost) => self.lost = Some(health::fault(lost.word, lost.detail)),
+            }
+        }
+    }
+
+    /// One connection, and how long it stood.
+    async fn connection(&mut self) -> (End, Option<Duration>) {
+        self.now.connection += 1;
+        self.show(State::Connecting, Vec::new());
+        let mut link = Link::new(Dial {
+            client_id: self.identity.hub.as_str(),
+            host: &self.config.host,
+            port: self.config.port,
+            tls: Arc::clone(&self.identity.tls),
+            keep_alive: self.config.keep_alive,
+            timeout: self.config.connect_timeout,
+            will: (self.topics.status(), self.presence(Presence::Offline, Goodbye::None)),
+        });
+        let first = tokio::select! {
+            () = self.stop.changed() => return (End::Stopped, None),
+            event = link.event() => event,
+        };
+        let broker = match first {
+            Ok(Event::Connected { receive_max, packet_max }) => Broker { receive_max, packet_max },
+            Ok(other) => {
+                let lost = Lost::new("core-protocol", format!("expected CONNACK, found {other:?}"));
+                return (End::Lost(lost), None);
+            }
+            Err(lost) => return (End::Lost(lost), None),
+        };
+        self.lost = None;
+        let connected = Instant::now();
+        let mut session = Session::new(&self.config, broker, connected);
+        let mut reporting = Call(None);
+        tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
+        let end = self.serve(&mut link, &mut session, &mut reporting).await;
+        drop(link);
+        let lasted = connected.elapsed();
+
+        // What was acknowledged must not come up again on the next connection. If the store does not hear it in time,
+        // it does, and the core sees a duplicate.
+        let deadline = Instant::now() + SETTLE;
+        let settled = timeout_at(deadline.into(), async {
+            reporting.finish().await;
+            while let Some(report) = session.report() {
+                tell(Arc::clone(&self.outbox), report).await;
+            }
+        });
+        if settled.await.is_err() {
+            tracing::warn!("the store did not hear of all acknowledged rows; they will be sent again");
+        }
+        (end, Some(lasted))
+    }
+
+    async fn serve(&mut self, link: &mut Link, session: &mut Session, reporting: &mut Call<()>) -> End {
+        let connected = Instant::now();
+        let mut phase = Phase::Open;
+        let mut deadline = None;
+        let mut reading = Call(None);
+        // With receipts, nothing is sent before it is sure that they can arrive.
+        let mut ready = self.config.ack == Ack::Broker;
+        if !ready {
+            link.subscribe(self.topics.receipt());
+        }
+        let silence = self.config.keep_alive * 2;
+        let mut heard = connected;
+        loop {
+            let now = Instant::now();
+            if session.stalled(now) || (!ready && now >= connected + self.config.stall) {
+                return End::Lost(Lost::new("core-silent", "the core acknowledges nothing"));
+            }
+            if now >= heard + silence {
+                return End::Lost(Lost::new("core-silent", "the connection neither sends nor receives"));
+            }
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return End::Stopped;
+            }
+            if matches!(phase, Phase::Open | Phase::Draining { .. }) {
+                if self.changed.take() {
+                    session.more();
+                }
+                session.tick(now);
+                self.send(link, session, ready, now);
+                if ready
+                    && reading.is_none()
+                    && let Some(read) = session.read(reporting.is_none())
+                {
+                    let outbox = Arc::clone(&self.outbox);
+                    reading.start(async move { (read, outbox.next(read.after, READ_ROWS, READ_BYTES).await) });
+                }
+            }
+            if reporting.is_none()
+                && let Some(report) = session.report()
+            {
+                if matches!(report, Report::SetAside { .. }) {
+                    self.now.set_aside += 1;
+                }
+                reporting.start(tell(Arc::clone(&self.outbox), report));
+            }
+            if let Phase::Draining { until } = phase
+                && (now >= until || (session.is_idle() && reading.is_none()))
+            {
+                let goodbye = self.presence(Presence::Offline, Goodbye::Said);
+                link.publish(self.topics.status(), goodbye.into(), Retain::Yes);
+                session.farewell(now);
+                phase = Phase::Farewell;
+            }
+            if phase == Phase::Farewell && session.is_answered() {
+                link.leave();
+                phase = Phase::Leaving;
+            }
+            let state = if session.holds() { State::Holding } else { State::Connected };
+            self.now.in_flight = session.rows_in_flight();
+            self.now.unreceipted = session.unreceipted();
+            self.show(state, session.faults());
+
+            let mut wake = heard + silence;
+            let due = match phase {
+                Phase::Open => session.due(),
+                Phase::Draining { until } => session.due().into_iter().chain([until]).min(),
+                Phase::Farewell | Phase::Leaving => None,
+            };
+            let subscribed_by = (!ready).then(|| connected + self.config.stall);
+            for at in [due, deadline, subscribed_by].into_iter().flatten() {
+                wake = wake.min(at);
+            }
+            let step = tokio::select! {
+                event = link.event() => Step::Link(event),
+                (read, rows) = reading.answer() => Step::Rows(read, rows),
+                () = reporting.answer() => Step::Reported,
+                () = self.changed.changed() => Step::More,
+                () = self.status.changed() => Step::Changed(Document::Status),
+                () = self.points.changed() => Step::Changed(Document::Points),
+                () = self.stop.changed() => Step::Stop,
+                () = sleep_until(wake.into()) => Step::Tick,
+            };
+            let now = Instant::now();
+            match step {
+                Step::Link(Ok(event)) => {
+                    heard = now;
+                    match self.hear(event, session, now) {
+                        Ok(granted) => ready |= granted,
+                        Err(lost) => return End::Lost(lost),
+                    }
+                }
+                Step::Link(Err(_)) if phase == Phase::Leaving => return End::Stopped,
+                Step::Link(Err(lost)) if phase == Phase::Open => return End::Lost(lost),
+                Step::Link(Err(lost)) => {
+                    tracing::warn!(word = lost.word, detail = lost.detail, "lost the core while stopping");
+                    return End::Stopped;
+                }
+                Step::Rows(read, rows) => session.rows(read, rows.unwrap_or_default()),
+                Step::Reported | Step::Tick => {}
+                Step::More => session.more(),
+                Step::Changed(document) => session.document_changed(document),
+                Step::Stop => {
+                    let end = self.stop.receiver.borrow().unwrap_or(now);
+                    let farewell = FAREWELL.min(end.saturating_duration_since(now) / 2);
+                    deadline = Some(end);
+                    phase = Phase::Draining { until: end - farewell };
+                }
+            }
+        }
+    }
+
+    /// Sends what may be sent: the documents first, for they are the birth.
+    fn send(&mut self, link: &Link, session: &mut Session, ready: bool, now: Instant) {
+        let status = self.topics.status();
+        let online = || self.presence(Presence::Online, Goodbye::None);
+        if let Some(bytes) = session.send_document(Document::Status, &status, now, online) {
+            link.publish(status, bytes.into(), Retain::Yes);
+        }
+        let points = self.topics.points();
+        let table = || self.points.receiver.borrow().encode();
+        if let Some(bytes) = session.send_document(Document::Points, &points, now, table) {
+            link.publish(points, bytes.into(), Retain::Yes);
+        }
+        while ready && let Some((topic, message)) = session.send(&self.topics, now) {
+            self.now.sent += 1;
+            self.now.bytes += u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
+            link.publish(topic, Bytes::from_owner(message.payload), Retain::No);
+        }
+    }
+
+    /// Applies what the connection told. Says yes when the subscription is granted.
+    fn hear(&mut self, event: Event, session: &mut Session, now: Instant) -> Result<bool, Lost> {
+        let mismatch = |Mismatch(id)| {
+            Lost::new("core-protocol", format!("packet {id} is acknowledged and was not sent, or was sent twice"))
+        };
+        match event {
+            Event::Numbered { id } => session.numbered(id).map_err(mismatch)?,
+            Event::Acked { id, code } => {
+                if let Acked::Row { taken, after } = session.acked(id, code, now).map_err(mismatch)? {
+                    self.now.acked += u64::from(taken);
+                    let smooth = |delay: Duration| (delay * 7 + after) / 8;
+                    self.now.delay = Some(self.now.delay.map_or(after, smooth));
+                }
+            }
+            Event::Subscribed { code: 0..=2 } => return Ok(true),
+            Event::Subscribed { code } => {
+                let detail = format!("the core refuses the subscription to receipt with 0x{code:02x}");
+                return Err(Lost::new(reason::word(code), detail));
+            }
+            Event::Received { payload } => match Receipt::decode(&payload) {
+                Ok(Receipt { run, stream, seq, .. }) => {
+                    let ended = session.receipt(run, stream, seq);
+                    self.now.receipted += u64::try_from(ended).unwrap_or(u64::MAX);
+                }
+                Err(error) => tracing::warn!(%error, "ignored a receipt"),
+            },
+            Event::Connected { .. } | Event::Alive => {}
+        }
+        Ok(false)
+    }
+
+    /// The status document of this connection.
+    fn presence(&self, state: Presence, goodbye: Goodbye) -> Vec<u8> {
+        let status = self.status.receiver.borrow();
+        let clean = goodbye == Goodbye::Said;
+        let connection = self.now.connection;
+        match state {
+            Presence::Online => Status { state, connection, clean, ..Status::clone(&status) }.encode(),
+            // What stood wrong or waited when it was written is not known to be so when it is read.
+            Presence::Offline => {
+                Status { state, connection, clean, faults: Vec::new(), queue: None, ..Status::clone(&status) }.encode()
+            }
+        }
+    }
+
+    /// Publishes the health, and logs each fault when it comes and when it goes.
+    fn show(&mut self, state: State, faults: Vec<Fault>) {
+        let faults: Vec<Fault> = self.lost.iter().cloned().chain(faults).collect();
+        let changed = state != self.now.state || faults != self.now.faults;
+        if changed {
+            for fault in faults.iter().filter(|fault| self.is_news(fault)) {
+                tracing::warn!(word = fault.word, detail = fault.detail, "core");
+            }
+            for fault in self.now.faults.iter().filter(|old| faults.iter().all(|fault| fault.word != old.word)) {
+                tracing::info!(word = fault.word, "core: no longer");
+            }
+            self.now.state = state;
+            self.now.faults = faults;
+        }
+        self.health.send_if_modified(|health| {
+            health.clone_from(&self.now);
+            changed
+        });
+    }
+
+    /// A fault whose text changes while it stands is not told again.
+    fn is_news(&self, fault: &Fault) -> bool {
+        self.now.faults.iter().all(|old| old.word != fault.word)
+    }
+}
+
+/// Whether the hub itself says that it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    None,
+    Said,
+}
+
+async fn tell<O: Outbox>(outbox: Arc<O>, report: Report) {
+    match report {
+        Report::Delivered(rows) => outbox.delivered(rows).await,
+        Report::Receipt { run, stream, seq } => outbox.receipt(run, stream, seq).await,
+        Report::SetAside { row, code } => {
+            tracing::warn!(row = row.0, code, reason = reason::name(code), "set a message aside");
+            outbox.set_aside(row, code).await;
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! What one connection knows of the rows: read, in flight, waiting for a receipt, parked, held. Pure: rows, packet ids,
+//! reason codes and time go in; what to read, what to send and what to report come out.
+//!
+//! A row that goes wrong is never remembered: the cursor goes back to it, and the store is read again from there. What
+//! is in flight or waits for its receipt is left out on the way.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use curb_model::{Fault, Message, RowId, RunId, Stream};
+use curb_wire::topic::Topics;
+
+use crate::config::{Ack, Config, WINDOW};
+use crate::flight::{Flight, Mismatch};
+use crate::gates::{Gates, Passage, Topic};
+use crate::hold::Hold;
+use crate::reason::{self, Verdict};
+use crate::receipts::{Receipts, UNRECEIPTED_MAX};
+use crate::retained::Retained;
+
+/// Rows read at once: some windows, so that the store is not asked for each message.
+pub(crate) const READ_ROWS: usize = 64;
+/// Bytes read at once. Bounds what the uplink holds of the store in memory.
+pub(crate) const READ_BYTES: usize = 256 * 1024;
+/// Rows are read when fewer than a window of them wait.
+const READ_BELOW: usize = WINDOW as usize;
+/// Parked topics that come due within this time are tried together.
+const TOGETHER: Duration = Duration::from_millis(500);
+
+/// Rows and receipts that the store has not heard of, at most; then nothing new is read, and further receipts are
+/// forgotten (the core repeats them). A store that stands still must not make the uplink grow.
+const REPORTS_MAX: usize = 1024;
+
+/// What is told to the store, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Report {
+    Delivered(Vec<RowId>),
+    Receipt { run: RunId, stream: Stream, seq: u64 },
+    SetAside { row: RowId, code: u8 },
+}
+
+/// A read of the store that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) after: Option<RowId>,
+    /// Fits only the cursor it was made for.
+    turn: u64,
+}
+
+/// One of the two retained documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Document {
+    Status,
+    Points,
+}
+
+/// What the broker said yes to, for the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acked {
+    /// A row, with the time since it was sent.
+    Row {
+        taken: bool,
+        after: Duration,
+    },
+    Document,
+}
+
+#[derive(Debug)]
+enum Sent {
+    Row { row: RowId, topic: Topic, run: RunId, seq: u64, at: Instant },
+    Document(Document),
+}
+
+/// What the broker can take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Broker {
+    /// Publishes in flight at most.
+    pub(crate) receive_max: u16,
+    /// Bytes of a packet at most.
+    pub(crate) packet_max: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    ack: Ack,
+    retry: Duration,
+    stall: Duration,
+    window: usize,
+    packet_max: usize,
+    /// The last row read.
+    cursor: Option<RowId>,
+    turn: u64,
+    /// There may be rows after the cursor.
+    more: bool,
+    /// The cursor went back: reports must have reached the store before it is read.
+    settle: bool,
+    queue: VecDeque<Message>,
+    flight: Flight<Sent>,
+    rows_in_flight: usize,
+    /// When the broker last moved, while something is in flight.
+    progress: Instant,
+    gates: Gates,
+    hold: Hold,
+    receipts: Receipts,
+    status: Retained,
+    points: Retained,
+    reports: VecDeque<Report>,
+    /// Rows and receipts in `reports`.
+    unreported: usize,
+}
+
+impl Session {
+    pub(crate) fn new(config: &Config, broker: Broker, now: Instant) -> Self {
+        Self {
+            ack: config.ack,
+            retry: config.retry,
+            stall: config.stall,
+            window: usize::from(WINDOW.min(broker.receive_max)),
+            packet_max: broker.packet_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX),
+            cursor: None,
+            turn: 0,
+            more: true,
+            settle: false,
+            queue: VecDeque::new(),
+            flight: Flight::new(),
+            rows_in_flight: 0,
+            progress: now,
+            gates: Gates::default(),
+            hold: Hold::default(),
+            receipts: Receipts::new(config.receipt_wait),
+            status: Retained::new("status", config.retry),
+            points: Retained::new("points", config.retry),
+            reports: VecDeque::new(),
+            unreported: 0,
+        }
+    }
+
+    // Reading.
+
+    /// The read that is due, if any. `settled`: every report has reached the store.
+    pub(crate) fn read(&mut self, settled: bool) -> Option<Read> {
+        let room = self.queue.len() < READ_BELOW && self.unreported < REPORTS_MAX;
+        let due = self.more && room && !self.hold.holds();
+        if !due || (self.settle && !settled) {
+            return None;
+        }
+        self.settle = false;
+        Some(Read { after: self.cursor, turn: self.turn })
+    }
+
+    /// What the store had. None at all: nothing until it changes.
+    pub(crate) fn rows(&mut self, read: Read, rows: Vec<Message>) {
+        if read.turn != self.turn {
+            return;
+        }
+        let Some(last) = rows.last() else {
+            self.more = false;
+            return;
+        };
+        self.cursor = Some(last.row);
+        // Nothing can be known of rows that were never reached: only a cursor that went back meets them again.
+        if self.turn == 0 {
+            self.queue.extend(rows);
+        } else {
+            self.queue.extend(rows.into_iter().filter(|message| {
+                !self.receipts.contains(message.row)
+                    && !self.flight.iter().any(|sent| matches!(sent, Sent::Row { row, .. } if *row == message.row))
+            }));
+        }
+    }
+
+    /// The store has new rows.
+    pub(crate) const fn more(&mut self) {
+        self.more = true;
+    }
+
+    fn go_back(&mut self, to: RowId) {
+        let before = RowId(to.0.saturating_sub(1));
+        if self.cursor.is_none_or(|cursor| cursor <= before) {
+            return;
+        }
+        self.cursor = Some(before);
+        self.turn += 1;
+        self.more = true;
+        self.settle = true;
+        self.queue.clear();
+    }
+
+    // Sending.
+
+    /// The next row to send, with its topic, if one may be sent now. It is in flight from here.
+    pub(crate) fn send(&mut self, topics: &Topics, now: Instant) -> Option<(String, Message)> {
+        if self.hold.holds() {
+            return None;
+        }
+        loop {
+            if self.rows_in_flight >= self.window || self.receipts.len() >= UNRECEIPTED_MAX {
+                return None;
+            }
+            let message = self.queue.front()?;
+            let topic = (message.lane, message.stream.clone());
+            let passage = self.gates.passage(&topic);
+            if passage == Passage::Wait {
+                return None;
+            }
+            let covered = self.ack == Ack::Core && self.receipts.covers(message.run, &message.stream, message.seq);
+            let message = self.queue.pop_front()?;
+            if passage == Passage::Skip || covered {
+                continue;
+            }
+            let address = topics.lane(message.lane, &message.stream);
+            if packet_size(address.len(), message.payload.len()) > self.packet_max {
+                self.set_aside(message.row, reason::PACKET_TOO_LARGE);
+                continue;
+            }
+            self.gates.sent(&topic);
+            self.rows_in_flight += 1;
+            self.launch(Sent::Row { row: message.row, topic, run: message.run, seq: message.seq, at: now }, now);
+            return Some((address, message));
+        }
+    }
+
+    /// A retained document has changed.
+    pub(crate) const fn document_changed(&mut self, document: Document) {
+        self.retained(document).changed();
+    }
+
+    /// Renders and returns this document if it is to be sent now. It is in flight from here.
+    pub(crate) fn send_document(
+        &mut self,
+        document: Document,
+        topic: &str,
+        now: Instant,
+        render: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        if !self.retained(document).take(now) {
+            return None;
+        }
+        let bytes = render();
+        if packet_size(topic.len(), bytes.len()) > self.packet_max {
+            self.retained(document).too_large();
+            return None;
+        }
+        self.launch(Sent::Document(document), now);
+        Some(bytes)
+    }
+
+    /// The last status of a clean stop goes out, whatever the pace.
+    pub(crate) fn farewell(&mut self, now: Instant) {
+        self.launch(Sent::Document(Document::Status), now);
+    }
+
+    fn launch(&mut self, sent: Sent, now: Instant) {
+        if self.flight.len() == 0 {
+            self.progress = now;
+        }
+        self.flight.sent(sent);
+    }
+
+    const fn retained(&mut self, document: Document) -> &mut Retained {
+        match document {
+            Document::Status => &mut self.status,
+            Document::Points => &mut self.points,
+        }
+    }
+
+    // Hearing.
+
+    /// The client gave the oldest message without a number this packet id.
+    pub(crate) fn numbered(&mut self, id: u16) -> Result<(), Mismatch> {
+        self.flight.numbered(id)
+    }
+
+    /// A PUBACK.
+    pub(crate) fn acked(&mut self, id: u16, code: u8, now: Instant) -> Result<Acked, Mismatch> {
+        let sent = self.flight.acked(id)?;
+        self.progress = now;
+        let (row, topic, run, seq, at) = match sent {
+            Sent::Row { row, topic, run, seq, at } => (row, topic, run, seq, at),
+            Sent::Document(document) => {
+                self.retained(document).acked(code, now);
+                return Ok(Acked::Document);
+            }
+        };
+        self.rows_in_flight -= 1;
+        let verdict = reason::verdict(code);
+        match verdict {
+            Verdict::Taken => {
+                self.hold.passed(&topic);
+                if let Some(from) = self.gates.taken(&topic) {
+                    self.go_back(from);
+                }
+                match self.ack {
+                    Ack::Broker => self.delivered(row),
+                    Ack::Core => self.receipts.taken(row, run, topic.1, seq, now),
+                }
+            }
+            Verdict::Nobody => {
+                self.hold.passed(&topic);
+                self.gates.nobody(&topic, row, now + self.retry);
+            }
+            Verdict::Message => {
+                self.gates.undecided(&topic);
+                self.set_aside(row, code);
+            }
+            Verdict::Session => {
+                self.gates.refused(&topic);
+                self.hold.refused(code, topic, row, self.retry, now);
+            }
+        }
+        Ok(Acked::Row { taken: verdict == Verdict::Taken, after: now.saturating_duration_since(at) })
+    }
+
+    fn delivered(&mut self, row: RowId) {
+        self.unreported += 1;
+        if let Some(Report::Delivered(rows)) = self.reports.back_mut() {
+            rows.push(row);
+        } else {
+            self.reports.push_back(Report::Delivered(vec![row]));
+        }
+    }
+
+    fn set_aside(&mut self, row: RowId, code: u8) {
+        self.unreported += 1;
+        self.reports.push_back(Report::SetAside { row, code });
+    }
+
+    /// A receipt; how many rows it ends.
+    pub(crate) fn receipt(&mut self, run: RunId, stream: Stream, seq: u64) -> usize {
+        if self.unreported >= REPORTS_MAX {
+            return 0;
+        }
+        self.unreported += 1;
+        let ended = self.receipts.receipt(run, stream.clone(), seq);
+        self.reports.push_back(Report::Receipt { run, stream, seq });
+        ended
+    }
+
+    /// The oldest report that the store has not heard.
+    pub(crate) fn report(&mut self) -> Option<Report> {
+        let report = self.reports.pop_front()?;
+        self.unreported -= if let Report::Delivered(rows) = &report { rows.len() } else { 1 };
+        Some(report)
+    }
+
+    // Time.
+
+    /// When [`tick`](Self::tick) has something to do, or the broker is to be given up.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let stall = (self.flight.len() > 0).then(|| self.progress + self.stall);
+        [stall, self.hold.until(), self.gates.due(), self.receipts.due(), self.status.due(), self.points.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Ends holds and waits that are over.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let back = [self.hold.end(now), self.gates.retry(now, TOGETHER), self.receipts.overdue(now)];
+        if let Some(oldest) = back.into_iter().flatten().min() {
+            self.go_back(oldest);
+        }
+    }
+
+    /// Whether the broker owes an acknowledgement for longer than it may.
+    pub(crate) fn stalled(&self, now: Instant) -> bool {
+        self.flight.len() > 0 && now >= self.progress + self.stall
+    }
+
+    // Knowing.
+
+    /// Whether nothing can move now without something new from outside: all sent and answered, or held.
+    pub(crate) fn is_idle(&self) -> bool {
+        let nothing_to_send = self.hold.holds() || (!self.more && self.queue.is_empty());
+        self.flight.len() == 0 && nothing_to_send && self.receipts.len() == 0
+    }
+
+    /// Whether everything sent is answered.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.flight.len() == 0
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.hold.holds()
+    }
+
+    pub(crate) const fn rows_in_flight(&self) -> usize {
+        self.rows_in_flight
+    }
+
+    pub(crate) fn unreceipted(&self) -> usize {
+        self.receipts.len()
+    }
+
+    /// In a fixed order, so that two equal lists mean that nothing has changed.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        [self.hold.fault(), self.gates.fault(), self.receipts.fault(), self.status.fault(), self.points.fault()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// Bytes of a `QoS` 1 publish without properties.
+const fn packet_size(topic_len: usize, payload_len: usize) -> usize {
+    // 2 length of topic, 2 packet id, 1 length of properties
+    let rest = 2 + topic_len + 2 + 1 + payload_len;
+    let length_bytes = match rest {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    };
+    1 + length_bytes + rest
+}
