@@ -1,0 +1,191 @@
+//! Debian's mosquitto on mutual TLS 1.3, with an access list that can be changed while it runs.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use street::{Process, eventually};
+
+use crate::site::{HUB, SITE};
+use crate::{PATIENCE, Site, free_port};
+
+const PROGRAM: &str = "/usr/sbin/mosquitto";
+
+/// A broker. It is ended when this is dropped.
+#[derive(Debug)]
+pub struct Mosquitto {
+    port: u16,
+    folder: PathBuf,
+    process: Option<Process>,
+}
+
+/// What the hub may do in the access list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// All of its own topics.
+    All,
+    /// All of its own topics but `data/…`.
+    NoData,
+}
+
+/// The server certificate that the broker shows.
+#[derive(Debug, Clone)]
+pub struct ServerFiles {
+    /// Chain, PEM.
+    pub certificate: PathBuf,
+    /// Key, PEM.
+    pub key: PathBuf,
+}
+
+impl Mosquitto {
+    /// Starts it with the certificates of `site`.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start(site: &Site) -> Self {
+        let server = ServerFiles { certificate: site.core("core.crt"), key: site.core("core.key") };
+        Self::start_with(site, &server).await
+    }
+
+    /// Starts it with another server certificate.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_with(site: &Site, server: &ServerFiles) -> Self {
+        let folder = site.path().join("mosquitto");
+        std::fs::create_dir_all(&folder).expect("make the broker's folder");
+        let port = free_port();
+        let mut config = String::new();
+        let mut line = |words: std::fmt::Arguments<'_>| writeln!(config, "{words}").expect("a String takes every write");
+        line(format_args!("listener {port} 127.0.0.1"));
+        line(format_args!("cafile {}", site.core("roots.pem").display()));
+        line(format_args!("certfile {}", server.certificate.display()));
+        line(format_args!("keyfile {}", server.key.display()));
+        line(format_args!("tls_version tlsv1.3"));
+        line(format_args!("require_certificate true"));
+        line(format_args!("use_identity_as_username true"));
+        line(format_args!("acl_file {}", folder.join("acl").display()));
+        line(format_args!("persistence false"));
+        line(format_args!("log_type all"));
+        line(format_args!("user root"));
+        std::fs::write(folder.join("mosquitto.conf"), config).expect("write the broker's config");
+        let mut broker = Self { port, folder, process: None };
+        broker.write_rights(Rights::All);
+        broker.come_back().await;
+        broker
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its log.
+    ///
+    /// # Panics
+    /// It is away.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the broker is there")
+    }
+
+    /// Kills it: no farewell to anybody.
+    ///
+    /// # Panics
+    /// It cannot be killed.
+    pub async fn go_away(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.expect("kill the broker");
+        }
+    }
+
+    /// Starts it again on its port, with nothing remembered.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn come_back(&mut self) {
+        let config = self.folder.join("mosquitto.conf").display().to_string();
+        let process = Process::start("mosquitto", Path::new(PROGRAM), ["-c", &config], &self.folder).expect("start mosquitto");
+        let port = self.port;
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        eventually(PATIENCE, "mosquitto listens", &[&process], listens).await.expect("mosquitto starts");
+        self.process = Some(process);
+    }
+
+    /// Changes what the hub may do; the broker reads its list again at once.
+    ///
+    /// # Panics
+    /// It cannot be told.
+    pub fn grant(&self, rights: Rights) {
+        self.write_rights(rights);
+        let pid = self.process().id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("the broker runs"), rustix::process::Signal::HUP).expect("signal the broker");
+    }
+
+    fn write_rights(&self, rights: Rights) {
+        let base = format!("curb/v1/{SITE}/{HUB}");
+        let hub = match rights {
+            Rights::All => format!("topic readwrite {base}/#\n"),
+            Rights::NoData => ["run", "gap", "clock", "status", "points"]
+                .iter()
+                .map(|topic| format!("topic write {base}/{topic}\n"))
+                .chain([format!("topic read {base}/receipt\n")])
+                .collect(),
+        };
+        let list = format!("user {HUB}\n{hub}\nuser ingest\ntopic readwrite curb/v1/#\n");
+        std::fs::write(self.folder.join("acl"), list).expect("write the access list");
+    }
+
+    /// `mosquitto_sub` as the ingester, until `messages` have come; what it printed, `topic payload` a line.
+    ///
+    /// # Panics
+    /// They do not come in time.
+    pub async fn subscribe(&self, site: &Site, topic: &str, messages: u32) -> Vec<(String, String)> {
+        self.subscriber(site, topic, messages).collect().await
+    }
+
+    /// Starts `mosquitto_sub` and leaves it running.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn subscriber(&self, site: &Site, topic: &str, messages: u32) -> Subscriber {
+        let path = |file: &str| site.core(file).display().to_string();
+        let arguments = [
+            "-h", "localhost", "-p", &self.port.to_string(), "-V", "5", "-q", "1", "-v",
+            "--cafile", &path("roots.pem"), "--cert", &path("ingest.crt"), "--key", &path("ingest.key"),
+            "-t", topic, "-C", &messages.to_string(), "-W", &PATIENCE.as_secs().to_string(),
+        ];
+        let name = format!("sub-{}", next_number());
+        let process = Process::start(&name, Path::new("/usr/bin/mosquitto_sub"), arguments, site.path()).expect("start mosquitto_sub");
+        Subscriber { process, out: site.path().join(format!("{name}.out")) }
+    }
+}
+
+/// Names of log files need only differ within a test's own folder.
+fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A running `mosquitto_sub`.
+#[derive(Debug)]
+pub struct Subscriber {
+    process: Process,
+    out: PathBuf,
+}
+
+impl Subscriber {
+    /// Waits until it has its messages: (topic, payload) each.
+    ///
+    /// # Panics
+    /// They do not come in time.
+    pub async fn collect(mut self) -> Vec<(String, String)> {
+        let status = self.process.wait(PATIENCE + Duration::from_secs(5)).await.expect("mosquitto_sub ends");
+        assert!(status.success(), "mosquitto_sub: {status}\n{}", self.process.tail());
+        let text = std::fs::read_to_string(&self.out).expect("read what mosquitto_sub printed");
+        text.lines().filter_map(|line| line.split_once(' ')).map(|(topic, payload)| (topic.to_owned(), payload.to_owned())).collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! A site: certificates by `depot`, a folder for everything, and the reference core.
+
+use std::path::{Path, PathBuf};
+
+use street::{Process, binary};
+use tempfile::TempDir;
+
+use crate::{Mosquitto, PATIENCE};
+
+/// The site's name in every test.
+pub const SITE: &str = "port-credit";
+/// The hub's name in every test.
+pub const HUB: &str = "lamp-0042";
+
+/// A folder with a certificate authority, a broker's, an ingester's and one hub's certificates, made by `depot`.
+#[derive(Debug)]
+pub struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// Makes it.
+    ///
+    /// # Panics
+    /// `depot` does not do what its help says.
+    pub async fn new() -> Self {
+        let folder = TempDir::new().expect("make a folder for the test");
+        let site = Self { folder };
+        let pki = site.pki().display().to_string();
+        site.depot("init", &["init", "--site", SITE, "--dir", &pki, "--core-host", "localhost", "--core-host", "127.0.0.1"]).await;
+        site.depot("hub-add", &["hub", "add", HUB, "--dir", &pki]).await;
+        site
+    }
+
+    async fn depot(&self, name: &str, arguments: &[&str]) {
+        let depot = binary("depot").expect("depot is built");
+        let (status, _) = Process::run(name, &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
+        assert!(status.success(), "depot {arguments:?}: {status}");
+    }
+
+    /// The folder of everything.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder of `depot init`.
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
+        self.path().join("pki")
+    }
+
+    /// A file of the core: `core.crt`, `core.key`, `ingest.crt`, `ingest.key`, `roots.pem`.
+    #[must_use]
+    pub fn core(&self, file: &str) -> PathBuf {
+        self.pki().join("core").join(file)
+    }
+
+    /// A file of the hub: `hub.crt`, `hub.key`, `roots.pem`.
+    #[must_use]
+    pub fn hub(&self, file: &str) -> PathBuf {
+        self.pki().join("hubs").join(HUB).join(file)
+    }
+
+    /// Balances the core's books: the exit code, and the document.
+    ///
+    /// # Panics
+    /// `depot ledger` prints no JSON.
+    pub async fn ledger(&self) -> (bool, serde_json::Value) {
+        let depot = binary("depot").expect("depot is built");
+        let db = self.path().join("core.db").display().to_string();
+        let arguments = ["ledger", "--db", &db, "--json"];
+        let (status, out) = Process::run("ledger", &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
+        (status.success(), serde_json::from_slice(&out).unwrap_or_else(|e| panic!("ledger: {e}: {}", String::from_utf8_lossy(&out))))
+    }
+}
+
+/// `depot ingest`, running.
+#[derive(Debug)]
+pub struct Ingest {
+    /// The process, for its log.
+    pub process: Process,
+    out: PathBuf,
+}
+
+impl Ingest {
+    /// Starts it against `broker`.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(site: &Site, broker: &Mosquitto) -> Self {
+        let path = |path: PathBuf| path.display().to_string();
+        let arguments = [
+            "ingest".to_owned(),
+            "--json".to_owned(),
+            "--url".to_owned(),
+            format!("mqtts://localhost:{}", broker.port()),
+            "--db".to_owned(),
+            path(site.path().join("core.db")),
+            "--cert".to_owned(),
+            path(site.core("ingest.crt")),
+            "--key".to_owned(),
+            path(site.core("ingest.key")),
+            "--roots".to_owned(),
+            path(site.core("roots.pem")),
+        ];
+        let depot = binary("depot").expect("depot is built");
+        let process = Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
+        Self { process, out: site.path().join("ingest.out") }
+    }
+
+    /// Every message that it has accepted so far, as its JSON lines tell them; duplicates are left out.
+    ///
+    /// # Panics
+    /// It has printed something else.
+    #[must_use]
+    pub fn messages(&self) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&self.out).unwrap_or_default();
+        // The last line may be half written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("ingest: {e}: {line}")))
+            .filter(|message: &serde_json::Value| message["duplicate"] == false)
+            .collect()
+    }
+
+    /// Every reading of `point` that has arrived, in order.
+    #[must_use]
+    pub fn readings(&self, point: &str) -> Vec<serde_json::Value> {
+        let all = self.messages().into_iter().filter_map(|mut message| match message["readings"].take() {
+            serde_json::Value::Array(readings) => Some(readings),
+            _ => None,
+        });
+        all.flatten().filter(|reading| reading["point"] == point).collect()
+    }
+}
