@@ -1,1 +1,45 @@
-//! Stub.
+//! Reads the field devices: Modbus RTU and TCP, and serial lines whose device talks by itself.
+//!
+//! The first room on the way of a reading. [`Source::start`] gives every bus a thread of its own; what it reads leaves as
+//! [`curb_model::Batch`]es through one bounded channel to `pipeline`.
+//!
+//! ```text
+//! plan   points → block reads (pure)              decode  registers and text → samples (pure)
+//! poll   due times, back-off (pure)               frame   bytes → lines (pure)
+//! thread one for each bus, started again after a crash
+//! bus    asks, decodes, hands on                  talker  only listens              outbox  the way out
+//! modbus tokio-modbus, speaking into memory
+//! rtu    what is on the serial wire; step says which answers are still owed        tcp  the same for a connection
+//! ```
+//!
+//! Promise: every good value is what the device held when it was asked for exactly this. A late, foreign, short or
+//! garbled answer becomes a *bad* reading with its reason, never somebody else's value; a failed poll of n points is n
+//! bad readings.
+//!
+//! Deliberately absent: a last value that could be sent again, writing to devices, retries within a poll (the next poll
+//! is the retry), and any knowledge of plugins, the store or the core.
+
+mod bus;
+mod config;
+mod decode;
+mod frame;
+mod health;
+mod modbus;
+mod outbox;
+mod plan;
+mod poll;
+mod port;
+mod reopen;
+mod rtu;
+mod source;
+mod step;
+mod talker;
+mod tcp;
+mod thread;
+
+pub use config::{
+    BusConfig, Config, CsvDevice, CsvPoint, DataBits, DeviceConfig, Link, ModbusDevice, ModbusPoint, Order, Parity,
+    Problem, RTU_TIMEOUT, STALE_AFTER, SerialConfig, StopBits, TCP_TIMEOUT, Table,
+};
+pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
+pub use source::{Error, Source};

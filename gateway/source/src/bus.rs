@@ -1,0 +1,235 @@
+//! A bus with Modbus devices: takes what is due, asks, decodes, hands on.
+//!
+//! What is due when is decided in [`crate::poll`], what is asked in [`crate::plan`], whether an answer counts in
+//! [`crate::modbus`]. This file only does it, one thing after the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use curb_model::{HubTime, Name, Reading, Reason, Sample, Stream};
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::{DeviceConfig, ModbusDevice, ModbusPoint};
+use crate::decode;
+use crate::health::{DeviceHealth, DeviceState};
+use crate::modbus::{Answer, Client, Failure, Limits, Line};
+use crate::outbox::{Closed, Outbox};
+use crate::plan::{self, Block, Round};
+use crate::poll::{Change, Finished, Outcome, Schedule};
+use crate::reopen::Reopen;
+use crate::thread::Context;
+
+/// How long a bus without any point sleeps at a time.
+const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
+
+/// A running bus.
+#[derive(Debug)]
+pub(crate) struct Bus<'a, L> {
+    context: &'a Context,
+    outbox: &'a mut Outbox,
+    client: Client<L>,
+    reopen: Reopen,
+    schedule: Schedule,
+    /// By slot of the schedule.
+    rounds: Vec<(Device<'a>, Round)>,
+    started: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Device<'a> {
+    name: &'a Name,
+    stream: Stream,
+    config: &'a ModbusDevice,
+    limits: Limits,
+}
+
+/// What the readings of one round come to.
+#[derive(Debug, Default)]
+struct Tally {
+    readings: Vec<Reading>,
+    answered: bool,
+    garbled: bool,
+    silent: bool,
+    /// The first thing that went wrong.
+    reason: Option<Reason>,
+}
+
+impl<'a, L: Line> Bus<'a, L> {
+    pub(crate) fn new(
+        line: L,
+        devices: impl Iterator<Item = (&'a Name, &'a DeviceConfig)>,
+        context: &'a Context,
+        outbox: &'a mut Outbox,
+    ) -> Self {
+        let mut rounds = Vec::new();
+        let mut healths = BTreeMap::new();
+        for (name, device) in devices {
+            let DeviceConfig::Modbus(config) = device else { continue };
+            healths.insert(name.clone(), DeviceHealth::default());
+            let limits = Limits { timeout: config.timeout.unwrap_or(L::TIMEOUT), min_gap: config.min_gap };
+            let device = Device { name, stream: Stream::device(name), config, limits };
+            rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
+        }
+        // After a crash the counts go on.
+        healths.append(&mut context.board.lock().devices);
+        context.board.lock().devices = healths;
+        let schedule = Schedule::new(rounds.iter().map(|(device, round)| (device.config.unit_id, round.period)));
+        let reopen = Reopen::new(L::LONGEST_REST);
+        Self { context, outbox, client: Client::new(line), reopen, schedule, rounds, started: Instant::now() }
+    }
+
+    /// Runs until it is told to stop, or nobody takes what it reads.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let next = self.schedule.next();
+            let due = self.started + next.map_or(NOTHING_TO_DO, |(_, due)| due);
+            let retry = self.reopen.retry();
+            let is_open = self.client.line.is_open();
+            tokio::select! {
+                biased;
+                () = self.context.stop.cancelled() => return,
+                () = sleep_until(retry.map_or(due, |retry| retry.min(due))) => {}
+                fault = self.client.listen(), if is_open => {
+                    if let Some(error) = fault {
+                        self.reopen.lost(self.context, &error);
+                    }
+                    continue;
+                }
+            }
+            let now = Instant::now();
+            if retry.is_some_and(|retry| retry <= now) {
+                self.open().await;
+            }
+            if let Some((slot, _)) = next.filter(|_| due <= now)
+                && self.round(slot).await == Err(Closed)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Tries to open the port or connection; gives up when it is time to stop.
+    async fn open(&mut self) {
+        let opened = tokio::select! {
+            biased;
+            () = self.context.stop.cancelled() => return,
+            opened = self.client.line.open() => opened,
+        };
+        match opened {
+            Ok(()) => {
+                if self.reopen.back(self.context) {
+                    self.client.counters.reopened += 1;
+                }
+            }
+            Err(error) => self.reopen.lost(self.context, &error),
+        }
+    }
+
+    async fn round(&mut self, slot: usize) -> Result<(), Closed> {
+        let mut tally = Tally::default();
+        for index in 0..self.rounds[slot].1.blocks.len() {
+            let answer = self.ask(slot, index, &tally).await;
+            let at = self.context.clock.now();
+            let (device, round) = &self.rounds[slot];
+            tally.add(device.config, &round.blocks[index], answer, at);
+        }
+        let finished = self.schedule.finish(slot, self.started.elapsed(), tally.outcome());
+        self.tell(slot, &tally, finished);
+        let stream = self.rounds[slot].0.stream.clone();
+        self.outbox.wait_and_send(&stream, tally.readings).await
+    }
+
+    /// Reads one block, unless there is no use in asking.
+    async fn ask(&mut self, slot: usize, block: usize, so_far: &Tally) -> Result<Answer, Failure> {
+        if so_far.silent {
+            // One time-out is enough for a round; the unit will be asked again when it is due.
+            return Err(Failure::NotAsked(Reason::Timeout));
+        }
+        if !self.client.line.is_open() && self.reopen.retry().is_none() {
+            self.open().await;
+        }
+        if !self.client.line.is_open() {
+            return Err(Failure::Gone(io::ErrorKind::NotConnected.into()));
+        }
+        let (device, round) = &self.rounds[slot];
+        let result = self.client.read(round.blocks[block].ask, device.limits).await;
+        if let Err(Failure::Gone(error)) = &result {
+            self.reopen.lost(self.context, error);
+        }
+        result
+    }
+
+    /// Puts on the board and into the log what a round came to.
+    fn tell(&self, slot: usize, tally: &Tally, finished: Finished) {
+        let (device, _) = &self.rounds[slot];
+        let (bus, name) = (&self.context.bus, device.name);
+        match finished.change {
+            Some(Change::Lost) => {
+                let reason = tally.reason.unwrap_or(Reason::Timeout);
+                tracing::warn!(%bus, device = %name, word = "unit-silent", %reason, "no answer; asked less often until it comes");
+            }
+            Some(Change::Back) => tracing::info!(%bus, device = %name, word = "unit-back", "answers again"),
+            None => {}
+        }
+        let mut panel = self.context.board.lock();
+        panel.bus.counters = self.client.counters;
+        let health = panel.devices.entry(name.clone()).or_default();
+        health.skipped += finished.skipped;
+        health.add(&tally.readings);
+        if let (true, DeviceState::Failing(reason)) = (self.schedule.is_lost(slot), health.state)
+            && reason != Reason::Port
+        {
+            health.state = DeviceState::Silent(reason);
+        }
+    }
+}
+
+impl Tally {
+    /// Makes the readings of a block.
+    fn add(&mut self, device: &ModbusDevice, block: &Block, answer: Result<Answer, Failure>, at: HubTime) {
+        match &answer {
+            Ok(_) => self.answered = true,
+            Err(failure) => {
+                self.reason.get_or_insert(failure.reason());
+                match failure {
+                    Failure::Timeout => self.silent = true,
+                    Failure::Crc | Failure::Framing => self.garbled = true,
+                    Failure::NotAsked(_) | Failure::Gone(_) => {}
+                }
+            }
+        }
+        self.readings.extend(block.points.iter().map(|place| {
+            let point = &device.points[place.point];
+            Reading { point: Arc::clone(&point.point), at, sample: sample(&answer, point, place.offset.into()) }
+        }));
+    }
+
+    /// What the round says about the unit. One that answers some requests and not others costs the line as much as one
+    /// that garbles.
+    const fn outcome(&self) -> Outcome {
+        match (self.answered, self.silent, self.garbled) {
+            (true, false, false) => Outcome::Answered,
+            (false, true, false) => Outcome::Silent,
+            (false, false, false) => Outcome::NotAsked,
+            (true, ..) | (_, _, true) => Outcome::Garbled,
+        }
+    }
+}
+
+/// The sample of a point that lies `offset` registers or bits from the block's start.
+fn sample(answer: &Result<Answer, Failure>, point: &ModbusPoint, offset: usize) -> Sample {
+    match answer {
+        Ok(Answer::Registers(registers)) => {
+            let end = offset + point.span().map_or(0, usize::from);
+            let registers = registers.get(offset..end);
+            registers.map_or(Sample::Bad(Reason::Decode), |registers| decode::from_registers(point, registers))
+        }
+        Ok(Answer::Bits(bits)) => {
+            bits.get(offset).map_or(Sample::Bad(Reason::Decode), |&bit| decode::from_bit(point, bit))
+        }
+        Ok(Answer::Exception(code)) => Sample::Bad(Reason::Exception(*code)),
+        Err(failure) => Sample::Bad(failure.reason()),
+    }
+}

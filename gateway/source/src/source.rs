@@ -1,0 +1,152 @@
+//! The room's front: starts and stops the bus threads, and changes only those that differ.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::thread::JoinHandle;
+
+use curb_model::{Batch, HubClock, Name};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{BusConfig, Config, Problem};
+use crate::health::{Board, Health};
+use crate::thread::{self, Context};
+
+/// Why the source cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The config asks for something that cannot be; all of it.
+    #[error("use the config ({} problems, the first: {})", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Config(Vec<Problem>),
+    /// The system gave no thread.
+    #[error("start a thread for bus {bus}")]
+    Thread {
+        /// Which bus.
+        bus: Name,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same call may work later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Thread { .. })
+    }
+}
+
+/// The running room.
+#[derive(Debug)]
+pub struct Source {
+    buses: BTreeMap<Name, Running>,
+    clock: HubClock,
+    out: mpsc::Sender<Batch>,
+}
+
+#[derive(Debug)]
+struct Running {
+    config: BusConfig,
+    board: Board,
+    stop: CancellationToken,
+    /// Closes when the thread has nothing left to do but return.
+    done: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    async fn join(self) {
+        // An error is the closing that is waited for: the thread drops its end, it never sends.
+        let _closed = self.done.await;
+        // A crash inside the bus is caught there; one outside of it has been printed by the panic hook.
+        let _result = self.thread.join();
+    }
+}
+
+impl Source {
+    /// Starts a thread for each bus. Readings leave through `out`; when it is full, polls wait and talkers' readings are
+    /// counted as dropped. A bus whose port is not there is started all the same, and says so.
+    ///
+    /// # Errors
+    /// The config has problems, or the system gives no thread.
+    pub fn start(config: Config, clock: HubClock, out: mpsc::Sender<Batch>) -> Result<Self, Error> {
+        let mut source = Self { buses: BTreeMap::new(), clock, out };
+        let problems = config.check();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        source.start_missing(config)?;
+        Ok(source)
+    }
+
+    /// Makes `config` the running one. Buses that do not differ keep polling; those that do are stopped, and started anew.
+    ///
+    /// # Errors
+    /// The config has problems (nothing is changed then), or the system gives no thread for a bus.
+    ///
+    /// # Cancel safety
+    /// Dropped half way, buses may be stopped that should be started; the next call starts them.
+    pub async fn apply(&mut self, config: Config) -> Result<(), Error> {
+        let problems = config.check();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        let differs = |name: &Name, running: &mut Running| config.buses.get(name) != Some(&running.config);
+        let leaving: Vec<Running> = self.buses.extract_if(.., differs).map(|(_, running)| running).collect();
+        leaving.iter().for_each(|running| running.stop.cancel());
+        // All old ports are let go before a new one is opened: a port may have moved to another bus.
+        for running in leaving {
+            running.join().await;
+        }
+        self.start_missing(config)
+    }
+
+    fn start_missing(&mut self, config: Config) -> Result<(), Error> {
+        for (name, config) in config.buses {
+            if self.buses.contains_key(&name) {
+                continue;
+            }
+            let board = Board::default();
+            let stop = CancellationToken::new();
+            let (alive, done) = oneshot::channel();
+            let context =
+                Context { bus: name.clone(), clock: self.clock.clone(), board: board.clone(), stop: stop.clone() };
+            let thread = thread::start(config.clone(), context, self.out.clone(), alive)
+                .map_err(|source| Error::Thread { bus: name.clone(), source })?;
+            self.buses.insert(name, Running { config, board, stop, done, thread });
+        }
+        Ok(())
+    }
+
+    /// How the buses and devices are.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let mut health = Health::default();
+        for (name, running) in &self.buses {
+            running.board.report(name, &running.config.link.place(), &mut health);
+        }
+        health
+    }
+
+    /// Stops all buses: exchanges that are under way are finished and handed on, threads joined, the sender dropped.
+    ///
+    /// # Cancel safety
+    /// Dropped half way, the threads stop all the same, but nobody waits for them.
+    pub async fn stop(mut self) {
+        for running in self.buses.values() {
+            running.stop.cancel();
+        }
+        while let Some((_, running)) = self.buses.pop_first() {
+            running.join().await;
+        }
+    }
+}
+
+impl Drop for Source {
+    /// A source that is dropped without [`Source::stop`] does not go on polling.
+    fn drop(&mut self) {
+        for running in self.buses.values() {
+            running.stop.cancel();
+        }
+    }
+}

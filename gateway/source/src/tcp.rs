@@ -1,0 +1,178 @@
+//! Modbus TCP on a connection: one exchange at a time.
+//!
+//! ```text
+//! frame     transaction (2)  protocol = 0 (2)  length (2)  unit  function  …
+//! ```
+//!
+//! Transaction numbers tell late answers from ours, but nothing says how long a device remembers, and some answer with
+//! numbers of their own. So a connection lives only as long as every answer fits; after anything else it is dropped, and
+//! the next request opens a new one, over which nothing late can come.
+//!
+//! Deliberately absent: more than one request in flight, which many devices cannot bear.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_modbus::client::Context;
+use tokio_modbus::slave::Slave;
+
+use crate::config::TCP_TIMEOUT;
+use crate::health::LineCounters;
+use crate::modbus::{Failure, Limits, Line};
+use crate::plan::Ask;
+use crate::reopen::CONNECTION_REST;
+use crate::step::Step;
+
+/// How long a connection may take, name look-up included. A device in the same street answers within milliseconds; its
+/// modem may have to wake up.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Bytes before the function code.
+const HEADER: usize = 7;
+
+/// Longest frame (Modbus Messaging on TCP/IP 1.0b, section 4.1).
+const MAX_FRAME: usize = 260;
+
+/// Bit that marks a refusal in the function code.
+const REFUSAL: u8 = 0x80;
+
+/// A Modbus TCP device, or a gateway with several behind it.
+#[derive(Debug)]
+pub(crate) struct TcpLine {
+    /// `host:port`.
+    address: String,
+    stream: Option<TcpStream>,
+    /// When the last frame passed.
+    last_frame: Instant,
+}
+
+impl TcpLine {
+    pub(crate) fn new(address: String) -> Self {
+        Self { address, stream: None, last_frame: Instant::now() }
+    }
+
+    async fn send_and_receive(&mut self, ask: Ask, request: &[u8], wait: Duration) -> Result<Vec<u8>, Failure> {
+        let Some(stream) = &mut self.stream else { return Err(Failure::Gone(io::ErrorKind::NotConnected.into())) };
+        let deadline = Instant::now() + wait;
+        let failure = |result: Result<io::Result<usize>, _>| match result {
+            Ok(Ok(0)) => Err(Failure::Gone(io::ErrorKind::UnexpectedEof.into())),
+            Ok(Ok(len)) => Ok(len),
+            Ok(Err(error)) => Err(Failure::Gone(error)),
+            Err(_elapsed) => Err(Failure::Timeout),
+        };
+        let write = async { stream.write_all(request).await.map(|()| request.len()) };
+        failure(timeout_at(deadline, write).await)?;
+        let mut frame = [0; MAX_FRAME];
+        let mut len = 0;
+        loop {
+            match judge(&frame[..len], ask, request) {
+                Verdict::Answer => return Ok(frame[..len].to_vec()),
+                Verdict::Partial => {}
+                Verdict::Foreign => return Err(Failure::Framing),
+            }
+            match failure(timeout_at(deadline, stream.read(&mut frame[len..])).await) {
+                Ok(more) => len += more,
+                // Half an answer is not silence.
+                Err(Failure::Timeout) if len > 0 => return Err(Failure::Framing),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Answer,
+    Partial,
+    Foreign,
+}
+
+/// What has come so far after `request`.
+fn judge(bytes: &[u8], ask: Ask, request: &[u8]) -> Verdict {
+    let data_len = ask.data_len();
+    let fits = |index: usize, expected: u8| bytes.get(index).is_none_or(|&byte| byte == expected);
+    let header =
+        fits(0, request[0]) && fits(1, request[1]) && fits(2, 0) && fits(3, 0) && fits(4, 0) && fits(6, ask.unit);
+    let answer = fits(HEADER, ask.function()) && fits(HEADER + 1, data_len) && fits(5, data_len.saturating_add(3));
+    let refusal = fits(HEADER, ask.function() | REFUSAL) && fits(5, 3);
+    let len = match (header, answer, refusal) {
+        (true, true, _) => HEADER + 2 + usize::from(data_len),
+        (true, false, true) => HEADER + 2,
+        (false, _, _) | (true, false, false) => return Verdict::Foreign,
+    };
+    match bytes.len() {
+        have if have < len => Verdict::Partial,
+        have if have == len => Verdict::Answer,
+        _ => Verdict::Foreign,
+    }
+}
+
+impl Line for TcpLine {
+    const TIMEOUT: Duration = TCP_TIMEOUT;
+    const LONGEST_REST: Duration = CONNECTION_REST;
+
+    async fn open(&mut self) -> io::Result<()> {
+        self.stream = None;
+        let stream = timeout(CONNECT_LIMIT, TcpStream::connect(&self.address)).await??;
+        stream.set_nodelay(true)?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    fn client(memory: DuplexStream) -> Context {
+        tokio_modbus::client::tcp::attach_slave(memory, Slave::broadcast())
+    }
+
+    fn step(&self, _ask: Ask) -> Step {
+        Step::Now
+    }
+
+    async fn exchange(
+        &mut self,
+        ask: Ask,
+        request: &[u8],
+        limits: Limits,
+        counters: &mut LineCounters,
+    ) -> Result<Vec<u8>, Failure> {
+        if !limits.min_gap.is_zero() {
+            sleep_until(self.last_frame + limits.min_gap).await;
+        }
+        counters.requests += 1;
+        let result = self.send_and_receive(ask, request, limits.timeout).await;
+        self.last_frame = Instant::now();
+        match &result {
+            Ok(_) => return result,
+            Err(Failure::Timeout) => counters.timeouts += 1,
+            Err(Failure::Framing) => counters.framing += 1,
+            Err(Failure::Crc | Failure::NotAsked(_) | Failure::Gone(_)) => {}
+        }
+        self.stream = None;
+        result
+    }
+
+    async fn listen(&mut self, counters: &mut LineCounters) -> Option<io::Error> {
+        let mut byte = [0; 1];
+        let read = match &mut self.stream {
+            Some(stream) => stream.read(&mut byte).await,
+            None => Ok(0),
+        };
+        self.stream = None;
+        match read {
+            // Devices close idle connections. The next request opens a new one; only if that fails is it a fault.
+            Ok(0) => None,
+            Ok(_) => {
+                counters.foreign += 1;
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            Err(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The thread that a bus lives on, and what happens when the bus crashes.
+//!
+//! One named thread with a single-threaded runtime for each bus: a driver that blocks, or a panic over an answer that
+//! nobody thought of, is that bus's trouble and nobody else's.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use curb_model::{Batch, HubClock, Name};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio_serial::SerialStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::config::{BusConfig, DeviceConfig, Link};
+use crate::frame::Framer;
+use crate::health::Board;
+use crate::outbox::Outbox;
+use crate::rtu::RtuLine;
+use crate::talker::Talker;
+use crate::tcp::TcpLine;
+
+/// Rest between a crash and the next start. Guessed: long enough that a bus that crashes at once costs nothing, short
+/// enough that a single crash costs few polls.
+const REST_AFTER_CRASH: Duration = Duration::from_secs(2);
+
+/// What every kind of bus needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) bus: Name,
+    pub(crate) clock: HubClock,
+    pub(crate) board: Board,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Starts the thread of a bus. `alive` is dropped when all is done.
+pub(crate) fn start(
+    config: BusConfig,
+    context: Context,
+    out: mpsc::Sender<Batch>,
+    alive: oneshot::Sender<()>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("bus-{}", context.bus)).spawn(move || {
+        // Not part of what may crash: counts that are not sent yet outlive it.
+        let mut outbox = Outbox::new(context.clock.clone(), out);
+        supervise(&context, &runtime, || runtime.block_on(live(&config, &context, &mut outbox)));
+        runtime.block_on(outbox.finish());
+        // Not dropped: that would wait for a name look-up that hangs.
+        runtime.shutdown_background();
+        drop(outbox);
+        drop(alive);
+    })
+}
+
+/// One life of a bus.
+async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox) {
+    let devices = config.devices.iter();
+    match &config.link {
+        Link::Rtu(serial) => {
+            let line = RtuLine::<SerialStream>::new(serial.clone());
+            Bus::new(line, devices, context, outbox).run().await;
+        }
+        Link::Tcp(address) => Bus::new(TcpLine::new(address.clone()), devices, context, outbox).run().await,
+        Link::Talker { serial, delimiter, max_frame } => {
+            for (name, device) in devices {
+                if let DeviceConfig::Csv(device) = device {
+                    let framer = Framer::new(delimiter.clone(), *max_frame);
+                    Talker::<SerialStream>::new(name, device, serial, framer, context).run(outbox).await;
+                }
+            }
+        }
+    }
+}
+
+/// Runs `life` until it ends by itself, and again after each crash until it is to stop.
+fn supervise(context: &Context, runtime: &Runtime, mut life: impl FnMut()) {
+    let Context { bus, board, stop, .. } = context;
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(&mut life)) {
+        let detail = text_of(payload.as_ref());
+        tracing::error!(%bus, word = "bus-crashed", detail, "a bus crashed and is started again");
+        {
+            let mut panel = board.lock();
+            panel.bus.open = false;
+            panel.bus.crashes += 1;
+            panel.crashed = Some(detail.to_owned());
+        }
+        let rest = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(REST_AFTER_CRASH) => {}
+            }
+        };
+        runtime.block_on(rest);
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    board.lock().bus.open = false;
+}
+
+/// What a panic said.
+fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&'static str>().copied()).unwrap_or("no word")
+}
