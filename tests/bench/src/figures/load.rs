@@ -1,0 +1,92 @@
+//! Modbus TCP under load: 10 devices × 100 registers at 10 Hz are 10,000 readings a second.
+
+use std::time::Duration;
+
+use super::{Times, Watched, progress};
+use crate::bed::{Bed, Devices};
+use crate::core::{Core, From};
+use crate::error::Error;
+use crate::hub::{Bus, Hub, Plugin};
+use crate::table::{Goal, Table};
+
+const DEVICES: u16 = 10;
+const REGISTERS: u16 = 100;
+const EVERY: Duration = Duration::from_millis(100);
+
+pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(), Error> {
+    let devices = Devices::start(DEVICES).await?;
+    progress("Modbus TCP under load, curb")?;
+    let curb = curb(bed, &devices, times).await?;
+    progress("Modbus TCP under load, C loop")?;
+    let c_loop = c_loop(bed, &devices, times).await?;
+
+    let setting = format!("Modbus TCP, {DEVICES} × {REGISTERS} registers at 10 Hz");
+    let asked = f64::from(DEVICES * REGISTERS) / EVERY.as_secs_f64();
+    let (curb_cpu, loop_cpu) = (curb.cpu_per_million(), c_loop.cpu_per_million());
+    table.add(
+        format!("CPU time, {setting}"),
+        "CPU-s / million readings",
+        curb_cpu,
+        ("C loop", loop_cpu),
+        Goal::AtMost(1.9),
+    );
+    table.add(
+        "readings at the core there",
+        "1/s",
+        curb.rate(),
+        ("asked for", asked),
+        Goal::AtLeast(0.99 * asked),
+    );
+    table.add(
+        "delay device → core, p50, there",
+        "ms",
+        curb.delay_ms(),
+        ("C loop", c_loop.delay_ms()),
+        Goal::AtMost(5.0),
+    );
+    curb.note_oddities("curb under load", table);
+    if c_loop.rate() < 0.99 * asked {
+        table.note(format!(
+            "the C loop brought {:.0} of {asked:.0} readings/s under load",
+            c_loop.rate()
+        ));
+    }
+    Ok(())
+}
+
+async fn curb(bed: &Bed, devices: &Devices, times: Times) -> Result<Watched, Error> {
+    let buses: Vec<Bus> = devices
+        .ports
+        .iter()
+        .map(|port| Bus::tcp(port, REGISTERS, EVERY))
+        .collect();
+    let mut core = Core::listen(bed, From::Served).await?;
+    let hub = Hub::start(bed, "load", &buses, Plugin::None)?;
+    core.first_reading(|| hub.log()).await?;
+    core.collect(times.warm_up, &mut Default::default()).await?;
+    let watched = Watched::new(&mut core, hub.id()?, times.load)
+        .await?
+        .correct("curb under load")?;
+    hub.end().await?;
+    Ok(watched)
+}
+
+async fn c_loop(bed: &Bed, devices: &Devices, times: Times) -> Result<Watched, Error> {
+    let mut core = Core::listen(bed, From::Served).await?;
+    let mut c_loop = bed.start_loop(
+        EVERY,
+        REGISTERS,
+        &[&["tcp".to_owned()][..], &devices.ports].concat(),
+    )?;
+    core.first_reading(|| c_loop.tail()).await?;
+    core.collect(times.warm_up, &mut Default::default()).await?;
+    let pid = c_loop.id().ok_or_else(|| Error::Ended {
+        program: "loop",
+        log: c_loop.tail(),
+    })?;
+    let watched = Watched::new(&mut core, pid, times.load)
+        .await?
+        .correct("the C loop under load")?;
+    c_loop.kill().await?;
+    Ok(watched)
+}

@@ -1,0 +1,165 @@
+//! The figures, one file for each setting in which some are taken.
+
+mod line;
+mod load;
+mod start;
+mod street_hub;
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::bed::Bed;
+use crate::core::{Core, Tally};
+use crate::error::Error;
+use crate::meter::CpuMeter;
+use crate::table::Table;
+
+/// A setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Setting {
+    /// Modbus TCP, 10 devices × 100 registers at 10 Hz: CPU time, delay
+    Load,
+    /// A street hub, 6 × 20 registers at 1 Hz: CPU time, memory, bytes to disk
+    Street,
+    /// Start-up to the first reading at the core
+    Start,
+    /// A paced RS-485 line, 19,200 8E1: polls, silences, a dead unit
+    Line,
+}
+
+/// How long each part takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// After the first reading, before anything counts: caches fill, back-off settles.
+    warm_up: Duration,
+    load: Duration,
+    street: Duration,
+    line: Duration,
+    starts: u32,
+}
+
+impl Times {
+    /// For figures that are quoted.
+    pub(crate) const FULL: Self = Self {
+        warm_up: Duration::from_secs(5),
+        load: Duration::from_secs(20),
+        street: Duration::from_secs(60),
+        line: Duration::from_secs(30),
+        starts: 5,
+    };
+
+    /// To see whether it works.
+    pub(crate) const QUICK: Self = Self {
+        warm_up: Duration::from_secs(1),
+        load: Duration::from_secs(4),
+        street: Duration::from_secs(5),
+        line: Duration::from_secs(4),
+        starts: 1,
+    };
+}
+
+/// Takes the figures of `settings`.
+pub(crate) async fn take(
+    bed: &Bed,
+    settings: &[Setting],
+    times: Times,
+    table: &mut Table,
+) -> Result<(), Error> {
+    for setting in settings {
+        match setting {
+            Setting::Load => load::take(bed, times, table).await?,
+            Setting::Street => street_hub::take(bed, times, table).await?,
+            Setting::Start => start::take(bed, times, table).await?,
+            Setting::Line => line::take(bed, times, table).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Says on the terminal what goes on; a run takes minutes.
+fn progress(what: &str) -> Result<(), Error> {
+    writeln!(io::stderr(), "bench: {what}").map_err(Error::Terminal)
+}
+
+/// What arrived from a process in some time, and what CPU time it took.
+#[derive(Debug)]
+struct Watched {
+    tally: Tally,
+    cpu: Duration,
+    time: Duration,
+}
+
+impl Watched {
+    /// Watches the process `pid` and its descendants. The CPU time is sampled each second, see [`CpuMeter`].
+    async fn new(core: &mut Core, pid: u32, time: Duration) -> Result<Self, Error> {
+        const SAMPLE: Duration = Duration::from_secs(1);
+        let mut tally = Tally::default();
+        let begin = tokio::time::Instant::now();
+        let mut cpu = CpuMeter::start(pid)?;
+        while let Some(rest) = time
+            .checked_sub(begin.elapsed())
+            .filter(|rest| !rest.is_zero())
+        {
+            core.collect(rest.min(SAMPLE), &mut tally).await?;
+            cpu.sample()?;
+        }
+        Ok(Self {
+            tally,
+            cpu: cpu.spent(),
+            time: begin.elapsed(),
+        })
+    }
+
+    /// An error if a value was wrong: a figure for wrong work is worth nothing.
+    fn correct(self, name: &'static str) -> Result<Self, Error> {
+        let Tally {
+            wrong, readings, ..
+        } = self.tally;
+        if wrong == 0 {
+            Ok(self)
+        } else {
+            Err(Error::Wrong {
+                name,
+                wrong,
+                readings,
+            })
+        }
+    }
+
+    /// CPU seconds for a million readings.
+    fn cpu_per_million(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.tally.readings as f64 * 1e6
+    }
+
+    /// Per cent of one CPU.
+    fn cpu_share(&self) -> f64 {
+        100.0 * self.cpu.as_secs_f64() / self.time.as_secs_f64()
+    }
+
+    /// Readings in a second.
+    fn rate(&self) -> f64 {
+        self.tally.readings as f64 / self.time.as_secs_f64()
+    }
+
+    /// Milliseconds from the device's answer to the core.
+    fn delay_ms(&self) -> f64 {
+        1e3 * self.tally.delay().unwrap_or_default().as_secs_f64()
+    }
+
+    /// A note if something came that should not.
+    fn note_oddities(&self, name: &str, table: &mut Table) {
+        let Tally {
+            bad,
+            duplicates,
+            gaps,
+            ..
+        } = self.tally;
+        if (bad, duplicates, gaps) != (0, 0, 0) {
+            table.note(format!(
+                "{name}: {bad} bad readings, {duplicates} duplicate messages, {gaps} gap records"
+            ));
+        }
+    }
+}

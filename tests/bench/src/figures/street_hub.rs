@@ -1,0 +1,205 @@
+//! A street hub: 6 devices × 20 registers at 1 Hz, which is what a cabinet on a street has.
+
+use std::time::Duration;
+
+use super::{Times, Watched, progress};
+use crate::bed::{Bed, Devices};
+use crate::core::{Core, From};
+use crate::error::Error;
+use crate::hub::{Bus, Hub, Plugin};
+use crate::meter::{Memory, family, size, written};
+use crate::table::{Goal, Table};
+
+pub(super) const DEVICES: u16 = 6;
+pub(super) const REGISTERS: u16 = 20;
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// A hub watched, with its memory at the end and its disk use over the time.
+#[derive(Debug)]
+struct Resident {
+    watched: Watched,
+    daemon: Memory,
+    /// The plugin host's, if there is one.
+    host: Option<Memory>,
+    /// Bytes to storage, by daemon and host.
+    written: u64,
+    /// What the state folder has grown by; negative if it has shrunk.
+    grown: f64,
+}
+
+pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(), Error> {
+    let devices = Devices::start(DEVICES).await?;
+    progress("street hub, curb")?;
+    let bare = curb(bed, &devices, "street", Plugin::None, times).await?;
+    progress("street hub, curb with the deadband plugin")?;
+    let with_plugin = curb(bed, &devices, "street-plugin", Plugin::Deadband, times).await?;
+    progress("street hub, C loop")?;
+    let (peer, peer_memory) = c_loop(bed, &devices, times).await?;
+
+    let mib = |bytes: u64| bytes as f64 / MIB;
+    let (rss, pss) = (
+        ("C loop", mib(peer_memory.rss)),
+        ("C loop", mib(peer_memory.pss)),
+    );
+    let setting = format!("street hub, {DEVICES} × {REGISTERS} registers at 1 Hz");
+    let cpu = ("C loop", peer.cpu_share());
+    table.add(
+        format!("CPU, {setting}"),
+        "% of one",
+        bare.watched.cpu_share(),
+        cpu,
+        Goal::AtMost(0.25),
+    );
+    table.add(
+        "the same with deadband in the plugin host",
+        "% of one",
+        with_plugin.watched.cpu_share(),
+        cpu,
+        Goal::None,
+    );
+    table.add(
+        "memory there, RSS",
+        "MiB",
+        mib(bare.daemon.rss),
+        rss,
+        Goal::AtMost(12.0),
+    );
+    table.add(
+        "memory there, PSS",
+        "MiB",
+        mib(bare.daemon.pss),
+        pss,
+        Goal::None,
+    );
+    table.add(
+        "daemon beside a plugin host, RSS",
+        "MiB",
+        mib(with_plugin.daemon.rss),
+        rss,
+        Goal::AtMost(12.0),
+    );
+    table.add(
+        "daemon beside a plugin host, PSS",
+        "MiB",
+        mib(with_plugin.daemon.pss),
+        pss,
+        Goal::None,
+    );
+    if let Some(host) = with_plugin.host {
+        table.add(
+            "plugin host with deadband, RSS",
+            "MiB",
+            mib(host.rss),
+            rss,
+            Goal::AtMost(10.0),
+        );
+        table.add(
+            "plugin host with deadband, PSS",
+            "MiB",
+            mib(host.pss),
+            pss,
+            Goal::None,
+        );
+    } else {
+        table.note("no plugin host was running beside curb with a plugin");
+    }
+    let per_thousand = |bytes: f64| 1e3 * bytes / bare.watched.tally.readings as f64;
+    let payload = ("payload", per_thousand(bare.watched.tally.payload as f64));
+    table.add(
+        "bytes to disk there",
+        "1 / 1,000 readings",
+        per_thousand(bare.written as f64),
+        payload,
+        Goal::AtMost(2000.0),
+    );
+    table.add(
+        "growth of the state folder there",
+        "1 / 1,000 readings",
+        per_thousand(bare.grown),
+        payload,
+        Goal::None,
+    );
+    table.add(
+        "delay device → core, p50, there",
+        "ms",
+        bare.watched.delay_ms(),
+        ("C loop", peer.delay_ms()),
+        Goal::AtMost(5.0),
+    );
+    bare.watched.note_oddities("street hub", table);
+    with_plugin
+        .watched
+        .note_oddities("street hub with deadband", table);
+    Ok(())
+}
+
+/// The hub's buses.
+pub(super) fn buses(devices: &Devices) -> Vec<Bus> {
+    devices
+        .ports
+        .iter()
+        .map(|port| Bus::tcp(port, REGISTERS, EVERY))
+        .collect()
+}
+
+async fn curb(
+    bed: &Bed,
+    devices: &Devices,
+    name: &str,
+    plugin: Plugin,
+    times: Times,
+) -> Result<Resident, Error> {
+    let mut core = Core::listen(bed, From::Served).await?;
+    let hub = Hub::start(bed, name, &buses(devices), plugin)?;
+    core.first_reading(|| hub.log()).await?;
+    core.collect(times.warm_up, &mut Default::default()).await?;
+    let daemon = hub.id()?;
+    let processes = family(daemon)?;
+    let all_written = || {
+        processes
+            .iter()
+            .map(|pid| written(*pid))
+            .sum::<Result<u64, Error>>()
+    };
+    let (written_before, size_before) = (all_written()?, size(&hub.state)?);
+    let watched = Watched::new(&mut core, daemon, times.street)
+        .await?
+        .correct("curb on a street hub")?;
+    let resident = Resident {
+        watched,
+        daemon: Memory::of(daemon)?,
+        host: processes
+            .iter()
+            .find(|pid| **pid != daemon)
+            .map(|host| Memory::of(*host))
+            .transpose()?,
+        written: all_written()? - written_before,
+        grown: size(&hub.state)? as f64 - size_before as f64,
+    };
+    hub.end().await?;
+    Ok(resident)
+}
+
+/// The C loop: with the registers of [`EVERY`] second.
+async fn c_loop(bed: &Bed, devices: &Devices, times: Times) -> Result<(Watched, Memory), Error> {
+    let mut core = Core::listen(bed, From::Served).await?;
+    let mut c_loop = bed.start_loop(
+        EVERY,
+        REGISTERS,
+        &[&["tcp".to_owned()][..], &devices.ports].concat(),
+    )?;
+    core.first_reading(|| c_loop.tail()).await?;
+    core.collect(times.warm_up, &mut Default::default()).await?;
+    let pid = c_loop.id().ok_or_else(|| Error::Ended {
+        program: "loop",
+        log: c_loop.tail(),
+    })?;
+    let watched = Watched::new(&mut core, pid, times.load)
+        .await?
+        .correct("the C loop on a street hub")?;
+    let memory = Memory::of(pid)?;
+    c_loop.kill().await?;
+    Ok((watched, memory))
+}
