@@ -1,0 +1,317 @@
+//! The queue's SQLite file: one transaction per commit, and the reads behind `next`, acknowledgements and eviction.
+//!
+//! ```text
+//! run      counter · nonce · clean                         one row per run that has rows waiting, and the last one
+//! stream   id · run · name · seq · read · filtered · refused · at · rows · bytes · readings
+//!                                                          counters since the run began; `at`: hub time of its last commit;
+//!                                                          the last three: what waits in `message`
+//! message  row · stream · seq · lane · readings · first · last · payload
+//!                                                          the queue: one row per message, bytes frozen
+//! aside    row · run · stream · seq · lane · readings · code · payload
+//! ```
+//!
+//! A message that waits for the clock has a negative `row`: the queue is what lies above zero. Releasing adds one number
+//! to the rows below zero, so that they come behind everything handed out before, in their order.
+//!
+//! Deliberately absent: decisions. What is written and what goes is decided in `queue`; what to do about errors in `writer`.
+
+mod error;
+mod read;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use curb_model::{HubTime, Lane, RunId, Stream};
+use curb_wire::record::StreamCounts;
+use rusqlite::{Connection, Row, params};
+
+use crate::queue::{Changes, RunState, StreamState, Waiting};
+
+pub(crate) use error::{Error, Kind};
+pub(crate) use read::{Admit, Frozen, Stored};
+
+const FILE: &str = "queue.db";
+
+/// "Curb" in ASCII, in the file's header: tells `file` and us whose database it is.
+const APPLICATION: i32 = 0x4375_7262;
+
+/// The schema's version. A file of another one is moved aside like a damaged one: this is the first.
+const SCHEMA: i32 = 1;
+
+/// KiB of page cache: a hub has little memory, and the queue's ends are all that is touched. A guess.
+const CACHE_KIB: i32 = 1024;
+
+/// Bytes that the write-ahead log keeps after a checkpoint, so that a burst does not hold its disk for ever.
+const WAL_KEPT_BYTES: i32 = 4 << 20;
+
+/// How long a process that was just killed may hold its lock.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Messages set aside that are kept for a person to look at; each is told in a gap record already. A guess: enough to
+/// see the pattern, and at most some hundred KiB.
+const ASIDE_KEPT: i64 = 1_000;
+
+/// Damaged databases that are kept. Each can be as large as the limit.
+const DAMAGED_KEPT: u32 = 2;
+
+/// What a file knows when it is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) runs: Vec<RunState>,
+    pub(crate) streams: Vec<StreamState>,
+    /// Greatest row id.
+    pub(crate) last_row: i64,
+    /// Least and greatest row id below zero.
+    pub(crate) held: Option<(i64, i64)>,
+    pub(crate) aside: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Disk {
+    path: PathBuf,
+    /// `None` after a damaged file was moved aside, while a new one cannot be made.
+    connection: Option<Connection>,
+}
+
+impl Disk {
+    /// The database in `folder`; nothing is touched.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { path: folder.join(FILE), connection: None }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Opens or creates the file, and takes its lock.
+    pub(crate) fn open(&mut self) -> Result<(), Error> {
+        let connection = Connection::open(&self.path)?;
+        connection.busy_timeout(LOCK_WAIT)?;
+        // Exclusive before the first access: the log then needs no shared memory file, and nobody else can write.
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(()))?;
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
+        let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
+        if tables == 0 && schema == 0 {
+            connection.execute_batch(include_str!("schema.sql"))?;
+        } else if application != APPLICATION {
+            return Err(Error::Foreign { what: "application id", found: application, expected: APPLICATION });
+        } else if schema != SCHEMA {
+            return Err(Error::Foreign { what: "schema version", found: schema, expected: SCHEMA });
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Reads what the queue must know: a few rows per run, not the messages.
+    pub(crate) fn load(&self) -> Result<Loaded, Error> {
+        let mut loaded = self.load_counters()?;
+        let connection = self.connection()?;
+        let ends = "select coalesce(max(row), 0), min(row) from message";
+        let (last, first) = connection.query_row(ends, [], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
+        loaded.last_row = i64::max(last, 0);
+        if let Some(first) = first.filter(|first| *first < 0) {
+            let last = connection.query_row("select max(row) from message where row < 0", [], |row| row.get(0))?;
+            loaded.held = Some((first, last));
+        }
+        let aside: i64 = connection.query_row("select count(*) from aside", [], |row| row.get(0))?;
+        loaded.aside = unsigned(aside)?;
+        Ok(loaded)
+    }
+
+    /// What can still be read of a damaged file that is open: the counters of its runs, all or nothing.
+    pub(crate) fn salvage(&self) -> Loaded {
+        self.load_counters().unwrap_or_default()
+    }
+
+    fn load_counters(&self) -> Result<Loaded, Error> {
+        let connection = self.connection()?;
+        let mut loaded = Loaded::default();
+        let mut statement = connection.prepare("select counter, nonce, clean from run order by counter")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = RunId { counter: unsigned(row.get(0)?)?, nonce: row.get::<_, i64>(1)?.cast_unsigned() };
+            loaded.runs.push(RunState { id, clean: row.get(2)? });
+        }
+        let mut statement = connection.prepare(
+            "select id, run, name, seq, read, filtered, refused, at, rows, bytes, readings from stream order by id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            loaded.streams.push(stream_state(row, &loaded.runs)?);
+        }
+        Ok(loaded)
+    }
+
+    /// Makes `changes` durable: all of them, or none.
+    pub(crate) fn commit(
+        &mut self,
+        changes: &Changes,
+        runs: &[RunState],
+        streams: &BTreeMap<i64, StreamState>,
+    ) -> Result<(), Error> {
+        let transaction = self.connection.as_mut().ok_or(Error::Missing)?.transaction()?;
+        {
+            let mut run = transaction.prepare_cached("insert or replace into run values (?1, ?2, ?3)")?;
+            for state in runs.iter().filter(|run| changes.runs.contains(&run.id)) {
+                run.execute(params![signed(state.id.counter), state.id.nonce.cast_signed(), state.clean])?;
+            }
+            let mut aside = transaction.prepare_cached(
+                "insert or replace into aside select m.row, r.counter || '-' || printf('%016x', r.nonce), s.name, m.seq, \
+                 m.lane, m.readings, ?2, m.payload \
+                 from message m join stream s on s.id = m.stream join run r on r.counter = s.run where m.row = ?1",
+            )?;
+            for (row, code) in &changes.aside {
+                aside.execute(params![row, code])?;
+            }
+            if !changes.aside.is_empty() {
+                let sql = "delete from aside where row not in (select row from aside order by row desc limit ?1)";
+                transaction.prepare_cached(sql)?.execute([ASIDE_KEPT])?;
+            }
+            // Deletions come before insertions: on a full disk the room they make is what the others need.
+            let mut delete = transaction.prepare_cached("delete from message where row = ?1")?;
+            for row in &changes.gone {
+                delete.execute([row])?;
+            }
+            let mut insert =
+                transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+            for new in &changes.rows {
+                let (first, last) = (new.first.as_nanos(), new.last.as_nanos());
+                let (seq, lane) = (signed(new.seq), lane_number(new.lane));
+                insert.execute(params![new.row, new.stream, seq, lane, new.readings, first, last, new.payload])?;
+            }
+            let mut replace = transaction.prepare_cached("update message set payload = ?2 where row = ?1")?;
+            for new in changes.replaced.values() {
+                replace.execute(params![new.row, new.payload])?;
+            }
+            if let Some(shift) = changes.release {
+                transaction.prepare_cached("update message set row = row + ?1 where row < 0")?.execute([shift])?;
+            }
+            let mut stream = transaction.prepare_cached(
+                "insert or replace into stream values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?;
+            for state in changes.streams.iter().filter_map(|id| streams.get(id)) {
+                let (counts, waiting) = (&state.counts, &state.waiting);
+                stream.execute(params![
+                    state.id,
+                    signed(state.run.counter),
+                    state.name.as_str(),
+                    signed(counts.seq),
+                    signed(counts.read),
+                    signed(counts.filtered),
+                    signed(counts.refused),
+                    state.at.as_nanos(),
+                    signed(waiting.rows),
+                    signed(waiting.bytes),
+                    signed(waiting.readings),
+                ])?;
+            }
+            if changes.forget {
+                transaction.execute_batch(
+                    "delete from stream where rows = 0 and run < (select max(counter) from run); \
+                     delete from run where counter < (select max(counter) from run) \
+                     and counter not in (select run from stream);",
+                )?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Moves the file aside and leaves no database open. The oldest files aside are deleted: they could fill the disk.
+    pub(crate) fn put_aside(&mut self) -> Result<PathBuf, Error> {
+        self.connection = None;
+        let aside = |number: u32, suffix: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".damaged-{number}{suffix}"));
+            PathBuf::from(name)
+        };
+        let number = (1..=u32::MAX).find(|n| !aside(*n, "").exists()).expect("the disk has fewer files");
+        // Numbers are taken round: with two kept, the third damage replaces the first.
+        let number = if number > DAMAGED_KEPT { oldest_of(DAMAGED_KEPT, |n| aside(n, "")) } else { number };
+        let io = |source| Error::Io { act: "move aside", path: self.path.clone(), source };
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        for (from, to) in [(Path::new(&log), aside(number, "-wal")), (&self.path, aside(number, ""))] {
+            match fs::rename(from, to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+                _ => {}
+            }
+        }
+        Ok(aside(number, ""))
+    }
+
+    /// Writes the log back into the file and closes both.
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
+        match self.connection.take().map(Connection::close) {
+            Some(Err((_, error))) => Err(error.into()),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Lets the file grow no further, as a full disk would.
+    #[cfg(test)]
+    pub(crate) fn limit_growth(&self, pages: Option<u32>) {
+        let connection = self.connection().unwrap();
+        let now: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = pages.map_or(u32::MAX - 1, |pages| now + pages);
+        connection.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(())).unwrap();
+    }
+
+    fn connection(&self) -> Result<&Connection, Error> {
+        self.connection.as_ref().ok_or(Error::Missing)
+    }
+}
+
+fn oldest_of(count: u32, path: impl Fn(u32) -> PathBuf) -> u32 {
+    let modified = |n: &u32| fs::metadata(path(*n)).and_then(|meta| meta.modified()).ok();
+    (1..=count).min_by_key(modified).expect("at least one is kept")
+}
+
+fn stream_state(row: &Row<'_>, runs: &[RunState]) -> Result<StreamState, Error> {
+    let counter = unsigned(row.get(1)?)?;
+    let run =
+        runs.iter().find(|run| run.id.counter == counter).ok_or(Error::Nonsense { what: "stream without a run" })?;
+    let name = Stream::parse(row.get_ref(2)?.as_str().unwrap_or_default());
+    let mut state = StreamState::new(row.get(0)?, run.id, name.map_err(|_| Error::Nonsense { what: "stream name" })?);
+    state.counts = StreamCounts {
+        seq: unsigned(row.get(3)?)?,
+        read: unsigned(row.get(4)?)?,
+        filtered: unsigned(row.get(5)?)?,
+        refused: unsigned(row.get(6)?)?,
+    };
+    state.at = HubTime::from_nanos(row.get(7)?);
+    state.waiting =
+        Waiting { rows: unsigned(row.get(8)?)?, bytes: unsigned(row.get(9)?)?, readings: unsigned(row.get(10)?)? };
+    Ok(state)
+}
+
+/// SQLite's integers are signed. No counter of ours gets to 2⁶³.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> Result<u64, Error> {
+    u64::try_from(number).map_err(|_| Error::Nonsense { what: "negative count" })
+}
+
+const fn lane_number(lane: Lane) -> i64 {
+    match lane {
+        Lane::Data => 0,
+        Lane::Alarm => 1,
+        Lane::Run => 2,
+        Lane::Gap => 3,
+        Lane::Clock => 4,
+    }
+}

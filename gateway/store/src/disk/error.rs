@@ -1,0 +1,66 @@
+//! Why the database did not do what it was asked, and what that means for the writer.
+
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("use the queue's database")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{act} {path}")]
+    Io { act: &'static str, path: PathBuf, source: io::Error },
+    #[error("the queue's database has {what} {found}, expected {expected}")]
+    Foreign { what: &'static str, found: i32, expected: i32 },
+    #[error("the queue's database has a {what} that cannot be")]
+    Nonsense { what: &'static str },
+    #[error("the damaged database could not be replaced yet")]
+    Missing,
+}
+
+/// What an error means for the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The file cannot be trusted any more.
+    Damaged,
+    /// No room: passes when rows are delivered or somebody clears the disk.
+    Full,
+    /// Another process has the file.
+    Locked,
+    /// Anything else; trying again may help.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn kind(&self) -> Kind {
+        let code = match self {
+            Self::Foreign { .. } | Self::Nonsense { .. } => return Kind::Damaged,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => return Kind::Full,
+            Self::Io { .. } | Self::Missing => return Kind::Other,
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(code) => code,
+                // A column of another type, no row where one must be.
+                None => return Kind::Damaged,
+            },
+        };
+        if matches!(code, ErrorCode::DiskFull) {
+            Kind::Full
+        } else if matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) {
+            Kind::Locked
+        } else if matches!(
+            code,
+            // The last three: our statements fit our schema, so one that does not fit meets another schema or a broken index.
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+        ) {
+            Kind::Damaged
+        } else {
+            Kind::Other
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! What the queue holds and what its next commit changes. Pure: it runs ahead of the disk, never behind it.
+//!
+//! A batch that enters gets its number and its bytes here, at once and for ever. [`Changes`] collects everything that
+//! the disk does not know yet; the writer commits it as one transaction and calls [`Queue::committed`]. A commit that
+//! fails changes nothing here, so that trying again is the same commit. Only what is on disk is handed out.
+//!
+//! Deliberately absent: time, SQL, errors.
+
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use curb_model::{Batch, Class, GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
+use curb_wire::record::{
+    ClockEvent, ClockRecord, Document as _, Gap, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts,
+    VERSION,
+};
+use curb_wire::senml;
+
+use crate::disk::{Loaded, Stored};
+use crate::gaps::Gaps;
+
+pub(crate) use state::{Changes, NewRow, RunState, StreamState, Waiting};
+
+/// Why a row leaves the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    Delivered,
+    /// The byte limit was reached.
+    Evicted,
+    /// The broker refused it for what it is, with this code.
+    SetAside(u8),
+}
+
+/// A run record that is still only here and on disk, and may be told anew.
+#[derive(Debug)]
+struct OpenCounts {
+    row: i64,
+    seq: u64,
+    streams: BTreeMap<String, StreamCounts>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    hub: Name,
+    run: RunId,
+    pub(crate) runs: Vec<RunState>,
+    pub(crate) streams: BTreeMap<i64, StreamState>,
+    /// Streams of this run.
+    current: HashMap<Stream, i64>,
+    next_row: i64,
+    /// Least and greatest row id below zero.
+    held: Option<(i64, i64)>,
+    released: bool,
+    pub(crate) waiting: Waiting,
+    pub(crate) gaps: Gaps,
+    counts: Option<OpenCounts>,
+    pub(crate) changes: Changes,
+}
+
+impl Queue {
+    /// What `loaded` says, to be continued by `run`. What earlier runs held back for the clock is released: no clock
+    /// record of theirs is coming.
+    pub(crate) fn new(hub: Name, run: RunId, loaded: Loaded) -> Self {
+        let mut waiting = Waiting::default();
+        loaded.streams.iter().for_each(|stream| waiting.add(stream.waiting));
+        let mut queue = Self {
+            hub,
+            run,
+            runs: loaded.runs,
+            streams: loaded.streams.into_iter().map(|stream| (stream.id, stream)).collect(),
+            current: HashMap::new(),
+            next_row: loaded.last_row + 1,
+            held: loaded.held,
+            released: false,
+            waiting,
+            gaps: Gaps::default(),
+            counts: None,
+            changes: Changes::default(),
+        };
+        queue.release_held();
+        queue
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The run before, as the disk holds it.
+    pub(crate) fn previous(&self) -> Option<Previous> {
+        let last = self.runs.iter().filter(|run| run.id != self.run).max_by_key(|run| run.id.counter)?;
+        let streams = self.streams.values().filter(|stream| stream.run == last.id);
+        let streams = streams.map(|stream| (stream.name.to_string(), stream.counts)).collect();
+        Some(Previous { run: last.id, clean: last.clean, streams })
+    }
+
+    /// The first message of the run. Forgets earlier runs of which nothing waits: their last word is in this record.
+    pub(crate) fn open(&mut self, previous: Option<Previous>, at: HubTime) {
+        self.runs.push(RunState { id: self.run, clean: false });
+        self.changes.runs.insert(self.run);
+        let record = self.run_record(RunEvent::Opened, at, previous, BTreeMap::new());
+        self.record(&Stream::run(), Lane::Run, at, record);
+        let run = self.run;
+        self.streams.retain(|_, stream| stream.run == run || stream.waiting.rows > 0);
+        let streams = &self.streams;
+        self.runs.retain(|known| known.id == run || streams.values().any(|stream| stream.run == known.id));
+        self.changes.forget = true;
+    }
+
+    /// The last message of the run: final counters.
+    pub(crate) fn close(&mut self, at: HubTime) {
+        self.settle();
+        let streams = self.streams.values().filter(|stream| stream.run == self.run);
+        let streams = streams.map(|stream| (stream.name.to_string(), stream.counts)).collect();
+        let record = self.run_record(RunEvent::Closed, at, None, streams);
+        self.record(&Stream::run(), Lane::Run, at, record);
+        self.runs.iter_mut().filter(|run| run.id == self.run).for_each(|run| run.clean = true);
+        self.changes.runs.insert(self.run);
+    }
+
+    /// Numbers and freezes a batch. One without readings only moves counters and gaps.
+    pub(crate) fn append(&mut self, batch: &Batch) {
+        debug_assert!(batch.closes(), "a batch of {} does not close", batch.stream);
+        let id = self.stream(&batch.stream);
+        for dropped in &batch.dropped {
+            self.gaps.unnumbered(self.run, &batch.stream, *dropped);
+        }
+        let stream = self.streams.get_mut(&id).expect("it was looked up or made above");
+        stream.counts.read += batch.counts.read;
+        stream.counts.filtered += batch.counts.filtered;
+        stream.counts.refused += batch.counts.refused;
+        self.changes.streams.insert(id);
+        let (Some(first), Some(last)) = (batch.readings.first(), batch.readings.last()) else {
+            stream.untold = true;
+            return;
+        };
+        let (first, last) = (first.at, last.at);
+        stream.counts.seq += 1;
+        stream.untold = false;
+        stream.held |= !self.released && batch.offset.is_none();
+        let StreamCounts { seq, read, filtered, refused } = stream.counts;
+        let held = stream.held;
+        let (hub, run, name) = (self.hub.clone(), self.run, batch.stream.clone());
+        let payload = senml::encode(&senml::Header { hub, run, stream: name, seq, read, filtered, refused }, batch);
+        let row = if held { self.take_held_row() } else { self.take_row() };
+        let lane = match batch.class {
+            Class::Data => Lane::Data,
+            Class::Alarm => Lane::Alarm,
+        };
+        let readings = u32::try_from(batch.readings.len()).expect("a batch fits into memory many times over");
+        self.push(NewRow { row, stream: id, seq, lane, readings, first, last, payload });
+    }
+
+    pub(crate) fn clock_record(&mut self, event: ClockEvent, at: HubTime, offset: Option<UtcOffset>, trust: &str) {
+        let trust = trust.to_owned();
+        let record = |id| ClockRecord { v: VERSION, id, event, ht: at, offset, trust }.encode();
+        self.record(&Stream::clock(), Lane::Clock, at, record);
+    }
+
+    /// Tells counters that moved without a message since. A record that nobody has been given yet is told anew
+    /// instead, so that a long outage keeps one.
+    pub(crate) fn tell_counts(&mut self, at: HubTime) {
+        let mut moved = BTreeMap::new();
+        for stream in self.streams.values_mut() {
+            if std::mem::take(&mut stream.untold) {
+                moved.insert(stream.name.to_string(), stream.counts);
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        if let Some(mut open) = self.counts.take() {
+            open.streams.append(&mut moved);
+            let record = self.run_record(RunEvent::Counts, at, None, open.streams.clone());
+            self.rewrite(&Stream::run(), Lane::Run, at, (open.row, open.seq), record);
+            self.counts = Some(open);
+        } else {
+            let record = self.run_record(RunEvent::Counts, at, None, moved.clone());
+            let (row, seq) = self.record(&Stream::run(), Lane::Run, at, record);
+            self.counts = Some(OpenCounts { row, seq, streams: moved });
+        }
+    }
+
+    /// Lets messages go that wait for the clock, and those to come.
+    pub(crate) fn release_undated(&mut self) {
+        self.released = true;
+        self.release_held();
+        self.streams.values_mut().for_each(|stream| stream.held = false);
+    }
+
+    /// A row leaves. It is gone for everybody at once, and from the disk with the next commit.
+    pub(crate) fn remove(&mut self, row: &Stored, why: Leaves) {
+        let Some(stream) = self.streams.get_mut(&row.stream) else { return };
+        if !self.changes.gone.insert(row.row) {
+            return;
+        }
+        let cost = Waiting::of(row.lane, row.len, row.readings);
+        stream.waiting.take(cost);
+        self.waiting.take(cost);
+        self.changes.streams.insert(row.stream);
+        let reason = match why {
+            Leaves::Delivered => return,
+            Leaves::Evicted => GapReason::Full,
+            Leaves::SetAside(code) => {
+                self.changes.aside.insert(row.row, code);
+                GapReason::SetAside
+            }
+        };
+        self.gaps.numbered(stream.run, &stream.name, reason, row);
+    }
+
+    /// A record is given to the uplink: from now on its bytes stay as they are.
+    pub(crate) fn handed_out(&mut self, row: i64) {
+        self.gaps.handed_out(row);
+        self.counts.take_if(|open| open.row == row);
+    }
+
+    pub(crate) fn stream_of(&self, run: RunId, name: &Stream) -> Option<i64> {
+        self.streams.values().find(|stream| stream.run == run && stream.name == *name).map(|stream| stream.id)
+    }
+
+    /// Freezes what has been collected in open gaps. Before each commit.
+    pub(crate) fn settle(&mut self) {
+        let mut gaps = std::mem::take(&mut self.gaps);
+        gaps.settle(|gap, place| {
+            let (at, gap) = (gap.to_ht, gap.clone());
+            let record = |id| GapRecord { v: VERSION, id, gap }.encode();
+            match place {
+                None => self.record(&Stream::gap(), Lane::Gap, at, record),
+                Some(place) => self.rewrite(&Stream::gap(), Lane::Gap, at, place, record),
+            }
+        });
+        self.gaps = gaps;
+    }
+
+    /// The disk knows all of `changes`.
+    pub(crate) fn committed(&mut self) {
+        self.changes = Changes::default();
+    }
+
+    /// The disk is lost, but not what the next commit was to write. Gap records tell what went with it; the rest is
+    /// written to the next file.
+    pub(crate) fn lose_disk(&mut self) {
+        self.settle();
+        let lost_changes = std::mem::take(&mut self.changes);
+        self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows).collect();
+        self.changes.runs = self.runs.iter().map(|run| run.id).collect();
+        self.counts = None;
+        let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|row| row.row).collect();
+        self.held = kept_rows.first().copied().filter(|row| *row < 0).zip(kept_rows.range(..0).last().copied());
+        if self.released {
+            self.release_held();
+        }
+        self.waiting = Waiting::default();
+        for stream in self.streams.values_mut() {
+            let mut kept = Waiting::default();
+            let rows = self.changes.rows.iter().filter(|row| row.stream == stream.id);
+            rows.for_each(|row| kept.add(Waiting::of(row.lane, row.payload.len() as u64, row.readings)));
+            let mut lost = std::mem::replace(&mut stream.waiting, kept);
+            lost.take(kept);
+            self.waiting.add(kept);
+            self.changes.streams.insert(stream.id);
+            stream.untold |= stream.run == self.run;
+            if lost.rows > 0 {
+                // What is kept is the newest, what was delivered the oldest. Of records all numbers are named: some may
+                // be kept in between, and what arrives beats the gap.
+                let records = stream.name.as_str().starts_with('_');
+                let to = stream.counts.seq.saturating_sub(if records { 0 } else { kept.rows });
+                let from = if records { 1 } else { (to + 1).saturating_sub(lost.rows).max(1) };
+                self.gaps.add(Gap {
+                    run: stream.run,
+                    stream: stream.name.to_string(),
+                    reason: GapReason::Damaged,
+                    from: Some(from),
+                    to: Some(to),
+                    from_ht: stream.at,
+                    to_ht: stream.at,
+                    count: lost.readings,
+                });
+            }
+        }
+        self.gaps.tell_again_except(&kept_rows);
+    }
+
+    /// Tells that an earlier run's rows are lost, and nobody knows which.
+    pub(crate) fn lost_unseen(&mut self, run: RunId, at: HubTime) {
+        let stream = Stream::run().to_string();
+        let (from, to, count) = (None, None, 0);
+        self.gaps.add(Gap { run, stream, reason: GapReason::Damaged, from, to, from_ht: at, to_ht: at, count });
+    }
+
+    fn stream(&mut self, name: &Stream) -> i64 {
+        if let Some(id) = self.current.get(name) {
+            return *id;
+        }
+        let id = self.streams.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.streams.insert(id, StreamState::new(id, self.run, name.clone()));
+        self.current.insert(name.clone(), id);
+        id
+    }
+
+    fn take_row(&mut self) -> i64 {
+        let row = self.next_row;
+        self.next_row += 1;
+        row
+    }
+
+    fn take_held_row(&mut self) -> i64 {
+        // Half of the range for each kind: neither is used up by 2⁶² messages.
+        let (first, row) = self.held.map_or((i64::MIN / 2, i64::MIN / 2), |(first, last)| (first, last + 1));
+        self.held = Some((first, row));
+        row
+    }
+
+    fn release_held(&mut self) {
+        if let Some((first, last)) = self.held.take() {
+            let shift = self.next_row - first;
+            self.next_row = last + shift + 1;
+            self.changes.release = Some(shift);
+        }
+    }
+
+    fn push(&mut self, row: NewRow) {
+        let cost = Waiting::of(row.lane, row.payload.len() as u64, row.readings);
+        self.waiting.add(cost);
+        let stream = self.streams.get_mut(&row.stream).expect("a row is made for a stream that exists");
+        stream.waiting.add(cost);
+        stream.at = stream.at.max(row.last);
+        self.changes.streams.insert(row.stream);
+        self.changes.rows.push(row);
+    }
+
+    fn identity(&self, stream: &Stream, seq: u64) -> Identity {
+        Identity { hub: self.hub.to_string(), run: self.run, stream: stream.to_string(), seq }
+    }
+
+    /// Numbers and freezes a record; its row and number.
+    fn record(
+        &mut self,
+        stream: &Stream,
+        lane: Lane,
+        at: HubTime,
+        encode: impl FnOnce(Identity) -> Vec<u8>,
+    ) -> (i64, u64) {
+        let id = self.stream(stream);
+        let state = self.streams.get_mut(&id).expect("it was looked up or made above");
+        state.counts.seq += 1;
+        let seq = state.counts.seq;
+        let payload = encode(self.identity(stream, seq));
+        let row = self.take_row();
+        self.push(NewRow { row, stream: id, seq, lane, readings: 0, first: at, last: at, payload });
+        (row, seq)
+    }
+
+    /// New bytes for a record that nobody has been given yet.
+    fn rewrite(
+        &mut self,
+        stream: &Stream,
+        lane: Lane,
+        at: HubTime,
+        (row, seq): (i64, u64),
+        encode: impl FnOnce(Identity) -> Vec<u8>,
+    ) -> (i64, u64) {
+        let payload = encode(self.identity(stream, seq));
+        if let Some(new) = self.changes.rows.iter_mut().find(|new| new.row == row) {
+            new.payload = payload;
+        } else {
+            let stream = self.stream(stream);
+            self.changes.streams.insert(stream);
+            let new = NewRow { row, stream, seq, lane, readings: 0, first: at, last: at, payload };
+            self.changes.replaced.insert(row, new);
+        }
+        (row, seq)
+    }
+
+    fn run_record(
+        &self,
+        event: RunEvent,
+        ht: HubTime,
+        previous: Option<Previous>,
+        streams: BTreeMap<String, StreamCounts>,
+    ) -> impl FnOnce(Identity) -> Vec<u8> + use<> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        move |id| RunRecord { v: VERSION, id, event, ht, version, previous, streams }.encode()
+    }
+}

@@ -1,0 +1,119 @@
+//! Runs, streams and rows, as the queue knows them and the disk keeps them; and what the next commit changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use curb_model::{HubTime, Lane, RunId, Stream};
+use curb_wire::record::StreamCounts;
+
+/// What a row costs beside its payload, for the byte limit: its other columns, and its entry in the index. Chosen so
+/// that the file of a full queue is about as large as the limit: `limit_is_about_what_the_disk_sees` in the tests.
+const ROW_COST: u64 = 64;
+
+/// What a record costs, whatever its length: it may be rewritten in place, and that must not change the sum.
+const RECORD_COST: u64 = 512;
+
+/// A run that this database knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunState {
+    pub(crate) id: RunId,
+    /// Whether it wrote its `closed` record.
+    pub(crate) clean: bool,
+}
+
+/// What waits in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) rows: u64,
+    /// Payloads and [`ROW_COST`], or [`RECORD_COST`].
+    pub(crate) bytes: u64,
+    pub(crate) readings: u64,
+}
+
+impl Waiting {
+    pub(super) fn of(lane: Lane, len: u64, readings: u32) -> Self {
+        let bytes = match lane {
+            Lane::Data | Lane::Alarm => len + ROW_COST,
+            Lane::Run | Lane::Gap | Lane::Clock => RECORD_COST,
+        };
+        Self { rows: 1, bytes, readings: u64::from(readings) }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.readings += other.readings;
+    }
+
+    /// Saturates: the numbers of a salvaged file may be off.
+    pub(super) fn take(&mut self, other: Self) {
+        self.rows = self.rows.saturating_sub(other.rows);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+        self.readings = self.readings.saturating_sub(other.readings);
+    }
+}
+
+/// A stream of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamState {
+    pub(crate) id: i64,
+    pub(crate) run: RunId,
+    pub(crate) name: Stream,
+    pub(crate) counts: StreamCounts,
+    /// Hub time of the last thing that happened to it.
+    pub(crate) at: HubTime,
+    pub(crate) waiting: Waiting,
+    /// Counters moved, and no message has told it.
+    pub(super) untold: bool,
+    /// Has messages that wait for the clock: later ones must wait behind them.
+    pub(super) held: bool,
+}
+
+impl StreamState {
+    pub(crate) fn new(id: i64, run: RunId, name: Stream) -> Self {
+        let (counts, waiting) = (StreamCounts::default(), Waiting::default());
+        Self { id, run, name, counts, at: HubTime::ZERO, waiting, untold: false, held: false }
+    }
+}
+
+/// A message that the disk does not know yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewRow {
+    pub(crate) row: i64,
+    pub(crate) stream: i64,
+    pub(crate) seq: u64,
+    pub(crate) lane: Lane,
+    pub(crate) readings: u32,
+    pub(crate) first: HubTime,
+    pub(crate) last: HubTime,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What the next commit writes, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) runs: BTreeSet<RunId>,
+    pub(crate) rows: Vec<NewRow>,
+    /// Records that nobody has been given yet, rewritten in place.
+    pub(crate) replaced: BTreeMap<i64, NewRow>,
+    /// Rows to copy aside, with the broker's reason code.
+    pub(crate) aside: BTreeMap<i64, u8>,
+    pub(crate) gone: BTreeSet<i64>,
+    /// What to add to row ids below zero.
+    pub(crate) release: Option<i64>,
+    pub(crate) streams: BTreeSet<i64>,
+    /// Whether to delete runs and streams of which nothing waits.
+    pub(crate) forget: bool,
+}
+
+impl Changes {
+    /// Whether somebody waits for this commit: new rows, or rows that may go now. Deletions and counters are written
+    /// with the next one, or when their time is up.
+    pub(crate) fn is_urgent(&self) -> bool {
+        !self.rows.is_empty() || self.release.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        // Whatever else changes, changes a stream or a run as well.
+        !self.is_urgent() && self.streams.is_empty() && self.runs.is_empty()
+    }
+}

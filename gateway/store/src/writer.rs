@@ -1,0 +1,409 @@
+//! The one thread that owns the database: waits for entries, requests and its own due times, and commits.
+//!
+//! Entries change the queue, in the order in which they were accepted; everything that is accepted while a commit is
+//! under way goes into the next one. Requests are the uplink's, and are answered while the disk refuses commits too: rows
+//! that are delivered are what makes room again. When a commit fails, entries wait in their channel, then in front of it
+//! (back-pressure), and the same commit is tried again with growing pauses.
+//!
+//! Deliberately absent: SQL (`disk`), and what a commit contains (`queue`).
+
+mod tell;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, RowId, RunId, Stream, UtcOffset};
+use curb_wire::record::{ClockEvent, Previous};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::Health;
+use crate::disk::{Admit, Disk, Error, Frozen, Kind, Stored};
+use crate::mark::{self, Mark, MarkFile};
+use crate::queue::{Leaves, Queue};
+
+pub(crate) use tell::chain;
+
+/// Entries of one commit at most. Bounds its memory and its time on a slow card; at this size SQLite writes some 300,000
+/// rows a second, so that more would gain nothing.
+const GROUP: usize = 256;
+
+/// How long a delivery may wait for another commit to join. A kill in this time sends these messages once more.
+const ACKS_WAIT: Duration = Duration::from_secs(2);
+
+/// Deliveries that may wait for a commit. More come only while the disk refuses commits; they are forgotten, and the
+/// messages sent once more. Some MiB of memory.
+const ACKS_MAX: usize = 1 << 16;
+
+/// Rows looked up at once for a receipt or an eviction.
+const CHUNK: usize = 1024;
+
+/// Pauses between tries of a commit that failed: the first and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What changes the queue.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Batch(Batch),
+    Clock {
+        event: ClockEvent,
+        at: HubTime,
+        offset: Option<UtcOffset>,
+        trust: String,
+    },
+    ReleaseUndated,
+    /// Answered when all before it is durable.
+    Sync(oneshot::Sender<()>),
+    /// The run's last entry; answered when it is durable.
+    EndRun(oneshot::Sender<()>),
+}
+
+/// What the uplink asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Next { after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Vec<Message>> },
+    Delivered(Vec<RowId>),
+    Receipt { run: RunId, stream: Stream, seq: u64 },
+    SetAside { row: RowId, code: u8 },
+    Close(oneshot::Sender<()>),
+}
+
+enum Event {
+    Entry(Option<Entry>),
+    Request(Option<Request>),
+    Due,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) disk: Disk,
+    pub(crate) queue: Queue,
+    pub(crate) mark: MarkFile,
+    pub(crate) clock: HubClock,
+    pub(crate) limit_bytes: u64,
+    pub(crate) counts_every: Duration,
+    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) health: Arc<Mutex<Health>>,
+    pub(crate) due: Due,
+    pub(crate) faults: BTreeMap<&'static str, Fault>,
+    /// Who is told after the next commit.
+    pub(crate) waiting: Vec<oneshot::Sender<()>>,
+    pub(crate) aside: u64,
+    pub(crate) commits: u64,
+    pub(crate) payload_bytes: u64,
+}
+
+/// When the writer acts by itself.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// The commit that failed, and the pause after the next failure.
+    retry: Option<Instant>,
+    pause: Duration,
+    acks: Option<Instant>,
+    counts: Instant,
+    mark: Instant,
+}
+
+impl Due {
+    pub(crate) fn new(now: Instant, counts_every: Duration) -> Self {
+        Self { retry: None, pause: RETRY.0, acks: None, counts: now + counts_every, mark: now + mark::EVERY }
+    }
+
+    fn first(&self) -> Instant {
+        [self.retry, self.acks].into_iter().flatten().fold(self.counts.min(self.mark), Instant::min)
+    }
+}
+
+impl Writer {
+    /// Until all handles are gone or one asks to close.
+    pub(crate) async fn run(
+        mut self,
+        previous: Option<Previous>,
+        mut entries: mpsc::Receiver<Entry>,
+        mut requests: mpsc::Receiver<Request>,
+    ) {
+        self.begin(previous);
+        loop {
+            // Everything here can be dropped half-way: recv takes an item only when it is ready.
+            let event = tokio::select! {
+                request = requests.recv() => Event::Request(request),
+                () = tokio::time::sleep_until(self.due.first()) => Event::Due,
+                entry = entries.recv(), if self.due.retry.is_none() && !entries.is_closed() => Event::Entry(entry),
+            };
+            match event {
+                Event::Due => self.act(Instant::now()),
+                Event::Entry(None) => {}
+                Event::Entry(Some(entry)) => self.group(entry, &mut entries),
+                Event::Request(Some(Request::Close(reply))) => {
+                    self.finish(&mut entries);
+                    // The asker may have gone.
+                    reply.send(()).ok();
+                    return;
+                }
+                Event::Request(None) => return self.finish(&mut entries),
+                Event::Request(Some(request)) => self.answer(request),
+            }
+        }
+    }
+
+    /// The run's first message.
+    pub(crate) fn begin(&mut self, previous: Option<Previous>) {
+        self.write_mark();
+        self.queue.open(previous, self.clock.now());
+        self.commit();
+    }
+
+    fn group(&mut self, first: Entry, entries: &mut mpsc::Receiver<Entry>) {
+        self.apply(first, entries);
+        for _ in 1..GROUP {
+            let Ok(entry) = entries.try_recv() else { break };
+            self.apply(entry, entries);
+        }
+        if self.queue.changes.is_urgent() || !self.waiting.is_empty() {
+            self.commit();
+        }
+    }
+
+    fn apply(&mut self, entry: Entry, entries: &mut mpsc::Receiver<Entry>) {
+        match entry {
+            Entry::Batch(batch) => self.queue.append(&batch),
+            Entry::Clock { event, at, offset, trust } => self.queue.clock_record(event, at, offset, &trust),
+            Entry::ReleaseUndated => self.queue.release_undated(),
+            Entry::Sync(reply) => self.waiting.push(reply),
+            Entry::EndRun(reply) => {
+                // Whoever appends from here on is told that it is too late.
+                entries.close();
+                self.queue.close(self.clock.now());
+                self.write_mark();
+                self.waiting.push(reply);
+            }
+        }
+    }
+
+    /// Takes what is left in the channel and commits it, once; a disk that refuses now keeps what it has.
+    fn finish(&mut self, entries: &mut mpsc::Receiver<Entry>) {
+        entries.close();
+        while let Ok(entry) = entries.try_recv() {
+            self.apply(entry, entries);
+        }
+        self.commit();
+        if let Err(error) = self.disk.close() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "store: the queue was not closed cleanly");
+        }
+    }
+
+    pub(crate) fn act(&mut self, now: Instant) {
+        if self.due.mark <= now {
+            self.due.mark = now + mark::EVERY;
+            self.write_mark();
+        }
+        let counts = self.due.counts <= now;
+        if counts {
+            self.due.counts = now + self.counts_every;
+            self.queue.tell_counts(self.clock.now());
+        }
+        let acks = self.due.acks.is_some_and(|due| due <= now);
+        let may_try = self.due.retry.is_none_or(|due| due <= now);
+        if may_try && (counts || acks || self.due.retry.is_some()) {
+            self.commit();
+        }
+    }
+
+    pub(crate) fn answer(&mut self, request: Request) {
+        let result = match request {
+            // The asker may have gone.
+            Request::Next { after, rows, bytes, reply } => {
+                self.next(after, rows, bytes).map(|messages| drop(reply.send(messages)))
+            }
+            Request::Delivered(rows) => self.delivered(&rows),
+            Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
+            Request::SetAside { row, code } => self.set_aside(row, code),
+            Request::Close(_) => return,
+        };
+        if let Err(error) = result {
+            self.failed(&error);
+        }
+        if !self.queue.changes.gone.is_empty() {
+            self.due.acks.get_or_insert_with(|| Instant::now() + ACKS_WAIT);
+        }
+    }
+
+    pub(crate) fn next(&mut self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Error> {
+        // A record that is handed out keeps its bytes, so what it does not say yet is written first.
+        self.queue.settle();
+        if !self.queue.changes.replaced.is_empty() && self.due.retry.is_none() {
+            self.commit();
+        }
+        let changes = &self.queue.changes;
+        let (mut taken, mut left) = (0, bytes);
+        let found = self.disk.next(after.map_or(0, |row| row.0), |stored| {
+            let len = usize::try_from(stored.len).unwrap_or(usize::MAX);
+            if taken == rows || (taken > 0 && len > left) || changes.replaced.contains_key(&stored.row) {
+                return Admit::Stop;
+            }
+            if changes.gone.contains(&stored.row) {
+                return Admit::Skip;
+            }
+            taken += 1;
+            left = left.saturating_sub(len);
+            Admit::Take
+        })?;
+        let mut messages = Vec::with_capacity(found.len());
+        for Frozen { stored, payload } in found {
+            let Stored { row, seq, lane, readings, .. } = stored;
+            let stream = self.queue.streams.get(&stored.stream).ok_or(Error::Nonsense { what: "message's stream" })?;
+            let (run, stream) = (stream.run, stream.name.clone());
+            self.queue.handed_out(row);
+            messages.push(Message { row: RowId(row), lane, stream, run, seq, readings, payload });
+        }
+        Ok(messages)
+    }
+
+    fn delivered(&mut self, rows: &[RowId]) -> Result<(), Error> {
+        for row in rows {
+            if self.queue.changes.gone.len() >= ACKS_MAX {
+                break;
+            }
+            if let Some(stored) = self.disk.find(*row)? {
+                self.queue.remove(&stored, Leaves::Delivered);
+            }
+        }
+        Ok(())
+    }
+
+    fn receipt(&mut self, run: RunId, stream: &Stream, seq: u64) -> Result<(), Error> {
+        let Some(id) = self.queue.stream_of(run, stream) else { return Ok(()) };
+        while self.queue.changes.gone.len() < ACKS_MAX {
+            let rows = self.disk.up_to(id, seq, &self.queue.changes.gone, CHUNK)?;
+            rows.iter().for_each(|row| self.queue.remove(row, Leaves::Delivered));
+            if rows.len() < CHUNK {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, row: RowId, code: u8) -> Result<(), Error> {
+        let Some(stored) = self.disk.find(row)? else { return Ok(()) };
+        match stored.lane {
+            Lane::Data | Lane::Alarm => self.queue.remove(&stored, Leaves::SetAside(code)),
+            // Without its records the core's ledger cannot close. It stays, and is tried again in the next session.
+            Lane::Run | Lane::Gap | Lane::Clock => {
+                let detail = format!("the core refused record {} with code 0x{code:02x}; it is kept", row.0);
+                self.raise("record-refused", detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has changed; on success tells everybody who waits for it.
+    pub(crate) fn commit(&mut self) {
+        match self.try_commit() {
+            Ok(()) => self.committed(),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<(), Error> {
+        if !self.disk.is_open() {
+            self.disk.open()?;
+        }
+        loop {
+            self.evict()?;
+            self.queue.settle();
+            let changes = &self.queue.changes;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            self.disk.commit(changes, &self.queue.runs, &self.queue.streams)?;
+            self.commits += 1;
+            self.due.pause = RETRY.0;
+            self.payload_bytes += changes.rows.iter().map(|row| row.payload.len() as u64).sum::<u64>();
+            self.aside += changes.aside.len() as u64;
+            // Rows that are over the limit in their own commit can be evicted only from here on.
+            let again = self.queue.waiting.bytes > self.limit_bytes && !changes.rows.is_empty();
+            self.queue.committed();
+            if !again {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the oldest rows out until the limit is kept with some room: one commit for many rows. Data goes before
+    /// alarms; records stay.
+    fn evict(&mut self) -> Result<(), Error> {
+        if self.queue.waiting.bytes <= self.limit_bytes {
+            return Ok(());
+        }
+        let aim = self.limit_bytes - self.limit_bytes / 64;
+        for lane in [Lane::Data, Lane::Alarm] {
+            while self.queue.waiting.bytes > aim {
+                let rows = self.disk.oldest(lane, &self.queue.changes.gone, CHUNK)?;
+                if rows.is_empty() {
+                    break;
+                }
+                let detail = format!("the limit of {} bytes is reached; the oldest data is dropped", self.limit_bytes);
+                self.raise("full", detail);
+                for row in &rows {
+                    if self.queue.waiting.bytes <= aim {
+                        break;
+                    }
+                    self.queue.remove(row, Leaves::Evicted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        self.due.acks = None;
+        if self.due.retry.take().is_some() {
+            self.clear("disk-full");
+            self.clear("disk-error");
+        }
+        if self.queue.waiting.bytes < self.limit_bytes / 4 * 3 {
+            self.clear("full");
+        }
+        // Who asked may have gone.
+        self.waiting.drain(..).for_each(|reply| reply.send(()).unwrap_or_default());
+        self.changed.send_modify(|count| *count += 1);
+        self.publish();
+    }
+
+    /// A damaged file is replaced at once; everything else is tried again after a pause.
+    fn failed(&mut self, error: &Error) {
+        match error.kind() {
+            Kind::Damaged => self.replace_disk(error),
+            Kind::Full => self.pause("disk-full", error),
+            Kind::Locked | Kind::Other => self.pause("disk-error", error),
+        }
+        self.publish();
+    }
+
+    fn pause(&mut self, word: &'static str, error: &Error) {
+        self.raise(word, chain(error));
+        self.due.retry = Some(Instant::now() + self.due.pause);
+        self.due.pause = RETRY.1.min(self.due.pause * 2);
+    }
+
+    fn replace_disk(&mut self, error: &Error) {
+        match self.disk.put_aside() {
+            Ok(aside) => {
+                self.raise("damaged", format!("{}; moved to {}", chain(error), aside.display()));
+                self.queue.lose_disk();
+                // Not at once: a card that damages each new file must not keep this thread busy.
+                self.due.retry = Some(Instant::now() + self.due.pause);
+                self.due.pause = RETRY.1.min(self.due.pause * 2);
+            }
+            Err(aside) => self.pause("disk-error", &aside),
+        }
+    }
+
+    fn write_mark(&mut self) {
+        match self.mark.write(Mark { run: self.queue.run(), hub_time: self.clock.now() }) {
+            Ok(()) => self.clear("mark-stale"),
+            Err(error) => self.raise("mark-stale", chain(&error)),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the writer tells people: standing faults, each logged when it comes and when it goes, and the health.
+
+use curb_model::{Fault, Room};
+
+use super::Writer;
+
+impl Writer {
+    pub(super) fn raise(&mut self, word: &'static str, detail: String) {
+        let fault = Fault { room: Room::Store, subject: "queue".to_owned(), word, detail };
+        if !self.faults.contains_key(word) {
+            tracing::error!("{fault}");
+        }
+        self.faults.insert(word, fault);
+    }
+
+    pub(super) fn clear(&mut self, word: &'static str) {
+        if self.faults.remove(word).is_some() {
+            tracing::info!("store: queue ({word}): over");
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let waiting = self.queue.waiting;
+        let oldest = self.disk.oldest_reading().ok().flatten();
+        let mut health = self.health.lock().expect("nobody panics while holding it");
+        health.rows = waiting.rows;
+        health.bytes = waiting.bytes;
+        health.readings_waiting = waiting.readings;
+        health.oldest = oldest;
+        health.aside = self.aside;
+        health.commits = self.commits;
+        health.payload_bytes = self.payload_bytes;
+        health.gaps.clone_from(self.queue.gaps.readings());
+        health.faults = self.faults.values().cloned().collect();
+    }
+}
+
+/// An error with its sources, for a fault's detail.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |source| source.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
