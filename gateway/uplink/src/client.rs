@@ -152,6 +152,19 @@ pub(crate) enum Retain {
     No,
 }
 
+/// Bytes of a publish on the wire. Known before it is sent: the client would take it in, refuse it, and repeat it for ever.
+pub(crate) const fn packet_size(topic_len: usize, payload_len: usize) -> usize {
+    // 2 length of topic, 2 packet id, 1 length of properties
+    let rest = 2 + topic_len + 2 + 1 + payload_len;
+    let length_bytes = match rest {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    };
+    1 + length_bytes + rest
+}
+
 async fn poll(mut events: Box<EventLoop>) -> Polled {
     let polled = events.poll().await;
     (events, polled)
@@ -282,3 +295,6 @@ fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Lost {
     };
     Lost::new(word, format!("the core ended the connection ({code:?}{text}){hint}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ mod backoff;
 mod client;
 mod config;
 mod flight;
+mod front;
 mod gates;
 mod health;
 mod hold;
@@ -26,8 +27,9 @@ mod receipts;
 mod retained;
 mod run;
 mod session;
+mod wait;
 
 pub use config::{Ack, Config, Error, WINDOW};
+pub use front::Uplink;
 pub use health::{Health, State};
 pub use outbox::{Closed, Outbox};
-pub use run::Uplink;

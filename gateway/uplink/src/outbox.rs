@@ -13,7 +13,7 @@ pub struct Closed;
 /// The queue, seen from its sending end.
 ///
 /// A row that was reported (`delivered`, `receipt`, `set_aside`) is not handed out again once that call has returned,
-/// whether or not it is deleted yet. All calls may be dropped before they return: `next` then has done nothing, and a
+/// whether or not it is deleted yet; a row that the store keeps all the same is sent again now and then. All calls may be dropped before they return: `next` then has done nothing, and a
 /// report may or may not have been heard, which costs a duplicate and nothing else.
 pub trait Outbox: Send + Sync + 'static {
     /// The next rows in order of their ids: those after `after` (None: from the oldest), at most `rows` and some

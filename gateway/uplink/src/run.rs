@@ -2,8 +2,6 @@
 //!
 //! One task owns everything. Each turn of the loop sends what may be sent, waits for one thing to happen, and applies it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,155 +12,22 @@ use curb_wire::record::{Document as _, Receipt};
 use curb_wire::status::{Points, State as Presence, Status};
 use curb_wire::topic::Topics;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::backoff::Backoff;
 use crate::client::{Dial, Event, Link, Lost, Retain};
-use crate::config::{Ack, Config, Error};
+use crate::config::{Ack, Config};
 use crate::flight::Mismatch;
 use crate::health::{self, Health, State};
 use crate::outbox::{Closed, Outbox};
 use crate::reason;
 use crate::session::{Acked, Broker, Document, READ_BYTES, READ_ROWS, Read, Report, Session};
+use crate::wait::{Call, Signal};
 
 /// Time kept of the grace for the last status and the goodbye, at most.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the store may take to hear of the last acknowledgements of a connection.
 const SETTLE: Duration = Duration::from_secs(10);
-
-/// The running uplink.
-#[derive(Debug)]
-pub struct Uplink {
-    task: JoinSet<()>,
-    stop: watch::Sender<Option<Instant>>,
-    health: watch::Receiver<Health>,
-}
-
-impl Uplink {
-    /// Starts the uplink on the current runtime. Dropping it ends the connection without a goodbye; see
-    /// [`stop`](Self::stop).
-    ///
-    /// Of `status` the uplink itself fills in `state`, `connection` and `clean`; the rest is the daemon's to say. Each
-    /// document is published at every birth and when it changes, `status` at most once a second.
-    ///
-    /// # Errors
-    /// The host or the keep-alive cannot be used.
-    pub fn start<O: Outbox>(
-        config: Config,
-        identity: &Identity,
-        outbox: O,
-        status: watch::Receiver<Arc<Status>>,
-        points: watch::Receiver<Arc<Points>>,
-    ) -> Result<Self, Error> {
-        config.check()?;
-        let (stop, stopped) = watch::channel(None);
-        let (publish, health) = watch::channel(Health::default());
-        let room = Room {
-            topics: Topics::new(&identity.site, &identity.hub),
-            identity: identity.clone(),
-            changed: Signal::new(outbox.changed()),
-            outbox: Arc::new(outbox),
-            status: Signal::new(status),
-            points: Signal::new(points),
-            stop: Signal::new(stopped),
-            health: publish,
-            now: Health::default(),
-            lost: None,
-            started: Instant::now(),
-            config,
-        };
-        let mut task = JoinSet::new();
-        task.spawn(room.run());
-        Ok(Self { task, stop, health })
-    }
-
-    /// How it stands.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        self.health.borrow().clone()
-    }
-
-    /// Follows how it stands. The channel closes when the uplink has ended.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Health> {
-        self.health.clone()
-    }
-
-    /// Ends the uplink: sends what is queued, as long as the core takes it and `grace` lasts, then says goodbye. Rows
-    /// that did not get through stay in the store. Without a connection it ends at once.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the connection without a goodbye.
-    pub async fn stop(mut self, grace: Duration) {
-        self.stop.send_replace(Some(Instant::now() + grace));
-        while let Some(ended) = self.task.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the uplink's task failed");
-            }
-        }
-    }
-}
-
-/// A watched value whose sender may have gone: then it never changes again.
-struct Signal<T> {
-    receiver: watch::Receiver<T>,
-    gone: bool,
-}
-
-impl<T> Signal<T> {
-    const fn new(receiver: watch::Receiver<T>) -> Self {
-        Self { receiver, gone: false }
-    }
-
-    /// Waits for a change. Cancel-safe.
-    async fn changed(&mut self) {
-        if !self.gone {
-            if self.receiver.changed().await.is_ok() {
-                return;
-            }
-            self.gone = true;
-        }
-        std::future::pending().await
-    }
-
-    /// Whether it has changed, without waiting.
-    fn take(&mut self) -> bool {
-        let changed = self.receiver.has_changed().unwrap_or(false);
-        if changed {
-            self.receiver.mark_unchanged();
-        }
-        changed
-    }
-}
-
-/// A call to the store on its way, or none.
-struct Call<T>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
-
-impl<T> Call<T> {
-    fn start(&mut self, future: impl Future<Output = T> + Send + 'static) {
-        self.0 = Some(Box::pin(future));
-    }
-
-    const fn is_none(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Its answer; waits for ever if there is no call. Cancel-safe: the call goes on.
-    async fn answer(&mut self) -> T {
-        let Some(future) = &mut self.0 else { return std::future::pending().await };
-        let answer = future.await;
-        self.0 = None;
-        answer
-    }
-
-    /// Lets a call that is on its way end.
-    async fn finish(&mut self) {
-        if !self.is_none() {
-            self.answer().await;
-        }
-    }
-}
 
 /// What one turn of the loop waited for.
 enum Step {
@@ -195,7 +60,7 @@ enum End {
     Stopped,
 }
 
-struct Room<O> {
+pub(crate) struct Room<O> {
     config: Config,
     identity: Identity,
     topics: Topics,
@@ -213,7 +78,33 @@ struct Room<O> {
 }
 
 impl<O: Outbox> Room<O> {
-    async fn run(mut self) {
+    #[expect(clippy::too_many_arguments, reason = "called once, from the front")]
+    pub(crate) fn new(
+        config: Config,
+        identity: &Identity,
+        outbox: O,
+        status: watch::Receiver<Arc<Status>>,
+        points: watch::Receiver<Arc<Points>>,
+        stop: watch::Receiver<Option<Instant>>,
+        health: watch::Sender<Health>,
+    ) -> Self {
+        Self {
+            topics: Topics::new(&identity.site, &identity.hub),
+            identity: identity.clone(),
+            changed: Signal::new(outbox.changed()),
+            outbox: Arc::new(outbox),
+            status: Signal::new(status),
+            points: Signal::new(points),
+            stop: Signal::new(stop),
+            health,
+            now: Health::default(),
+            lost: None,
+            started: Instant::now(),
+            config,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new(self.config.reconnect_spread);
         let mut lasted = None;
         loop {
@@ -261,7 +152,7 @@ impl<O: Outbox> Room<O> {
         self.lost = None;
         let connected = Instant::now();
         let mut session = Session::new(&self.config, broker, connected);
-        let mut reporting = Call(None);
+        let mut reporting = Call::none();
         tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
         drop(link);
@@ -286,7 +177,7 @@ impl<O: Outbox> Room<O> {
         let connected = Instant::now();
         let mut phase = Phase::Open;
         let mut deadline = None;
-        let mut reading = Call(None);
+        let mut reading = Call::none();
         // With receipts, nothing is sent before it is sure that they can arrive.
         let mut ready = self.config.ack == Ack::Broker;
         if !ready {
@@ -384,7 +275,7 @@ impl<O: Outbox> Room<O> {
                 Step::More => session.more(),
                 Step::Changed(document) => session.document_changed(document),
                 Step::Stop => {
-                    let end = self.stop.receiver.borrow().unwrap_or(now);
+                    let end = self.stop.value().unwrap_or(now);
                     let farewell = FAREWELL.min(end.saturating_duration_since(now) / 2);
                     deadline = Some(end);
                     phase = Phase::Draining { until: end - farewell };
@@ -401,7 +292,7 @@ impl<O: Outbox> Room<O> {
             link.publish(status, bytes.into(), Retain::Yes);
         }
         let points = self.topics.points();
-        let table = || self.points.receiver.borrow().encode();
+        let table = || self.points.value().encode();
         if let Some(bytes) = session.send_document(Document::Points, &points, now, table) {
             link.publish(points, bytes.into(), Retain::Yes);
         }
@@ -445,7 +336,7 @@ impl<O: Outbox> Room<O> {
 
     /// The status document of this connection.
     fn presence(&self, state: Presence, goodbye: Goodbye) -> Vec<u8> {
-        let status = self.status.receiver.borrow();
+        let status = self.status.value();
         let clean = goodbye == Goodbye::Said;
         let connection = self.now.connection;
         match state {

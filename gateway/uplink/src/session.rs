@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use curb_model::{Fault, Message, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
+use crate::client::packet_size;
 use crate::config::{Ack, Config, WINDOW};
 use crate::flight::{Flight, Mismatch};
 use crate::gates::{Gates, Passage, Topic};
@@ -401,15 +402,5 @@ impl Session {
     }
 }
 
-/// Bytes of a `QoS` 1 publish without properties.
-const fn packet_size(topic_len: usize, payload_len: usize) -> usize {
-    // 2 length of topic, 2 packet id, 1 length of properties
-    let rest = 2 + topic_len + 2 + 1 + payload_len;
-    let length_bytes = match rest {
-        0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        _ => 4,
-    };
-    1 + length_bytes + rest
-}
+#[cfg(test)]
+mod tests;

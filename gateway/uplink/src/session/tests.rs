@@ -1,0 +1,508 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use curb_model::{Lane, Message, Name, RowId, RunId, Stream};
+use curb_wire::topic::Topics;
+use proptest::prelude::*;
+
+use super::{Broker, Document, READ_ROWS, Report, Session};
+use crate::{Ack, Config, WINDOW};
+
+const RUN: RunId = RunId { counter: 1, nonce: 2 };
+const NOTHING: [i64; 0] = [];
+const S: Duration = Duration::from_secs(1);
+
+fn config(ack: Ack) -> Config {
+    Config { ack, retry: 30 * S, receipt_wait: 60 * S, ..Config::new("core.example", 8883) }
+}
+
+fn stream(number: u8) -> Stream {
+    Stream::parse(["meter", "lamp", "air"][usize::from(number)]).unwrap()
+}
+
+fn topics() -> Topics {
+    Topics::new(&Name::new("pier").unwrap(), &Name::new("hub-7").unwrap())
+}
+
+/// A store, a connection and a broker, all in memory and all on one clock.
+struct Street {
+    config: Config,
+    now: Instant,
+    rows: BTreeMap<RowId, Message>,
+    appended: u64,
+    set_aside: BTreeSet<RowId>,
+    session: Session,
+    broker: Broker,
+    /// What the broker will say, in order.
+    acks: VecDeque<(u16, u8)>,
+    next_id: u16,
+    /// Streams that nobody subscribes to, and their code if the broker refuses them.
+    refused: HashMap<Stream, u8>,
+    /// What arrived at the core, first arrivals only, in order.
+    arrived: Vec<(Stream, u64)>,
+    sent: usize,
+    repeated: usize,
+    receipts_flow: bool,
+}
+
+impl Street {
+    fn new(ack: Ack) -> Self {
+        let (config, now) = (config(ack), Instant::now());
+        let broker = Broker { receive_max: 20, packet_max: None };
+        let session = Session::new(&config, broker, now);
+        Self {
+            config,
+            now,
+            rows: BTreeMap::new(),
+            appended: 0,
+            set_aside: BTreeSet::new(),
+            session,
+            broker,
+            acks: VecDeque::new(),
+            next_id: 0,
+            refused: HashMap::new(),
+            arrived: Vec::new(),
+            sent: 0,
+            repeated: 0,
+            receipts_flow: true,
+        }
+    }
+
+    fn append(&mut self, number: u8) -> RowId {
+        self.append_payload(number, b"{}")
+    }
+
+    fn append_many(&mut self, count: usize) {
+        for _ in 0..count {
+            self.append(0);
+        }
+    }
+
+    fn append_payload(&mut self, number: u8, payload: &[u8]) -> RowId {
+        self.appended += 1;
+        let row = RowId(i64::try_from(self.appended).unwrap());
+        let stream = stream(number);
+        let seq = 1 + self.appended; // Unique and growing in every stream is all that matters here.
+        let payload = Arc::from(payload);
+        let message = Message { row, lane: Lane::Data, stream, run: RUN, seq, readings: 1, payload };
+        self.rows.insert(row, message);
+        self.session.more();
+        row
+    }
+
+    /// Reports and reads, as often as there is something.
+    fn store(&mut self) {
+        loop {
+            while let Some(report) = self.session.report() {
+                match report {
+                    Report::Delivered(rows) => self.rows.retain(|row, _| !rows.contains(row)),
+                    Report::Receipt { stream, seq, .. } => {
+                        self.rows.retain(|_, row| row.stream != stream || row.seq > seq);
+                    }
+                    Report::SetAside { row, .. } => {
+                        self.rows.remove(&row);
+                        self.set_aside.insert(row);
+                    }
+                }
+            }
+            let Some(read) = self.session.read(true) else { return };
+            let after = read.after.map_or(i64::MIN, |row| row.0 + 1);
+            let page = self.rows.range(RowId(after)..).take(READ_ROWS).map(|(_, row)| row.clone()).collect();
+            self.session.rows(read, page);
+        }
+    }
+
+    /// Sends all that may go; the rows.
+    fn send(&mut self) -> Vec<i64> {
+        self.session.tick(self.now);
+        let mut sent = Vec::new();
+        loop {
+            self.store();
+            let Some((topic, message)) = self.session.send(&topics(), self.now) else { return sent };
+            assert!(topic.ends_with(message.stream.as_str()));
+            assert!(self.session.rows_in_flight() <= usize::from(WINDOW));
+            sent.push(message.row.0);
+            self.sent += 1;
+            self.next_id = self.next_id % 32 + 1;
+            self.session.numbered(self.next_id).unwrap();
+            let code = self.refused.get(&message.stream).copied().unwrap_or(0);
+            if code == 0 {
+                let arrival = (message.stream, message.seq);
+                if self.arrived.contains(&arrival) { self.repeated += 1 } else { self.arrived.push(arrival) }
+            }
+            self.acks.push_back((self.next_id, code));
+        }
+    }
+
+    /// The broker answers `count` messages.
+    fn ack(&mut self, count: usize) {
+        for (id, code) in self.acks.drain(..count.min(self.acks.len())) {
+            self.session.acked(id, code, self.now).unwrap();
+        }
+    }
+
+    /// The core says what it holds. Row order per stream makes that cumulative.
+    fn receipts(&mut self) {
+        if !self.receipts_flow {
+            return;
+        }
+        let mut held: BTreeMap<Stream, u64> = BTreeMap::new();
+        for (stream, seq) in &self.arrived {
+            let missing = self.rows.values().any(|row| {
+                row.stream == *stream && row.seq < *seq && !self.arrived.contains(&(stream.clone(), row.seq))
+            });
+            if !missing {
+                let to = held.entry(stream.clone()).or_default();
+                *to = (*to).max(*seq);
+            }
+        }
+        for (stream, seq) in held {
+            self.session.receipt(RUN, stream, seq);
+        }
+    }
+
+    fn lose(&mut self) {
+        self.store(); // Acknowledged rows reach the store before the next connection.
+        self.acks.clear();
+        self.session = Session::new(&self.config, self.broker, self.now);
+    }
+
+    /// Until nothing is left, or the deadline says that something never goes.
+    fn finish(&mut self) {
+        self.refused.clear();
+        self.receipts_flow = true;
+        for _ in 0..2000 {
+            self.send();
+            self.ack(usize::MAX);
+            self.receipts();
+            self.store();
+            if self.rows.is_empty() && self.session.is_idle() {
+                return;
+            }
+            self.now += self.session.due().map_or(S, |due| due.saturating_duration_since(self.now));
+        }
+        panic!("never delivered: {:?}", self.rows.keys());
+    }
+
+    fn word(&self) -> Vec<&'static str> {
+        self.session.faults().iter().map(|fault| fault.word).collect()
+    }
+}
+
+#[test]
+fn a_topic_sends_its_first_message_alone_and_then_a_window() {
+    let mut street = Street::new(Ack::Broker);
+    street.append_many(40);
+    assert_eq!(street.send(), [1]);
+    street.ack(1);
+    assert_eq!(street.send(), (2..=17).collect::<Vec<_>>());
+    street.ack(3);
+    assert_eq!(street.send(), [18, 19, 20]);
+    street.finish();
+    assert_eq!((street.sent, street.repeated), (40, 0));
+}
+
+#[test]
+fn the_window_is_never_larger_than_the_broker_takes() {
+    let mut street = Street::new(Ack::Broker);
+    street.broker.receive_max = 3;
+    street.lose();
+    street.append_many(40);
+    street.send();
+    street.ack(1);
+    assert_eq!(street.send().len(), 3);
+}
+
+#[test]
+fn nobody_subscribed_is_not_delivery_and_only_that_topic_waits() {
+    let mut street = Street::new(Ack::Broker);
+    street.refused.insert(stream(1), 0x10);
+    for number in [0, 1, 0, 1, 0] {
+        street.append(number);
+    }
+    street.send();
+    street.ack(usize::MAX);
+    street.send();
+    street.ack(usize::MAX);
+    street.store();
+    assert_eq!(street.rows.keys().map(|row| row.0).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(street.word(), ["no-subscriber"]);
+
+    // Not in a tight loop: once per retry, one message.
+    let before = street.sent;
+    street.now += 29 * S;
+    assert_eq!(street.send(), NOTHING);
+    street.now += S;
+    assert_eq!(street.send(), [2]);
+    street.ack(1);
+    assert_eq!(street.word(), ["no-subscriber"]);
+    street.append(0);
+    assert_eq!(street.send(), [6]);
+    assert_eq!(street.sent, before + 2);
+    street.finish();
+    assert_eq!(street.word(), [""; 0]);
+    assert_eq!(street.arrived.iter().filter(|(s, _)| *s == stream(1)).count(), 2);
+}
+
+#[test]
+fn a_refused_session_holds_everything_and_loses_nothing() {
+    for (code, word) in [
+        (0x87, "not-authorised"),
+        (0x97, "quota"),
+        (0x80, "core-refuses"),
+        (0x83, "core-refuses"),
+        (0x91, "core-refuses"),
+    ] {
+        let mut street = Street::new(Ack::Broker);
+        street.refused.insert(stream(1), code);
+        for number in [0, 1, 0, 1, 0] {
+            street.append(number);
+        }
+        street.send();
+        street.ack(usize::MAX);
+        assert!(street.session.holds());
+        assert_eq!(street.word(), [word]);
+        assert_eq!(street.send(), NOTHING, "{code:#x}");
+
+        // Backs off: 30 s, 60 s, 120 s, … 5 min.
+        for wait in [30, 60, 120, 240, 300, 300] {
+            street.now += wait * S - S;
+            assert_eq!(street.send(), NOTHING, "{code:#x} after {wait}");
+            street.now += S;
+            assert_eq!(street.send().first(), Some(&2), "{code:#x} after {wait}");
+            assert_eq!(street.word(), [word], "stands until it passes");
+            street.ack(usize::MAX);
+        }
+        street.finish();
+        assert_eq!(street.arrived.len(), 5);
+        assert_eq!(street.set_aside.len(), 0);
+        assert_eq!(street.word(), [""; 0]);
+    }
+}
+
+#[test]
+fn only_the_messages_own_fault_sets_it_aside() {
+    for code in [0x90, 0x95, 0x99] {
+        let mut street = Street::new(Ack::Broker);
+        street.refused.insert(stream(0), code);
+        let poison = street.append(0);
+        street.send();
+        street.ack(1);
+        street.refused.clear();
+        street.append(0);
+        street.finish();
+        assert_eq!(street.set_aside, BTreeSet::from([poison]));
+        assert_eq!(street.arrived.len(), 1);
+    }
+}
+
+#[test]
+fn what_the_broker_cannot_take_is_never_sent() {
+    let mut street = Street::new(Ack::Broker);
+    street.broker.packet_max = Some(200);
+    street.lose();
+    let large = street.append_payload(0, &[b' '; 200]);
+    street.append(0);
+    assert_eq!(street.send(), [2]);
+    street.finish();
+    assert_eq!(street.set_aside, BTreeSet::from([large]));
+
+    let status = |session: &mut Session, len| {
+        session.send_document(Document::Status, "t", street.now, || vec![0; len]).is_some()
+    };
+    assert!(!status(&mut street.session, 200));
+    assert_eq!(street.session.faults()[0].word, "core-refuses");
+    street.session.document_changed(Document::Status);
+    street.now += S;
+    let status = street.session.send_document(Document::Status, "t", street.now, || vec![0; 100]);
+    assert!(status.is_some());
+}
+
+#[test]
+fn a_lost_connection_sends_again_exactly_what_was_not_acknowledged() {
+    let mut street = Street::new(Ack::Broker);
+    street.append_many(10);
+    street.send();
+    street.ack(1);
+    street.send();
+    street.ack(4);
+    street.lose();
+    assert_eq!(street.send(), [6]);
+    street.ack(1);
+    assert_eq!(street.send(), [7, 8, 9, 10]);
+    street.finish();
+    assert_eq!(street.repeated, 5);
+}
+
+#[test]
+fn with_receipts_a_row_stays_until_the_core_has_it() {
+    let mut street = Street::new(Ack::Core);
+    street.receipts_flow = false;
+    street.append_many(5);
+    street.send();
+    street.ack(1);
+    street.send();
+    street.ack(usize::MAX);
+    street.store();
+    assert_eq!((street.rows.len(), street.session.unreceipted()), (5, 5));
+    street.session.receipt(RUN, stream(0), street.rows[&RowId(3)].seq);
+    street.store();
+    assert_eq!((street.rows.len(), street.session.unreceipted()), (2, 2));
+
+    // Sent again after the wait, then after twice the wait.
+    for wait in [60, 120, 240] {
+        street.now += wait * S - S;
+        assert_eq!(street.send(), NOTHING);
+        street.now += S;
+        assert_eq!(street.send(), [4, 5], "after {wait}");
+        street.ack(usize::MAX);
+        assert_eq!(street.word(), ["no-receipt"]);
+    }
+    street.finish();
+    assert_eq!(street.word(), [""; 0]);
+}
+
+#[test]
+fn a_receipt_that_is_quicker_than_the_puback_counts() {
+    let mut street = Street::new(Ack::Core);
+    street.append(0);
+    street.append(0);
+    street.send();
+    street.session.receipt(RUN, stream(0), street.rows[&RowId(2)].seq);
+    street.ack(1);
+    // Row 2 was receipted by a former life of the hub: not sent at all.
+    assert_eq!(street.send(), NOTHING);
+    assert_eq!(street.session.unreceipted(), 0);
+    street.store();
+    assert!(street.rows.is_empty());
+}
+
+#[test]
+fn a_stream_without_receipts_is_bounded() {
+    let mut street = Street::new(Ack::Core);
+    street.receipts_flow = false;
+    street.append_many(1500);
+    for _ in 0..150 {
+        street.send();
+        street.ack(usize::MAX);
+    }
+    assert!(street.session.unreceipted() < 1024 + usize::from(WINDOW));
+    street.finish();
+}
+
+#[test]
+fn a_store_that_does_not_listen_stops_the_reading() {
+    let mut session = Session::new(&config(Ack::Broker), Broker { receive_max: 16, packet_max: None }, Instant::now());
+    for _ in 0..super::REPORTS_MAX {
+        session.set_aside(RowId(1), 0x95);
+    }
+    assert_eq!(session.read(true), None);
+    session.report();
+    assert!(session.read(true).is_some());
+}
+
+#[test]
+fn a_broker_that_owes_an_answer_too_long_is_given_up() {
+    let mut street = Street::new(Ack::Broker);
+    assert!(!street.session.stalled(street.now + 3600 * S));
+    street.append(0);
+    street.send();
+    assert!(!street.session.stalled(street.now + 59 * S));
+    assert!(street.session.stalled(street.now + 60 * S));
+    assert_eq!(street.session.due(), Some(street.now + 60 * S));
+}
+
+#[test]
+fn an_unknown_packet_id_ends_the_connection() {
+    let mut street = Street::new(Ack::Broker);
+    assert!(street.session.numbered(1).is_err());
+    assert!(street.session.acked(1, 0, street.now).is_err());
+}
+
+#[test]
+fn the_status_is_published_at_birth_and_then_once_a_second_at_most() {
+    let mut street = Street::new(Ack::Broker);
+    let publish = |street: &mut Street, ack: u8| {
+        let sent = street.session.send_document(Document::Status, "t", street.now, Vec::new).is_some();
+        if sent {
+            street.session.numbered(1).unwrap();
+            street.session.acked(1, ack, street.now).unwrap();
+        }
+        sent
+    };
+    assert!(publish(&mut street, 0x10), "birth; no subscriber is no trouble for a retained document");
+    assert!(!publish(&mut street, 0), "nothing new");
+    street.session.document_changed(Document::Status);
+    assert!(!publish(&mut street, 0), "too soon");
+    street.now += S;
+    assert!(publish(&mut street, 0x87));
+    assert_eq!(street.word(), ["not-authorised"]);
+    street.now += 29 * S;
+    assert!(!publish(&mut street, 0), "a refused status waits like everything else");
+    street.now += S;
+    assert!(publish(&mut street, 0));
+    assert_eq!(street.word(), [""; 0]);
+}
+
+/// What may happen to a hub.
+#[derive(Debug, Clone)]
+enum Fate {
+    Append(u8),
+    Send,
+    Ack(usize),
+    Receipts,
+    Later(u32),
+    Lose,
+    Mend(u8),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        6 => (0..3_u8).prop_map(Fate::Append),
+        6 => Just(Fate::Send),
+        6 => (1..20_usize).prop_map(Fate::Ack),
+        2 => Just(Fate::Receipts),
+        2 => (1..200_u32).prop_map(Fate::Later),
+        1 => Just(Fate::Lose),
+        1 => (0..3_u8).prop_map(Fate::Mend),
+    ]
+}
+
+proptest! {
+    /// Refusals that are mended one after the other, losses, late acknowledgements and late receipts: every row arrives,
+    /// none is set aside, and each stream first arrives in order.
+    #[test]
+    fn whatever_happens_everything_arrives_and_in_order(
+        core in any::<bool>(),
+        refused in prop::collection::vec((0..3_u8, prop::sample::select(vec![0x10_u8, 0x87, 0x97, 0x80])), 0..3),
+        fates in prop::collection::vec(fate(), 1..120),
+    ) {
+        let mut street = Street::new(if core { Ack::Core } else { Ack::Broker });
+        street.refused = refused.into_iter().map(|(number, code)| (stream(number), code)).collect();
+        for fate in fates {
+            match fate {
+                Fate::Append(number) => {
+                    street.append(number);
+                }
+                Fate::Send => {
+                    street.send();
+                }
+                Fate::Ack(count) => street.ack(count),
+                Fate::Receipts => street.receipts(),
+                Fate::Later(seconds) => street.now += seconds * S,
+                Fate::Lose => street.lose(),
+                Fate::Mend(number) => {
+                    street.refused.remove(&stream(number));
+                }
+            }
+        }
+        street.finish();
+        prop_assert_eq!(street.arrived.len() as u64, street.appended);
+        prop_assert!(street.set_aside.is_empty());
+        for number in 0..3 {
+            let seqs: Vec<u64> = street.arrived.iter().filter(|(s, _)| *s == stream(number)).map(|(_, seq)| *seq).collect();
+            prop_assert!(seqs.is_sorted(), "{:?}", seqs);
+        }
+    }
+}
