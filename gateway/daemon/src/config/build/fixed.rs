@@ -1,0 +1,154 @@
+//! The sections with fixed keys. Each gives `None` when something in it is wrong or missing.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::Part;
+use crate::config::layers;
+use crate::config::node::{Kind, Node};
+use crate::config::notation;
+use crate::config::problem::{Misfit, Origin};
+use crate::config::report::Report;
+use crate::config::schema;
+use crate::config::settings::{
+    Ack, ClockSettings, ClockTrust, CoreSettings, HubSettings, IdentitySettings, LogFormat, LogSettings, PathSettings,
+    StoreSettings, WhenFull,
+};
+use crate::config::typed::Table;
+
+/// How long until an unheard message is tried again: shorter would be a loop, longer would outlast a work day's outage
+/// unnoticed.
+const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// At its least a street of hubs still spreads over several handshakes; at its most it is the ceiling that it grows to.
+const RECONNECT_SPREAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+/// MQTT counts it in seconds, up to 18 hours; a dead link should be noticed within the hour.
+const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3_600);
+/// systemd waits 90 s before it kills.
+const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(80);
+/// Readings that wait for a clock wait in the queue, so a day is bounded by its limit anyway.
+const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
+/// Below, SQLite's own files would fill it.
+const STORE_LIMIT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::tib(1);
+
+/// Stands in for a section that no layer has.
+static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::Table(std::collections::BTreeMap::new()) };
+
+pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
+    let part: Part<'_, schema::Hub> = section(root, "hub", report)?;
+    let expected = "the site's name, as in the hub's certificate: site = \"port-credit\"";
+    part.missing(&["site"], Misfit::expected(expected), report);
+    let site = part.notation(&["site"], part.raw.site.as_deref(), notation::name, report)?;
+    Some(HubSettings { site })
+}
+
+pub(super) fn core(root: &Node, report: &mut Report) -> Option<CoreSettings> {
+    let part: Part<'_, schema::Core> = section(root, "core", report)?;
+    let raw = &part.raw;
+    part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
+    let address = part.notation(&["url"], raw.url.as_deref(), notation::core_url, report);
+    let retry = part.duration("retry", raw.retry.as_ref(), &RETRY, report);
+    let reconnect_spread = part.duration("reconnect_spread", raw.reconnect_spread.as_ref(), &RECONNECT_SPREAD, report);
+    let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
+    let grace = part.duration("grace", raw.grace.as_ref(), &GRACE, report);
+    let server_name = match raw.server_name.as_deref() {
+        Some(text) => Some(part.notation(&["server_name"], Some(text), host, report)?),
+        None => None,
+    };
+    let (host, port) = address?;
+    Some(CoreSettings {
+        server_name: server_name.unwrap_or_else(|| host.clone()),
+        host,
+        port,
+        ack: match raw.ack? {
+            schema::Ack::Broker => Ack::Broker,
+            schema::Ack::Core => Ack::Core,
+        },
+        retry: retry?,
+        reconnect_spread: reconnect_spread?,
+        keep_alive: keep_alive?,
+        grace: grace?,
+    })
+}
+
+pub(super) fn identity(root: &Node, report: &mut Report) -> Option<IdentitySettings> {
+    let part: Part<'_, schema::Identity> = section(root, "identity", report)?;
+    let key = part.path("key", part.raw.key.as_deref(), report);
+    let certificate = part.path("certificate", part.raw.certificate.as_deref(), report);
+    let roots = part.path("roots", part.raw.roots.as_deref(), report);
+    Some(IdentitySettings { key: key?, certificate: certificate?, roots: roots? })
+}
+
+pub(super) fn paths(root: &Node, report: &mut Report) -> Option<PathSettings> {
+    let part: Part<'_, schema::Paths> = section(root, "paths", report)?;
+    let state = part.path("state", part.raw.state.as_deref(), report);
+    let run = part.path("run", part.raw.run.as_deref(), report);
+    let cache = part.path("cache", part.raw.cache.as_deref(), report);
+    Some(PathSettings { state: state?, run: run?, cache: cache? })
+}
+
+pub(super) fn clock(root: &Node, report: &mut Report) -> Option<ClockSettings> {
+    let part: Part<'_, schema::Clock> = section(root, "clock", report)?;
+    let wait = part.duration("wait", part.raw.wait.as_ref(), &CLOCK_WAIT, report)?;
+    let trust = match part.raw.trust? {
+        schema::Trust::Ntp => ClockTrust::Ntp,
+        schema::Trust::System => ClockTrust::System,
+    };
+    Some(ClockSettings { trust, wait })
+}
+
+pub(super) fn log(root: &Node, report: &mut Report) -> Option<LogSettings> {
+    let part: Part<'_, schema::Log> = section(root, "log", report)?;
+    let level = match part.raw.level? {
+        schema::Level::Error => tracing::Level::ERROR,
+        schema::Level::Warn => tracing::Level::WARN,
+        schema::Level::Info => tracing::Level::INFO,
+        schema::Level::Debug => tracing::Level::DEBUG,
+        schema::Level::Trace => tracing::Level::TRACE,
+    };
+    let format = match part.raw.format? {
+        schema::Format::Text => LogFormat::Text,
+        schema::Format::Json => LogFormat::Json,
+    };
+    Some(LogSettings { level, format })
+}
+
+pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
+    let part: Part<'_, schema::Store> = section(root, "store", report)?;
+    let limit = part.raw.limit.as_ref().map(|limit| limit.0.as_str());
+    let limit = part.notation(&["limit"], limit, |text| notation::size(text, &STORE_LIMIT), report)?;
+    let when_full = match part.raw.when_full? {
+        schema::WhenFull::DropOldest => WhenFull::DropOldest,
+    };
+    Some(StoreSettings { limit, when_full })
+}
+
+/// `plugins.dir`: where components without a path of their own lie.
+pub(super) fn component_dir(root: &Node, report: &mut Report) -> Option<PathBuf> {
+    let part: Part<'_, schema::Plugins> = section(root, "plugins", report)?;
+    part.path("dir", part.raw.dir.as_deref(), report)
+}
+
+/// `[paths]` when the configuration is wrong about them.
+pub(super) fn default_paths() -> PathSettings {
+    let root = layers::over_defaults([], &mut Report::default());
+    paths(&root, &mut Report::default()).expect("the built-in defaults fit their own schema")
+}
+
+/// `[log]` when the configuration is wrong about it.
+pub(super) fn default_log() -> LogSettings {
+    let root = layers::over_defaults([], &mut Report::default());
+    log(&root, &mut Report::default()).expect("the built-in defaults fit their own schema")
+}
+
+/// The table of a fixed section.
+fn section<'a, T: Table>(root: &'a Node, name: &str, report: &mut Report) -> Option<Part<'a, T>> {
+    Part::read(root.at([name]).unwrap_or(&NO_TABLE), vec![name.to_owned()], report)
+}
+
+fn host(text: &str) -> Result<String, Misfit> {
+    let misfit = || Misfit::expected("a host name as in the broker's certificate, without port");
+    notation::host_port(text, Some(1)).filter(|_| !text.contains(':')).map(|(host, _)| host).ok_or_else(misfit)
+}

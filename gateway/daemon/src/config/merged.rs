@@ -1,0 +1,80 @@
+//! The merged tree for those who show or keep it: each setting with its value and where it was written.
+
+use serde::{Serialize, Serializer};
+
+use super::node::{Kind, Node};
+use super::problem::Origin;
+use super::report::{Key, key_text};
+
+/// All layers merged, right or wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Merged(pub(super) Node);
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Leaf<'a> {
+    /// Its path.
+    pub(crate) key: Key,
+    /// What it is set to: anything but a table, unless that is empty.
+    pub(crate) value: serde_json::Value,
+    /// Where.
+    pub(crate) origin: &'a Origin,
+}
+
+impl Merged {
+    /// Every setting, by key.
+    pub(crate) fn leaves(&self) -> Vec<Leaf<'_>> {
+        let mut leaves = Vec::new();
+        collect(&self.0, &mut Vec::new(), &mut leaves);
+        leaves
+    }
+
+    /// Where a key, or the nearest table around it, was written.
+    pub(crate) fn origin(&self, key: &[&str]) -> &Origin {
+        let around = (0..=key.len()).rev().filter_map(|depth| self.0.at(key[..depth].iter().copied()));
+        around.map(|node| &node.origin).next().unwrap_or(&self.0.origin)
+    }
+}
+
+/// A list of `{"key": "hub.site", "value": "port-credit", "from": "/etc/curb/curb.toml:2:1"}`.
+impl Serialize for Merged {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            key: String,
+            value: &'a serde_json::Value,
+            from: String,
+        }
+        let leaves = self.leaves();
+        serializer.collect_seq(leaves.iter().map(|leaf| Line {
+            key: key_text(&leaf.key),
+            value: &leaf.value,
+            from: leaf.origin.to_string(),
+        }))
+    }
+}
+
+fn collect<'a>(node: &'a Node, key: &mut Key, leaves: &mut Vec<Leaf<'a>>) {
+    match node.table() {
+        Some(entries) if !entries.is_empty() => {
+            for (part, node) in entries {
+                key.push(part.clone());
+                collect(node, key, leaves);
+                key.pop();
+            }
+        }
+        _ => leaves.push(Leaf { key: key.clone(), value: json(node), origin: &node.origin }),
+    }
+}
+
+/// Numbers are finite: `locate` lets no other pass.
+fn json(node: &Node) -> serde_json::Value {
+    match &node.kind {
+        Kind::Bool(truth) => (*truth).into(),
+        Kind::Int(number) => (*number).into(),
+        Kind::Float(number) => (*number).into(),
+        Kind::Text(text) => text.as_str().into(),
+        Kind::List(elements) => elements.iter().map(json).collect(),
+        Kind::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), json(node))).collect(),
+    }
+}

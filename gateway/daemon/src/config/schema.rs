@@ -1,0 +1,253 @@
+//! The shape of the configuration: every table and key that exists, as it is written.
+//!
+//! One type for each kind of table, deserialized on its own. Every field may be absent here, because `build` says what
+//! is needed, and goes on. Values that have a notation of their own stay text until `build` reads them by `notation`.
+//! No `untagged` and no `flatten`: they would turn a clear complaint into "did not match any variant".
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+/// `[hub]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Hub {
+    pub(super) site: Option<String>,
+}
+
+/// `[core]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Core {
+    pub(super) url: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) ack: Option<Ack>,
+    pub(super) retry: Option<Quantity>,
+    pub(super) reconnect_spread: Option<Quantity>,
+    pub(super) keep_alive: Option<Quantity>,
+    pub(super) grace: Option<Quantity>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Ack {
+    Broker,
+    Core,
+}
+
+/// `[identity]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Identity {
+    pub(super) key: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) roots: Option<String>,
+}
+
+/// `[paths]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Paths {
+    pub(super) state: Option<String>,
+    pub(super) run: Option<String>,
+    pub(super) cache: Option<String>,
+}
+
+/// `[clock]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Clock {
+    pub(super) trust: Option<Trust>,
+    pub(super) wait: Option<Quantity>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Trust {
+    Ntp,
+    System,
+}
+
+/// `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Log {
+    pub(super) level: Option<Level>,
+    pub(super) format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+/// `[store]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Store {
+    pub(super) limit: Option<Quantity>,
+    pub(super) when_full: Option<WhenFull>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WhenFull {
+    DropOldest,
+}
+
+/// `[plugins]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Plugins {
+    pub(super) dir: Option<String>,
+}
+
+/// `[bus.<name>]`: a serial line or a TCP device.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Bus {
+    pub(super) serial: Option<String>,
+    pub(super) baud: Option<i64>,
+    pub(super) parity: Option<Parity>,
+    pub(super) data: Option<i64>,
+    pub(super) stop: Option<i64>,
+    pub(super) tcp: Option<String>,
+    pub(super) frame: Option<Frame>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+/// `frame` of a bus whose device talks by itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Frame {
+    pub(super) delimiter: Option<String>,
+    pub(super) max: Option<i64>,
+}
+
+/// `[device.<name>]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Device {
+    pub(super) bus: Option<String>,
+    pub(super) unit_id: Option<i64>,
+    pub(super) every: Option<Quantity>,
+    pub(super) timeout: Option<Quantity>,
+    pub(super) min_gap: Option<Quantity>,
+    pub(super) decode: Option<Decode>,
+    pub(super) stale_after: Option<Quantity>,
+    pub(super) point: Option<BTreeMap<String, Point>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Decode {
+    Csv,
+}
+
+/// `[device.<name>.point.<name>]`: a register, or a column of a talker's frame.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Point {
+    pub(super) register: Option<Quantity>,
+    pub(super) column: Option<i64>,
+    pub(super) r#type: Option<ValueType>,
+    pub(super) order: Option<Order>,
+    pub(super) scale: Option<f64>,
+    pub(super) unit: Option<String>,
+    pub(super) every: Option<Quantity>,
+    pub(super) range: Option<Vec<f64>>,
+    pub(super) absent: Option<Vec<i64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ValueType {
+    Bool,
+    U16,
+    I16,
+    U32,
+    I32,
+    F32,
+    F64,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Order {
+    Abcd,
+    Cdab,
+}
+
+/// `[plugin.<name>]`. Its `settings` are the plugin's own affair, and go to it as JSON.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Plugin {
+    pub(super) order: Option<i64>,
+    pub(super) component: Option<String>,
+    pub(super) points: Option<Vec<String>>,
+    pub(super) settings: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) memory: Option<Quantity>,
+    pub(super) call_time: Option<Quantity>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnFailure {
+    Pass,
+    Drop,
+    Hold,
+}
+
+/// Text with a notation of its own: a duration, a size, a register. A bare number is taken as it stands, so that
+/// `notation` can say what it lacks.
+#[derive(Debug, Clone)]
+pub(super) struct Quantity(pub(super) String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity(text.to_owned()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}

@@ -1,0 +1,49 @@
+//! Promises of the configuration, one file per promise.
+
+mod any;
+mod example;
+mod last_good;
+mod layers;
+mod problems;
+
+use std::path::Path;
+
+use super::{Loaded, Problem, Sources, load};
+
+/// The least that a hub needs, in four lines.
+const LEAST: &str = "[hub]\nsite = \"elm-street\"\n[core]\nurl = \"mqtts://core.example\"\n";
+
+/// A folder with a main file and drop-ins.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(main: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("conf.d")).unwrap();
+        std::fs::write(folder.path().join("curb.toml"), main).unwrap();
+        Self(folder)
+    }
+
+    fn with(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::new(self.path().join("curb.toml"))
+    }
+
+    fn load(&self) -> Loaded {
+        load(&self.sources())
+    }
+
+    /// As they are shown, with the folder left out.
+    fn show(&self, problems: &[Problem]) -> String {
+        let folder = format!("{}/", self.path().display());
+        problems.iter().map(|problem| format!("{problem}\n").replace(&folder, "")).collect()
+    }
+}

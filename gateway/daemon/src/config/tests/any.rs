@@ -1,0 +1,77 @@
+//! No text, however wrong, makes the configuration fail in another way than by its problems.
+
+use proptest::prelude::*;
+
+use super::{Folder, LEAST};
+use crate::config::load;
+
+/// Keys that exist, so that values reach every reader.
+const KEYS: [&str; 45] = [
+    "hub", "hub.site", "core", "core.url", "core.ack", "core.retry", "core.keep_alive", "core.server_name", "identity.key",
+    "paths.state", "clock.trust", "clock.wait", "log.level", "store.limit", "plugins.dir", "bus", "bus.b", "bus.b.serial",
+    "bus.b.baud", "bus.b.parity", "bus.b.data", "bus.b.stop", "bus.b.tcp", "bus.b.frame", "bus.b.frame.delimiter",
+    "bus.b.frame.max", "device.d", "device.d.bus", "device.d.unit_id", "device.d.every", "device.d.timeout",
+    "device.d.decode", "device.d.stale_after", "device.d.point", "device.d.point.p", "device.d.point.p.register",
+    "device.d.point.p.type", "device.d.point.p.scale", "device.d.point.p.range", "device.d.point.p.absent",
+    "device.d.point.p.column", "plugin.q", "plugin.q.points", "plugin.q.settings", "plugin.d.component",
+];
+
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:e}").replace("NaN", "nan")),
+        ".{0,12}".prop_map(|text| toml::Value::String(text).to_string()),
+        "(holding|coil|input)?:?[0-9]{1,6}".prop_map(|text| format!("{text:?}")),
+        "[0-9]{1,20}(ms|s|h| MiB| TiB)".prop_map(|text| format!("{text:?}")),
+        "(mqtts?://)?[a-z0-9.:\\[\\]/-]{0,20}".prop_map(|text| format!("{text:?}")),
+        proptest::sample::select(vec!["\"b\"", "\"csv\"", "\"u16\"", "\"f32\"", "\"even\"", "1979-05-27", "[1, 0]", "{}"])
+            .prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|list| format!("[{}]", list.join(", "))),
+            prop::collection::btree_map("[a-z_]{1,6}", inner, 0..3).prop_map(|table| {
+                let entries: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                format!("{{ {} }}", entries.join(", "))
+            }),
+        ]
+    })
+}
+
+const WHOLE: &str = "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\nbus = \"b\"\nunit_id = 1\n\
+    point.p = { register = \"holding:1\", type = \"u16\" }\n";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_value_at_any_key_is_taken_or_told(
+        settings in prop::collection::vec((proptest::sample::select(KEYS.to_vec()), value()), 1..6),
+    ) {
+        let folder = Folder::new(&format!("{LEAST}{WHOLE}"));
+        let sets = settings.iter().map(|(key, value)| format!("{key}={value}"));
+        let loaded = load(&folder.sources().sets(sets));
+        prop_assert_eq!(loaded.settings.is_some(), loaded.problems.is_empty());
+        prop_assert!(loaded.problems.iter().all(|problem| problem.expected != "what the source can run"));
+        prop_assert!(serde_json::to_string(&loaded.problems).is_ok() && serde_json::to_string(&loaded.merged).is_ok());
+    }
+
+    #[test]
+    fn any_text_is_taken_or_told(text in "\\PC{0,80}", lines in prop::collection::vec("[a-z.\\[\\]={}\" 0-9]{0,20}", 0..6)) {
+        let folder = Folder::new(&format!("{text}\n{}", lines.join("\n")));
+        let loaded = folder.load();
+        prop_assert_eq!(loaded.settings.is_some(), loaded.problems.is_empty());
+    }
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    let deep = format!("{LEAST}[plugin.q.settings]\n{} = 1\n", vec!["a"; 500].join("."));
+    assert!(Folder::new(&deep).load().problems.iter().any(|problem| problem.found == "a deeper one"));
+    let brackets = format!("{LEAST}[plugin.q.settings]\na = {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
+    assert!(Folder::new(&brackets).load().settings.is_none());
+    let long = "# x\n".repeat(2 << 20);
+    let problems = Folder::new(&long).load().problems;
+    assert_eq!(problems[0].found, "a larger file");
+}
