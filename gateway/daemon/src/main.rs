@@ -1,2 +1,72 @@
-//! Stub.
-fn main() {}
+//! `curb`: the edge gateway for street furniture.
+//!
+//! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
+//! `assemble` its only wiring, `config` its settings; `ask` has the commands that look.
+
+mod ask;
+mod assemble;
+mod cli;
+mod clock;
+mod config;
+mod control;
+mod log;
+mod run;
+mod status;
+mod tap;
+mod who;
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{CANNOT, Cli, Command, ConfigArgs, FINE, exit};
+use crate::config::Sources;
+
+fn main() -> ExitCode {
+    let command = match Cli::parse().command {
+        Command::PluginHost => return curb_pipeline::plugin_host(),
+        command => command,
+    };
+    // One thread: the buses and the store have threads of their own, and a hub has few cores and little memory.
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(act(command)).unwrap_or_else(|_output_is_gone| exit(FINE)),
+        Err(_) => exit(CANNOT),
+    }
+}
+
+/// Does what the command line says. An error means that nobody reads our output any more.
+async fn act(command: Command) -> io::Result<ExitCode> {
+    let out = &mut io::stdout().lock();
+    match command {
+        Command::Run { config, run_dir } => Ok(run::run(config, run_dir.run_dir).await),
+        Command::Check { config, hub, json } => ask::check(&config, hub.as_deref(), json, out),
+        Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
+        Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
+        Command::Tap { run_dir, points, count, wait, at, json } => {
+            ask::tap(&run_dir.path(), ask::Tap { points, count, wait, at, json }, out).await
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "curb", out);
+            Ok(exit(FINE))
+        }
+        Command::PluginHost => unreachable!("main has taken it"),
+    }
+}
+
+/// Where these arguments say that the settings are.
+fn sources(args: &ConfigArgs) -> Sources {
+    Sources::new(&args.config).conf_d(args.conf_d()).environment(std::env::vars_os()).sets(args.sets.clone())
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -203,7 +203,7 @@ fn named<'a, T: Table>(root: &'a Node, section: &str, report: &mut Report) -> BT
             Err(misfit) => {
                 report.wrong(&node.origin, &key, format!("the name {text:?}"), misfit);
                 // Its keys are looked at all the same.
-                let _: Option<Part<'_, T>> = Part::read(node, key, report);
+                drop(Part::<T>::read(node, key, report));
             }
         }
     }

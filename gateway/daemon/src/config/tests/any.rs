@@ -67,8 +67,9 @@ proptest! {
 
 #[test]
 fn depth_and_length_are_bounded() {
-    let deep = format!("{LEAST}[plugin.q.settings]\n{} = 1\n", vec!["a"; 500].join("."));
-    assert!(Folder::new(&deep).load().problems.iter().any(|problem| problem.found == "a deeper one"));
+    let deep = |depth| format!("{LEAST}[plugin.q.settings]\n{} = 1\n", vec!["a"; depth].join("."));
+    assert!(Folder::new(&deep(40)).load().problems.iter().any(|problem| problem.found == "a deeper one"));
+    assert!(Folder::new(&deep(10_000)).load().settings.is_none());
     let brackets = format!("{LEAST}[plugin.q.settings]\na = {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
     assert!(Folder::new(&brackets).load().settings.is_none());
     let long = "# x\n".repeat(2 << 20);

@@ -1,0 +1,186 @@
+//! The commands that look: `check` reads the settings, `status`, `tap` and `reload` ask the running daemon.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use curb_model::Name;
+use serde::Serialize;
+
+use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, FOUND, USAGE, exit};
+use crate::config::{Origin, Problem};
+use crate::control::{self, Call, Op, TapPoint};
+use crate::run::Reloaded;
+use crate::status::Report;
+use crate::tap::Line;
+
+/// A daemon answers in milliseconds or is stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `curb tap` is to do.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    pub(crate) points: Vec<String>,
+    pub(crate) count: Option<u64>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) at: TapPoint,
+    pub(crate) json: bool,
+}
+
+/// `curb check`.
+pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        v: u32,
+        ok: bool,
+        problems: Vec<Entry<'a>>,
+        warnings: Vec<Entry<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        file: Option<&'a str>,
+        line: Option<u32>,
+        column: Option<u32>,
+        from: String,
+        #[serde(flatten)]
+        problem: &'a Problem,
+    }
+    fn entry(problem: &Problem) -> Entry<'_> {
+        let (file, position) = match &problem.at {
+            Origin::File { path, position } => (Some(path.as_ref()), *position),
+            Origin::BuiltIn | Origin::Environment(_) | Origin::Set(_) => (None, None),
+        };
+        let (line, column) = position.unzip();
+        Entry { file, line, column, from: problem.at.to_string(), problem }
+    }
+    if let Some(hub) = hub
+        && let Err(error) = Name::new(hub)
+    {
+        writeln!(out, "--hub: {error}")?;
+        return Ok(exit(USAGE));
+    }
+    let loaded = crate::config::load(&crate::sources(args));
+    let ok = loaded.problems.is_empty();
+    if json {
+        let problems = loaded.problems.iter().map(entry).collect();
+        let warnings = loaded.warnings.iter().map(entry).collect();
+        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings })?;
+        writeln!(out)?;
+    } else {
+        for problem in loaded.problems.iter().chain(&loaded.warnings) {
+            writeln!(out, "{problem}")?;
+        }
+        let (errors, warnings) = (loaded.problems.len(), loaded.warnings.len());
+        match &loaded.settings {
+            Some(settings) => {
+                let (buses, devices) = (&settings.source.buses, settings.source.buses.values());
+                let devices: usize = devices.map(|bus| bus.devices.len()).sum();
+                let plugins = settings.pipeline.plugins.len();
+                let points = settings.points.len();
+                writeln!(out, "fine: {} buses, {devices} devices, {points} points, {plugins} plugins; {warnings} warnings", buses.len())?;
+            }
+            None => writeln!(out, "{errors} problems, {warnings} warnings")?,
+        }
+    }
+    Ok(exit(if ok { FINE } else { USAGE }))
+}
+
+/// `curb status`.
+pub(crate) async fn status(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+    let report: Report = match answer(run_dir, Op::Status).await {
+        Ok(report) => report,
+        Err(error) => return complain(&error, out, json),
+    };
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{report}")?;
+    }
+    Ok(exit(if report.faults.is_empty() { FINE } else { FOUND }))
+}
+
+/// `curb reload`.
+pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+    let reloaded: Reloaded = match answer(run_dir, Op::Reload).await {
+        Ok(reloaded) => reloaded,
+        Err(error) => return complain(&error, out, json),
+    };
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &reloaded)?;
+        writeln!(out)?;
+    } else {
+        let list = |words: &[String]| if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+        for problem in &reloaded.problems {
+            writeln!(out, "{problem}")?;
+        }
+        if reloaded.accepted {
+            writeln!(out, "changed: {}", list(&reloaded.changed))?;
+        } else {
+            writeln!(out, "refused: nothing has changed")?;
+        }
+        if !reloaded.needs_restart.is_empty() {
+            writeln!(out, "takes effect at the next start: {}", list(&reloaded.needs_restart))?;
+        }
+    }
+    Ok(exit(if reloaded.accepted { FINE } else { USAGE }))
+}
+
+/// `curb tap`.
+pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::Result<ExitCode> {
+    let Tap { points, count, wait, at, json } = tap;
+    let mut call = match control::ask(run_dir, Op::Tap { at, points }).await {
+        Ok(call) => call,
+        Err(error) => return complain(&error, out, json),
+    };
+    let mut shown = 0;
+    let showing = async {
+        while count.is_none_or(|count| shown < count) {
+            let Some(line) = call.next().await? else { break };
+            let parsed: Line = serde_json::from_str(line.get()).map_err(control::Error::Answer)?;
+            let written = if json { writeln!(out, "{line}") } else { writeln!(out, "{}", parsed.text()) };
+            if written.and_then(|()| out.flush()).is_err() {
+                // Whoever read our output has gone: `curb tap | head`.
+                break;
+            }
+            shown += 1;
+        }
+        Ok::<(), control::Error>(())
+    };
+    let ended = match wait {
+        Some(wait) => tokio::time::timeout(wait, showing).await.unwrap_or(Ok(())),
+        None => showing.await,
+    };
+    match ended {
+        Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) { FOUND } else { FINE })),
+        Err(error) => complain(&error, out, json),
+    }
+}
+
+async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, control::Error> {
+    let asking = async {
+        let mut call: Call = control::ask(run_dir, op).await?;
+        let gone = || control::Error::Talk(io::ErrorKind::UnexpectedEof.into());
+        let line = call.next().await?.ok_or_else(gone)?;
+        serde_json::from_str(line.get()).map_err(control::Error::Answer)
+    };
+    let late = |_| Err(control::Error::Talk(io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
+}
+
+fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Result<ExitCode> {
+    let text = format!("failed to {}", crate::chain(error));
+    if json {
+        serde_json::to_writer(&mut *out, &serde_json::json!({ "v": 1, "error": text }))?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{text}")?;
+    }
+    let code = match error {
+        control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
+        control::Error::Refused(_) => USAGE,
+        control::Error::Connect { .. } | control::Error::Listen { .. } | control::Error::Talk(_) | control::Error::Answer(_) => CANNOT,
+    };
+    Ok(exit(code))
+}

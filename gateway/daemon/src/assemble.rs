@@ -1,0 +1,187 @@
+//! The only wiring: starts the rooms, joins them by bounded channels, and stops them in the order of the data.
+//!
+//! ```text
+//! source ─► tee ─► pipeline ─► tee ─► store ◄── Outbox ── uplink
+//! ```
+//!
+//! Nothing is decided here: `run` says when, the rooms know how.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use curb_identity::Identity;
+use curb_model::{Batch, Fault, HubClock, Message, Name, RowId, RunId, Stream};
+use curb_pipeline::Pipeline;
+use curb_source::Source;
+use curb_store::{Opened, Store};
+use curb_uplink::{Closed, Outbox, Uplink};
+use curb_wire::status::{Points, Status};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::config::{Ack, CoreSettings, Settings, StoreSettings, WhenFull};
+use crate::control::TapPoint;
+use crate::tap::{Taps, tee};
+
+/// Batches between two rooms. A batch is one poll round of one device: this is a second of a busy hub, and small enough
+/// that a power cut finds little in it. When it is full the room before waits; see ARCHITECTURE.md, "Queues".
+const BATCHES: usize = 64;
+
+/// The store's last record must reach the disk; a card that takes longer than this is not waited for.
+const END_RUN: Duration = Duration::from_secs(5);
+
+/// Counters that moved without a message are told this often at most.
+const COUNTS_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the rooms cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("open the queue")]
+    Store(#[from] curb_store::Error),
+    #[error("start the buses")]
+    Source(#[from] curb_source::Error),
+    #[error("start the plugins")]
+    Pipeline(#[from] curb_pipeline::Error),
+    #[error("start the uplink")]
+    Uplink(#[from] curb_uplink::Error),
+}
+
+/// What the uplink tells the core about the hub.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    pub(crate) status: watch::Sender<Arc<Status>>,
+    pub(crate) points: watch::Sender<Arc<Points>>,
+}
+
+/// The running rooms.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    pub(crate) source: Source,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) store: Store,
+    /// None while the hub has no usable identity.
+    pub(crate) uplink: Option<Uplink>,
+    pub(crate) documents: Documents,
+    pub(crate) taps: Taps,
+    passing: JoinSet<()>,
+}
+
+/// Opens the queue. The clock starts where it says.
+///
+/// # Errors
+/// The folder or database cannot be used at all.
+pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Error> {
+    let StoreSettings { limit, when_full } = &settings.store;
+    let config = curb_store::Config {
+        dir: settings.paths.state.join("queue"),
+        hub: hub.clone(),
+        limit_bytes: limit.as_u64(),
+        when_full: match when_full {
+            WhenFull::DropOldest => curb_store::WhenFull::DropOldest,
+        },
+        counts_every: COUNTS_EVERY,
+    };
+    Ok(Store::open(config)?)
+}
+
+/// Starts everything but the uplink, last room first, so that nothing waits for its reader.
+///
+/// # Errors
+/// A room cannot be started.
+pub(crate) fn start(settings: &Settings, store: Store, clock: &HubClock, documents: Documents) -> Result<Rooms, Error> {
+    let taps = Taps::new();
+    let mut passing = JoinSet::new();
+    let (read, to_tee) = mpsc::channel::<Batch>(BATCHES);
+    let (from_tee, to_pipeline) = mpsc::channel::<Batch>(BATCHES);
+    let (from_pipeline, to_store) = mpsc::channel::<Batch>(BATCHES);
+    passing.spawn(keep(to_store, store.clone(), taps.clone()));
+    let config = settings.pipeline.clone();
+    let pipeline = Pipeline::start(config, settings.points.clone(), clock.clone(), to_pipeline, from_pipeline)?;
+    passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
+    let source = Source::start(settings.source.clone(), clock.clone(), read)?;
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, passing })
+}
+
+/// Appends what leaves the pipeline. Ends when it ends.
+async fn keep(mut batches: mpsc::Receiver<Batch>, store: Store, taps: Taps) {
+    while let Some(batch) = batches.recv().await {
+        taps.show(TapPoint::Store, &batch);
+        if store.append(batch).await.is_err() {
+            tracing::error!("the store ended before the pipeline; readings are lost");
+            return;
+        }
+    }
+}
+
+impl Rooms {
+    /// Connects to the core as `identity`.
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub(crate) fn start_uplink(&mut self, core: &CoreSettings, identity: &Identity, hub_up: Duration) -> Result<(), Error> {
+        let config = curb_uplink::Config {
+            ack: match core.ack {
+                Ack::Broker => curb_uplink::Ack::Broker,
+                Ack::Core => curb_uplink::Ack::Core,
+            },
+            retry: core.retry,
+            reconnect_spread: core.reconnect_spread,
+            keep_alive: core.keep_alive,
+            uptime: hub_up,
+            ..curb_uplink::Config::new(core.host.clone(), core.port)
+        };
+        let (status, points) = (self.documents.status.subscribe(), self.documents.points.subscribe());
+        self.uplink = Some(Uplink::start(config, identity, StoreOutbox(self.store.clone()), status, points)?);
+        Ok(())
+    }
+
+    /// What stands wrong in any room.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let uplink = self.uplink.as_ref().map(|uplink| uplink.health().faults).unwrap_or_default();
+        [self.source.health().faults, self.pipeline.health().faults, self.store.health().faults, uplink].concat()
+    }
+
+    /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.
+    pub(crate) async fn stop(self, grace: Duration) {
+        let Self { source, pipeline, store, uplink, documents, taps, mut passing } = self;
+        source.stop().await;
+        pipeline.join().await;
+        while passing.join_next().await.is_some() {}
+        if timeout(END_RUN, store.end_run()).await.is_err() {
+            tracing::error!("the disk did not take the run's last record in time");
+        }
+        if let Some(uplink) = uplink {
+            uplink.stop(grace).await;
+        }
+        store.close().await;
+        drop((documents, taps));
+    }
+}
+
+/// The store, as the uplink wants to see it.
+#[derive(Debug)]
+struct StoreOutbox(Store);
+
+impl Outbox for StoreOutbox {
+    async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Closed> {
+        self.0.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)
+    }
+
+    // A store that is closed keeps its rows: they are sent once more by the next run. Nothing to report.
+    async fn delivered(&self, rows: Vec<RowId>) {
+        self.0.delivered(rows).await.ok();
+    }
+
+    async fn receipt(&self, run: RunId, stream: Stream, seq: u64) {
+        self.0.receipt(run, stream, seq).await.ok();
+    }
+
+    async fn set_aside(&self, row: RowId, code: u8) {
+        self.0.set_aside(row, code).await.ok();
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed()
+    }
+}

@@ -1,0 +1,144 @@
+//! The command line of `curb`, and what its exit codes mean.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::control::TapPoint;
+
+/// Exit codes, the same in every command: fine.
+pub(crate) const FINE: u8 = 0;
+/// Looked, and found something wrong.
+pub(crate) const FOUND: u8 = 1;
+/// Wrong usage or config.
+pub(crate) const USAGE: u8 = 2;
+/// Cannot run.
+pub(crate) const CANNOT: u8 = 3;
+/// Not permitted.
+pub(crate) const DENIED: u8 = 4;
+
+/// An exit code as main returns it.
+pub(crate) fn exit(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}
+
+/// The edge gateway for street furniture.
+#[derive(Debug, Parser)]
+#[command(name = "curb", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine, 1 looked and found something wrong, 2 wrong usage or config, \
+    3 cannot run, 4 not permitted.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read the devices, run the plugins, forward to the core; until SIGTERM
+    #[command(after_help = "Examples:\n  curb run\n  curb run --config ./curb.toml --run-dir /tmp/curb\n  \
+        curb run --set core.ack=core\n\nSIGHUP reloads the config. A second SIGTERM ends at once.")]
+    Run {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[command(flatten)]
+        run_dir: RunDir,
+    },
+    /// Check the config and report all its problems, each with file, line and what would be right
+    #[command(after_help = "Examples:\n  curb check\n  curb check --config ./curb.toml --json | jq .problems")]
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The hub's name, where there is no certificate yet to take it from
+        #[arg(long, value_name = "NAME")]
+        hub: Option<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the running daemon does and what stands wrong; exits 1 if anything does
+    #[command(after_help = "Examples:\n  curb status\n  curb status --json | jq '.faults[].word'")]
+    Status {
+        #[command(flatten)]
+        run_dir: RunDir,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print readings of the running daemon as they pass
+    #[command(after_help = "Examples:\n  curb tap\n  curb tap -t 'meter/*' -C 10 -W 5s\n  curb tap --at source --json")]
+    Tap {
+        #[command(flatten)]
+        run_dir: RunDir,
+        /// Only points that match; may be given more than once
+        #[arg(short = 't', long = "topic", value_name = "GLOB")]
+        points: Vec<String>,
+        /// End after this many readings
+        #[arg(short = 'C', long, value_name = "N")]
+        count: Option<u64>,
+        /// End after this long, with exit code 1 if fewer than --count readings came
+        #[arg(short = 'W', long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        wait: Option<Duration>,
+        /// Where to listen
+        #[arg(long, value_enum, default_value = "store")]
+        at: TapPoint,
+        /// Print one JSON object a reading
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the running daemon read its config again; it changes only what differs, and nothing if the config is wrong
+    Reload {
+        #[command(flatten)]
+        run_dir: RunDir,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The plugins' process; started by `curb run`, never by hand
+    #[command(hide = true)]
+    PluginHost,
+}
+
+/// Where the settings come from. Later layers win: built-in defaults, the file, conf.d by name, CURB__SECTION__KEY from
+/// the environment, --set.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigArgs {
+    /// The config file
+    #[arg(long, value_name = "FILE", default_value = "/etc/curb/curb.toml")]
+    pub(crate) config: PathBuf,
+    /// The folder of drop-in files [default: conf.d beside the config file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) conf_d: Option<PathBuf>,
+    /// One setting; may be given more than once
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// The folder of drop-in files.
+    pub(crate) fn conf_d(&self) -> PathBuf {
+        self.conf_d.clone().unwrap_or_else(|| self.config.with_file_name("conf.d"))
+    }
+}
+
+/// Where the control socket is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunDir {
+    /// The folder of the control socket [default: paths.run for the daemon, /run/curb for those who ask it]
+    #[arg(long, value_name = "DIR", env = "CURB_RUN_DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+impl RunDir {
+    /// The folder for a command that asks the daemon, which does not read the settings.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.run_dir.clone().unwrap_or_else(|| PathBuf::from("/run/curb"))
+    }
+}

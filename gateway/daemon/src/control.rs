@@ -1,0 +1,250 @@
+//! The control socket `<run dir>/control.sock`: one JSON request line in, JSON lines back, `"v":1`.
+//!
+//! Mode 0660, so that membership of the socket's group is the permission; there is no port. [`serve`] hands each request
+//! to the daemon's loop and writes its answers; [`ask`] is the other end, for `curb status`, `tap` and `reload`.
+//!
+//! ```text
+//! → {"v":1,"op":"status"}
+//! ← {"v":1,"ok":true,"answer":{…}}            one line; for tap one line a reading, until the caller hangs up
+//! ← {"v":1,"ok":false,"error":"…"}
+//! ```
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// The socket's name in the run folder.
+pub(crate) const SOCKET: &str = "control.sock";
+
+/// The version of requests and answers.
+const VERSION: u32 = 1;
+
+/// A request is a few dozen bytes; more is somebody else's protocol.
+const MAX_REQUEST: u64 = 4 * 1024;
+
+/// A caller that does not say what it wants, or does not read what it asked for, is hung up on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Callers at once. An installer, a script and a dashboard are three; the rest wait in the listen queue.
+const MAX_CALLERS: usize = 8;
+
+/// Answer lines under way to one caller. A tap whose caller reads slower than readings come loses lines and says how many.
+pub(crate) const ANSWER_QUEUE: usize = 256;
+
+/// Requests waiting for the daemon's loop; the callers wait with them.
+pub(crate) const REQUEST_QUEUE: usize = MAX_CALLERS;
+
+/// What a caller may ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub(crate) enum Op {
+    /// What runs and what stands wrong.
+    Status,
+    /// Readings as they pass, until the caller hangs up.
+    Tap {
+        /// Where to listen.
+        at: TapPoint,
+        /// Patterns over point names; none is all.
+        points: Vec<String>,
+    },
+    /// Read the config again and change what differs.
+    Reload,
+}
+
+/// Where on the way of a reading to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TapPoint {
+    /// As they are read, before any plugin.
+    Source,
+    /// As they go to the store, after all plugins.
+    Store,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    v: u32,
+    #[serde(flatten)]
+    op: Op,
+}
+
+/// A request, and where its answers go. Dropping `answers` ends the call.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) op: Op,
+    pub(crate) answers: mpsc::Sender<Answer>,
+}
+
+/// One line back.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What was asked for, as JSON.
+    Json(Box<RawValue>),
+    /// Why not.
+    Refused(String),
+}
+
+impl Answer {
+    /// An answer from anything that serializes.
+    pub(crate) fn json(value: &impl Serialize) -> Self {
+        match serde_json::value::to_raw_value(value) {
+            Ok(raw) => Self::Json(raw),
+            Err(error) => Self::Refused(format!("the answer could not be written: {error}")),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    v: u32,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    answer: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    error: Option<String>,
+}
+
+/// What can go wrong on either end of the socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("listen on {}", path.display())]
+    Listen { path: PathBuf, source: io::Error },
+    #[error("reach the daemon at {} (is `curb run` up, and are you in the socket's group?)", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("talk to the daemon")]
+    Talk(#[source] io::Error),
+    #[error("understand the daemon's answer")]
+    Answer(#[source] serde_json::Error),
+    #[error("do that: {0}")]
+    Refused(String),
+}
+
+/// Makes the socket. A stale one from a daemon that was killed is replaced; a live one is not.
+///
+/// # Errors
+/// Another daemon listens there, or the folder cannot be written.
+pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Error> {
+    let path = run_dir.join(SOCKET);
+    let error = |source| Error::Listen { path: path.clone(), source };
+    std::fs::create_dir_all(run_dir).map_err(error)?;
+    if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        return Err(error(io::Error::new(io::ErrorKind::AddrInUse, "another curb listens here")));
+    }
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(error)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).map_err(error)?;
+    Ok(listener)
+}
+
+/// Serves callers until the daemon's loop is gone.
+///
+/// # Cancel safety
+/// Dropping it hangs up on every caller.
+pub(crate) async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
+    let mut callers = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if callers.len() < MAX_CALLERS => match accepted {
+                Ok((stream, _)) => drop(callers.spawn(call(stream, requests.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "control socket: accept failed");
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            },
+            Some(_) = callers.join_next() => {}
+            () = requests.closed() => return,
+        }
+    }
+}
+
+async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
+    let (reader, mut writer) = stream.split();
+    let mut text = String::new();
+    let mut reader = BufReader::new(reader.take(MAX_REQUEST));
+    let read = timeout(PATIENCE, reader.read_line(&mut text)).await;
+    let op = match read {
+        Ok(Ok(_)) => parse(&text),
+        Ok(Err(_)) | Err(_) => return,
+    };
+    let (answers, mut lines) = mpsc::channel(ANSWER_QUEUE);
+    match op {
+        Ok(op) => drop(requests.send(Request { op, answers }).await),
+        Err(refusal) => drop(answers.try_send(Answer::Refused(refusal))),
+    }
+    let mut hung_up = [0_u8; 1];
+    loop {
+        let answer = tokio::select! {
+            answer = lines.recv() => answer,
+            // A caller says nothing after its request: anything here, the end included, is it hanging up.
+            _ = reader.read(&mut hung_up) => return,
+        };
+        let Some(answer) = answer else { return };
+        let line = match answer {
+            Answer::Json(answer) => Line { v: VERSION, ok: true, answer: Some(answer), error: None },
+            Answer::Refused(error) => Line { v: VERSION, ok: false, answer: None, error: Some(error) },
+        };
+        let mut bytes = serde_json::to_vec(&line).expect("text and raw JSON always serialize");
+        bytes.push(b'\n');
+        match timeout(PATIENCE, writer.write_all(&bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Op, String> {
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))?;
+    if envelope.v == VERSION { Ok(envelope.op) } else { Err(format!("request version {} is not 1", envelope.v)) }
+}
+
+/// The caller's end: asks, and yields answers line by line.
+#[derive(Debug)]
+pub(crate) struct Call {
+    lines: tokio::io::Lines<BufReader<UnixStream>>,
+}
+
+/// Asks the daemon.
+///
+/// # Errors
+/// No daemon answers at that socket.
+///
+/// # Cancel safety
+/// Dropping it hangs up.
+pub(crate) async fn ask(run_dir: &Path, op: Op) -> Result<Call, Error> {
+    let path = run_dir.join(SOCKET);
+    let mut stream = UnixStream::connect(&path).await.map_err(|source| Error::Connect { path, source })?;
+    let mut bytes = serde_json::to_vec(&Envelope { v: VERSION, op }).expect("plain text members always serialize");
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await.map_err(Error::Talk)?;
+    Ok(Call { lines: BufReader::new(stream).lines() })
+}
+
+impl Call {
+    /// The next answer; `None` when the daemon has said all.
+    ///
+    /// # Errors
+    /// The daemon refuses, hangs up in the middle, or answers something else.
+    ///
+    /// # Cancel safety
+    /// A line that was half read is kept for the next call.
+    pub(crate) async fn next(&mut self) -> Result<Option<Box<RawValue>>, Error> {
+        let Some(text) = self.lines.next_line().await.map_err(Error::Talk)? else { return Ok(None) };
+        let line: Line = serde_json::from_str(&text).map_err(Error::Answer)?;
+        match line.error {
+            Some(refusal) => Err(Error::Refused(refusal)),
+            None => Ok(line.answer),
+        }
+    }
+}

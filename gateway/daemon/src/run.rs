@@ -1,0 +1,543 @@
+//! `curb run`: from settings to running rooms, and the loop that reacts until it is told to stop.
+//!
+//! The loop waits in one `select` and changes state in plain functions. It decides when something happens; the rooms know
+//! how. Nothing here touches a reading.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use curb_identity::Identity;
+use curb_model::{Fault, Glob, HubClock, Name, Room};
+use curb_wire::record::ClockEvent;
+use curb_wire::status::{FaultEntry, Points, State, Status};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::assemble::{self, Documents, Rooms};
+use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, USAGE, exit};
+use crate::clock::{self, Verdict};
+use crate::config::{Loaded, Settings, load_last_good, save_last_good};
+use crate::control::{self, Answer, Op, REQUEST_QUEUE, Request};
+use crate::log::{self, FaultLog};
+use crate::status::{self, About, ClockReport, Report};
+use crate::{tap, who};
+
+/// The loop looks around this often: faults, the status document, the watchdog.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A hub without a usable identity looks at the files again this often: somebody may have put them there.
+const IDENTITY_AGAIN: Duration = Duration::from_secs(60);
+
+/// The status document is published when a fault comes or goes, and for its counts this often.
+const STATUS_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("use the settings: {0} problems, and this hub has no last good ones to fall back on")]
+    Settings(usize),
+    #[error("know the hub's name: {}", .0.detail)]
+    Nameless(Fault),
+    #[error("assemble the daemon")]
+    Assemble(#[from] assemble::Error),
+    #[error("open the control socket")]
+    Control(#[from] control::Error),
+    #[error("listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+impl Error {
+    fn exit_code(&self) -> u8 {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let denied = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+            if error.downcast_ref::<std::io::Error>().is_some_and(denied) {
+                return DENIED;
+            }
+            cause = error.source();
+        }
+        match self {
+            Self::Settings(_) => USAGE,
+            Self::Nameless(_) | Self::Assemble(_) | Self::Control(_) | Self::Signals(_) => CANNOT,
+        }
+    }
+}
+
+/// Runs until SIGTERM.
+pub(crate) async fn run(args: ConfigArgs, run_dir: Option<std::path::PathBuf>) -> ExitCode {
+    let files = crate::sources(&args);
+    let loaded = crate::config::load(&files);
+    log::start(loaded.log.level, loaded.log.format);
+    match Daemon::start(args, run_dir, loaded).await {
+        Ok(daemon) => daemon.turn().await,
+        Err(error) => {
+            tracing::error!("failed to {}", crate::chain(&error));
+            exit(error.exit_code())
+        }
+    }
+}
+
+/// The daemon at work.
+#[derive(Debug)]
+struct Daemon {
+    args: ConfigArgs,
+    hub: Name,
+    settings: Settings,
+    /// Why the files are not what runs, if so.
+    refused: Option<Fault>,
+    clock: HubClock,
+    /// What the wall clock was worth at the last look.
+    verdict: Verdict,
+    /// When undated readings go out all the same.
+    wait_until: Option<Instant>,
+    identity: Result<Identity, Fault>,
+    rooms: Rooms,
+    requests: mpsc::Receiver<Request>,
+    /// The control socket's server and the taps that it serves.
+    callers: JoinSet<()>,
+    fault_log: FaultLog,
+    started: Instant,
+    looked_at_clock: Instant,
+    looked_at_identity: Instant,
+    published: Instant,
+}
+
+/// What the loop reacts to.
+enum Event {
+    Stop,
+    Reload,
+    Request(Request),
+    Tick,
+}
+
+/// What a reload did.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    /// 1.
+    pub(crate) v: u32,
+    /// Whether the files were right. If not, nothing has changed.
+    pub(crate) accepted: bool,
+    /// Rooms that changed.
+    pub(crate) changed: Vec<String>,
+    /// Sections that differ and take effect at the next start only.
+    pub(crate) needs_restart: Vec<String>,
+    /// Why the files were refused.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Daemon {
+    async fn start(args: ConfigArgs, run_dir: Option<std::path::PathBuf>, loaded: Loaded) -> Result<Self, Error> {
+        let (loaded, refused) = usable(loaded)?;
+        let mut settings = loaded.settings.clone().expect("usable settings have no problem");
+        if let Some(run_dir) = run_dir {
+            settings.paths.run = run_dir;
+        }
+        let listener = control::listen(&settings.paths.run)?;
+
+        let first_look = clock::look(settings.clock.trust, &HubClock::starting_at(curb_model::HubTime::ZERO)).await;
+        let identity = load_identity(&settings, first_look);
+        let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
+        let opened = assemble::open_store(&settings, &hub)?;
+        let clock = HubClock::starting_at(opened.hub_time);
+        let verdict = clock::look(settings.clock.trust, &clock).await;
+        let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
+        let documents = Documents {
+            status: watch::Sender::new(Arc::new(document(&hub, &store.run().to_string()))),
+            points: watch::Sender::new(Arc::new(Points::new(hub.as_str(), &settings.points))),
+        };
+        let rooms = assemble::start(&settings, store, &clock, documents)?;
+        let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
+        let mut callers = JoinSet::new();
+        callers.spawn(control::serve(listener, requests_in));
+        let now = Instant::now();
+        let mut daemon = Self {
+            args,
+            hub,
+            refused,
+            clock,
+            verdict: Verdict::Unsynchronised,
+            wait_until: Some(now + settings.clock.wait),
+            identity,
+            rooms,
+            requests,
+            callers,
+            fault_log: FaultLog::default(),
+            started: now,
+            looked_at_clock: now,
+            looked_at_identity: now,
+            published: now,
+            settings,
+        };
+        daemon.take_clock(verdict).await;
+        daemon.connect()?;
+        if daemon.refused.is_none()
+            && let Err(error) = save_last_good(&daemon.settings.paths.state, &loaded.merged)
+        {
+            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
+        }
+        tracing::info!(hub = %daemon.hub, site = %daemon.settings.hub.site, run = %daemon.rooms.store.run(), "runs");
+        Ok(daemon)
+    }
+
+    /// Reacts until it is told to stop, then stops the rooms.
+    async fn turn(mut self) -> ExitCode {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!("failed to {}", crate::chain(&error));
+                return exit(CANNOT);
+            }
+        };
+        self.tick().await;
+        notify(&[sd_notify::NotifyState::Ready]);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                event = signals.next() => event,
+                Some(request) = self.requests.recv() => Event::Request(request),
+                _ = ticks.tick() => Event::Tick,
+            };
+            match event {
+                Event::Stop => break,
+                Event::Reload => {
+                    let reloaded = self.reload().await;
+                    for problem in &reloaded.problems {
+                        tracing::warn!("{problem}");
+                    }
+                }
+                Event::Request(request) => self.answer(request).await,
+                Event::Tick => self.tick().await,
+            }
+            while self.callers.try_join_next().is_some() {}
+        }
+        self.stop(signals).await
+    }
+
+    async fn stop(self, mut signals: Signals) -> ExitCode {
+        tracing::info!("stops: sends what waits, at most {:?}", self.settings.core.grace);
+        notify(&[sd_notify::NotifyState::Stopping]);
+        let stopping = self.rooms.stop(self.settings.core.grace);
+        let code = tokio::select! {
+            () = stopping => {
+                tracing::info!("stopped");
+                FINE
+            }
+            () = signals.stop_again() => {
+                tracing::warn!("stopped at once by a second signal");
+                CANNOT
+            }
+        };
+        let socket = self.settings.paths.run.join(control::SOCKET);
+        if let Err(error) = std::fs::remove_file(&socket) {
+            tracing::debug!(%error, "the control socket was gone already");
+        }
+        exit(code)
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        if now >= self.looked_at_clock + clock::period(self.settings.clock.trust) {
+            self.looked_at_clock = now;
+            let verdict = clock::look(self.settings.clock.trust, &self.clock).await;
+            self.take_clock(verdict).await;
+        }
+        if self.wait_until.is_some_and(|until| now >= until) {
+            self.wait_until = None;
+            tracing::warn!("the clock is still not trusted: readings go out undated");
+            self.rooms.store.release_undated().await.ok();
+        }
+        if self.identity.is_err() && now >= self.looked_at_identity + IDENTITY_AGAIN {
+            self.looked_at_identity = now;
+            self.identity = load_identity(&self.settings, self.verdict);
+            if let Err(error) = self.connect() {
+                tracing::error!("failed to {}", crate::chain(&error));
+            }
+        }
+        let faults = self.faults();
+        self.fault_log.update(&faults);
+        self.publish(now, &faults);
+        let sentence = self.report(&faults).sentence();
+        notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&sentence)]);
+    }
+
+    /// Tells what changed about the wall clock to the clock, the store and the core.
+    async fn take_clock(&mut self, verdict: Verdict) {
+        let before = self.clock.offset();
+        let offset = match verdict {
+            Verdict::Trusted(offset) => Some(offset),
+            Verdict::Unsynchronised | Verdict::BeforeFloor => None,
+        };
+        self.verdict = verdict;
+        let change = clock::change(before, verdict);
+        self.clock.set_offset(offset);
+        let Some(event) = change else { return };
+        let store = &self.rooms.store;
+        let word = clock::trust_word(self.settings.clock.trust);
+        if store.clock_record(event, self.clock.now(), offset, word).await.is_err() {
+            return;
+        }
+        match event {
+            ClockEvent::Trusted => {
+                tracing::info!(trust = word, "the clock is trusted: {}", clock::wall_text());
+                self.wait_until = None;
+                store.release_undated().await.ok();
+            }
+            ClockEvent::Stepped => tracing::warn!("the wall clock jumped to {}", clock::wall_text()),
+            ClockEvent::Lost => tracing::warn!("the clock is no longer trusted"),
+        }
+    }
+
+    /// Starts the uplink, if the hub has an identity and no uplink runs.
+    fn connect(&mut self) -> Result<(), assemble::Error> {
+        let (Ok(identity), None) = (&self.identity, &self.rooms.uplink) else { return Ok(()) };
+        if identity.hub != self.hub {
+            // The queue is numbered and frozen under the old name.
+            let detail = format!("the certificate names {}, the queue is {}'s: restart curb", identity.hub, self.hub);
+            self.identity = Err(fault(Room::Identity, "certificate", "hub-renamed", detail));
+            return Ok(());
+        }
+        who::remember(&self.settings, &self.hub);
+        self.rooms.start_uplink(&self.settings.core, identity, hub_up())
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = self.rooms.faults();
+        faults.extend(self.refused.clone());
+        match &self.identity {
+            Ok(identity) => faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault)),
+            Err(fault) => faults.push(fault.clone()),
+        }
+        faults.extend(match self.verdict {
+            Verdict::Trusted(_) => None,
+            Verdict::Unsynchronised => Some(format!("nobody vouches for the clock, which shows {}", clock::wall_text())),
+            Verdict::BeforeFloor => Some(format!("the clock shows {}, which cannot be", clock::wall_text())),
+        }
+        .map(|detail| fault(Room::Clock, "clock", "clock-not-trusted", detail)));
+        faults.sort();
+        faults
+    }
+
+    fn report(&self, faults: &[Fault]) -> Report {
+        let now = self.clock.now();
+        let about = About {
+            hub: &self.hub,
+            site: &self.settings.hub.site,
+            uptime_s: self.started.elapsed().as_secs(),
+            config: if self.refused.is_some() { "last-good" } else { "files" },
+            clock: ClockReport {
+                trusted: self.clock.offset().is_some(),
+                trust: clock::trust_word(self.settings.clock.trust).to_owned(),
+                time_ms: self.clock.offset().map(|offset| now.utc_millis(offset)),
+            },
+            now,
+            faults: faults.iter().map(FaultEntry::from).collect(),
+        };
+        status::report(about, &self.rooms)
+    }
+
+    /// Gives the uplink a new status document if a fault came or went, or the counts are old.
+    fn publish(&mut self, now: Instant, faults: &[Fault]) {
+        let Documents { status, points } = &self.rooms.documents;
+        let old = now >= self.published + STATUS_EVERY;
+        let key = |fault: &FaultEntry| (fault.subject.clone(), fault.word.clone());
+        let entries: Vec<FaultEntry> = faults.iter().map(FaultEntry::from).collect();
+        let same = status.borrow().faults.iter().map(key).eq(entries.iter().map(key));
+        if old || !same {
+            self.published = now;
+            let queue = Some(status::waiting(&self.rooms));
+            status.send_modify(|status| *status = Arc::new(Status { faults: entries, queue, ..Status::clone(status) }));
+        }
+        let all = self.settings.points.iter().cloned().chain(self.rooms.pipeline.points().iter().cloned()).collect();
+        let document = Points::new(self.hub.as_str(), &all);
+        points.send_if_modified(|points| {
+            let differs = **points != document;
+            if differs {
+                *points = Arc::new(document);
+            }
+            differs
+        });
+    }
+
+    async fn answer(&mut self, Request { op, answers }: Request) {
+        let answer = match op {
+            Op::Status => Answer::json(&self.report(&self.faults())),
+            Op::Reload => Answer::json(&self.reload().await),
+            Op::Tap { at, points } => match points.iter().map(|glob| Glob::parse(glob)).collect::<Result<Vec<_>, _>>() {
+                Ok(points) => {
+                    self.callers.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
+                    return;
+                }
+                Err(error) => Answer::Refused(error.to_string()),
+            },
+        };
+        // A caller that hung up meanwhile does not want it.
+        drop(answers.try_send(answer));
+    }
+
+    /// Reads the settings again. If they are right, changes only the rooms whose part differs.
+    async fn reload(&mut self) -> Reloaded {
+        let loaded = crate::config::load(&crate::sources(&self.args));
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let mut reloaded = Reloaded { v: 1, accepted: false, changed: Vec::new(), needs_restart: Vec::new(), problems };
+        let Some(mut new) = loaded.settings.clone() else {
+            let detail = format!("{} problems; the settings that run stay. `curb check` shows them", reloaded.problems.len());
+            self.refused = Some(fault(Room::Config, "settings", "config-refused", detail));
+            return reloaded;
+        };
+        new.paths.run.clone_from(&self.settings.paths.run);
+        let old = self.settings.clone();
+        let differs = [
+            ("paths", old.paths != new.paths),
+            ("store", old.store != new.store),
+            ("log", old.log != new.log),
+        ];
+        reloaded.needs_restart = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
+        let result = self.change(&old, &new, &mut reloaded.changed).await;
+        if let Err(error) = result {
+            reloaded.problems.push(format!("failed to {}", crate::chain(&error)));
+            return reloaded;
+        }
+        self.settings = new;
+        self.refused = None;
+        reloaded.accepted = true;
+        if let Err(error) = save_last_good(&self.settings.paths.state, &loaded.merged) {
+            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
+        }
+        tracing::info!(changed = ?reloaded.changed, "reloaded");
+        reloaded
+    }
+
+    async fn change(&mut self, old: &Settings, new: &Settings, changed: &mut Vec<String>) -> Result<(), assemble::Error> {
+        if old.pipeline != new.pipeline || old.points != new.points {
+            self.rooms.pipeline.apply(new.pipeline.clone(), new.points.clone())?;
+            changed.push("pipeline".to_owned());
+        }
+        if old.source != new.source {
+            self.rooms.source.apply(new.source.clone()).await?;
+            changed.push("source".to_owned());
+        }
+        if old.clock != new.clock {
+            self.looked_at_clock = Instant::now();
+            let verdict = clock::look(new.clock.trust, &self.clock).await;
+            self.take_clock(verdict).await;
+            changed.push("clock".to_owned());
+        }
+        let identity_differs = old.identity != new.identity || old.hub != new.hub;
+        if identity_differs || old.core != new.core || self.identity.is_err() {
+            if let Some(uplink) = self.rooms.uplink.take() {
+                // What is in flight is sent again by the next connection; there is nothing to wait for.
+                uplink.stop(Duration::ZERO).await;
+            }
+            self.settings.core = new.core.clone();
+            self.settings.hub = new.hub.clone();
+            self.settings.identity = new.identity.clone();
+            self.identity = load_identity(&self.settings, self.verdict);
+            self.connect()?;
+            changed.push("uplink".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The settings of the files, or the last good ones with the fault that says so.
+fn usable(loaded: Loaded) -> Result<(Loaded, Option<Fault>), Error> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    if loaded.settings.is_some() {
+        return Ok((loaded, None));
+    }
+    for problem in &loaded.problems {
+        tracing::error!("{problem}");
+    }
+    let count = loaded.problems.len();
+    let good = match load_last_good(&loaded.paths.state) {
+        Ok(good) => good.filter(|good| good.settings.is_some()),
+        Err(error) => {
+            tracing::error!("failed to {}", crate::chain(&error));
+            None
+        }
+    };
+    let good = good.ok_or(Error::Settings(count))?;
+    let detail = format!("{count} problems in the files: the last good settings run. `curb check` shows them");
+    Ok((good, Some(fault(Room::Config, "settings", "config-refused", detail))))
+}
+
+fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Fault> {
+    let now: Option<SystemTime> = match verdict {
+        Verdict::Trusted(_) => Some(UNIX_EPOCH + clock::wall()),
+        Verdict::Unsynchronised | Verdict::BeforeFloor => None,
+    };
+    curb_identity::load(&who::files(settings), now).map_err(|error| error.fault())
+}
+
+fn fault(room: Room, subject: &str, word: &'static str, detail: String) -> Fault {
+    Fault { room, subject: subject.to_owned(), word, detail }
+}
+
+/// The status document as it is before anything is known.
+fn document(hub: &Name, run: &str) -> Status {
+    Status {
+        v: 1,
+        hub: hub.to_string(),
+        state: State::Online,
+        run: run.to_owned(),
+        connection: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        clean: false,
+        faults: Vec::new(),
+        queue: None,
+    }
+}
+
+/// How long the hub has been up; zero if the system does not say, which makes it careful.
+fn hub_up() -> Duration {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
+}
+
+/// Without systemd nobody listens, and that is no fault.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// The signals that mean something to the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(Error::Signals);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.hangup.recv() => Event::Reload,
+        }
+    }
+
+    async fn stop_again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

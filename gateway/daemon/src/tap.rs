@@ -1,0 +1,202 @@
+//! `curb tap`: lets somebody look at readings as they pass, without slowing them down.
+//!
+//! A [`tee`] stands between two rooms. With nobody looking it costs one comparison a batch; a looker that is too slow
+//! loses lines and is told how many.
+
+use std::sync::Arc;
+
+use curb_model::{Batch, Glob, HubTime, Reading, UtcOffset, Value};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::control::{Answer, TapPoint};
+
+/// Batches that a looker may be behind before it loses some: two seconds of a busy hub.
+const BEHIND: usize = 64;
+
+/// The two places to look at.
+#[derive(Debug, Clone)]
+pub(crate) struct Taps {
+    source: broadcast::Sender<Arc<Batch>>,
+    store: broadcast::Sender<Arc<Batch>>,
+}
+
+impl Taps {
+    pub(crate) fn new() -> Self {
+        Self { source: broadcast::Sender::new(BEHIND), store: broadcast::Sender::new(BEHIND) }
+    }
+
+    fn at(&self, place: TapPoint) -> &broadcast::Sender<Arc<Batch>> {
+        match place {
+            TapPoint::Source => &self.source,
+            TapPoint::Store => &self.store,
+        }
+    }
+
+    /// Shows a batch to whoever looks at `place`.
+    pub(crate) fn show(&self, place: TapPoint, batch: &Batch) {
+        let tap = self.at(place);
+        if tap.receiver_count() > 0 {
+            // An error means that the last looker has just gone.
+            drop(tap.send(Arc::new(batch.clone())));
+        }
+    }
+}
+
+/// Passes batches on and shows them. Ends when the input ends or the output is gone.
+///
+/// # Cancel safety
+/// Dropping it may lose the batch in hand: it runs to its end as a task.
+pub(crate) async fn tee(mut input: mpsc::Receiver<Batch>, output: mpsc::Sender<Batch>, taps: Taps, place: TapPoint) {
+    while let Some(batch) = input.recv().await {
+        taps.show(place, &batch);
+        if output.send(batch).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One line of `curb tap --json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// `device/point`; empty in a line that only says what was missed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) point: String,
+    /// The value, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<serde_json::Value>,
+    /// Unit of measure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<String>,
+    /// `good`, `uncertain:<reason>` or `bad:<reason>`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) quality: String,
+    /// UTC in milliseconds since 1970, while the clock is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_ms: Option<i64>,
+    /// Hub time in nanoseconds.
+    #[serde(default)]
+    pub(crate) ht: i64,
+    /// At least so many readings were not shown because the caller was too slow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) missed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Line {
+    fn new(reading: &Reading, offset: Option<UtcOffset>, missed: u64) -> Self {
+        let quality = match (reading.sample.value(), reading.sample.reason()) {
+            (_, None) => "good".to_owned(),
+            (Some(_), Some(reason)) => format!("uncertain:{reason}"),
+            (None, Some(reason)) => format!("bad:{reason}"),
+        };
+        Self {
+            point: reading.point.name.to_string(),
+            value: reading.sample.value().map(json_value),
+            unit: reading.point.unit.as_deref().map(ToOwned::to_owned),
+            quality,
+            time_ms: offset.map(|offset| reading.at.utc_millis(offset)),
+            ht: reading.at.as_nanos(),
+            missed,
+        }
+    }
+
+    /// The line for people: `meter/power = 12.3 W`, and what is wrong with it.
+    pub(crate) fn text(&self) -> String {
+        let value = self.value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let unit = self.unit.as_deref().unwrap_or_default();
+        let quality = if self.quality == "good" { "" } else { &self.quality };
+        let missed = if self.missed > 0 { format!("  ({} readings not shown)", self.missed) } else { String::new() };
+        format!("{} {} = {value} {unit} {quality}{missed}", HubTime::from_nanos(self.ht), self.point).trim_end().to_owned()
+    }
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(b) => (*b).into(),
+        Value::I64(i) => (*i).into(),
+        Value::U64(u) => (*u).into(),
+        Value::F64(x) => x.get().into(),
+        Value::Text(text) => text.as_ref().into(),
+        Value::Bytes(_) => value.to_string().into(),
+    }
+}
+
+/// Sends readings to one caller until it hangs up or the daemon ends.
+///
+/// # Cancel safety
+/// Dropping it ends the call.
+pub(crate) async fn serve(taps: Taps, place: TapPoint, points: Vec<Glob>, answers: mpsc::Sender<Answer>) {
+    let mut batches = taps.at(place).subscribe();
+    let mut missed = 0;
+    loop {
+        let batch = tokio::select! {
+            batch = batches.recv() => batch,
+            () = answers.closed() => return,
+        };
+        match batch {
+            Ok(batch) => {
+                let wanted = |reading: &&Reading| points.is_empty() || points.iter().any(|p| p.matches(&reading.point.name));
+                for reading in batch.readings.iter().filter(wanted) {
+                    let line = Answer::json(&Line::new(reading, batch.offset, missed));
+                    missed = if answers.try_send(line).is_ok() { 0 } else { missed + 1 };
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(batches)) => missed += batches,
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use curb_model::{Class, Point, PointName, Reason, Sample, Stream, ValueType};
+
+    use super::*;
+
+    fn batch(readings: usize) -> Batch {
+        let name = PointName::parse("meter/power").unwrap();
+        let stream = Stream::device(name.owner());
+        let unit = Some("W".into());
+        let point = Arc::new(Point { name, stream: stream.clone(), class: Class::Data, unit, value_type: ValueType::U16, range: None });
+        let reading = |i: usize| Reading {
+            point: Arc::clone(&point),
+            at: HubTime::from_nanos(i64::try_from(i).unwrap()),
+            sample: if i == 0 { Sample::Bad(Reason::Timeout) } else { Sample::Good(Value::U64(12)) },
+        };
+        Batch::read(stream, Class::Data, None, (0..readings).map(reading).collect())
+    }
+
+    #[test]
+    fn lines_read_like_sentences() {
+        let batch = batch(2);
+        let check = |i: usize, expected: &str| assert_eq!(Line::new(&batch.readings[i], None, 0).text(), expected);
+        check(0, "0.000s meter/power = - W bad:timeout");
+        check(1, "0.000s meter/power = 12 W");
+    }
+
+    #[tokio::test]
+    async fn a_slow_caller_is_told_what_it_missed_and_slows_nobody() {
+        let taps = Taps::new();
+        let (answers, mut lines) = mpsc::channel(2);
+        let server = serve(taps.clone(), TapPoint::Store, Vec::new(), answers);
+        let caller = async {
+            tokio::task::yield_now().await;
+            taps.show(TapPoint::Store, &batch(5));
+            tokio::task::yield_now().await;
+            for _ in 0..2 {
+                assert!(matches!(lines.recv().await, Some(Answer::Json(_))));
+            }
+            taps.show(TapPoint::Store, &batch(1));
+            let Some(Answer::Json(line)) = lines.recv().await else { panic!("a line was expected") };
+            let line: Line = serde_json::from_str(line.get()).unwrap();
+            assert_eq!(line.missed, 3);
+            drop(lines);
+        };
+        tokio::join!(server, caller);
+    }
+}
