@@ -4,13 +4,15 @@
 //! farewell. It keeps nothing: sessions and retained messages go with it. It is softer than other brokers (it answers a
 //! publish that nobody subscribed to with success), so tests of refusals use one that we did not choose for comfort.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use mqtt5::broker::MqttBroker;
 use mqtt5::broker::config::{AuthConfig, BrokerConfig, StorageBackend, StorageConfig, TlsConfig};
+use mqtt5::broker::{BrokerEventHandler, ClientSubscribeEvent, MqttBroker};
 use mqtt5::error::MqttError;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +38,25 @@ pub struct CoreFiles {
 pub struct Core {
     files: CoreFiles,
     address: SocketAddr,
+    subscribers: Arc<Subscribers>,
     worker: Option<Worker>,
+}
+
+/// Who has subscribed to something since the broker started last.
+#[derive(Debug, Default)]
+struct Subscribers(Mutex<BTreeSet<String>>);
+
+impl Subscribers {
+    fn clients(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BrokerEventHandler for Subscribers {
+    fn on_client_subscribe<'a>(&'a self, event: ClientSubscribeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        self.clients().insert(event.client_id.as_ref().to_owned());
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Core {
@@ -45,11 +65,8 @@ impl Core {
     /// # Errors
     /// The files are no certificates, or there is no port or thread to be had.
     pub fn start(files: CoreFiles) -> Result<Self, Error> {
-        let mut core = Self {
-            files,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            worker: None,
-        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut core = Self { files, address, subscribers: Arc::default(), worker: None };
         core.come_back()?;
         Ok(core)
     }
@@ -65,6 +82,13 @@ impl Core {
         self.worker = None;
     }
 
+    /// How many clients have subscribed to something since it was started last. A message that nobody has subscribed to
+    /// is acknowledged and gone, so a test waits for its listeners first.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.clients().len()
+    }
+
     /// Whether it is there.
     #[must_use]
     pub fn is_there(&self) -> bool {
@@ -77,20 +101,14 @@ impl Core {
     /// The files are no certificates any more, or somebody else has taken the port meanwhile.
     pub fn come_back(&mut self) -> Result<(), Error> {
         self.worker = None;
-        let config = config(&self.files, self.address);
+        self.subscribers.clients().clear();
+        let handler: Arc<Subscribers> = Arc::clone(&self.subscribers);
+        let config = config(&self.files, self.address).with_event_handler(handler);
         let (ready, started) = mpsc::sync_channel(1);
         let worker = Worker::start("core", move |stop| serve(config, ready, stop))?;
         let address = self.address;
-        let started = started
-            .recv_timeout(START)
-            .map_err(|_| Error::BrokerSilent {
-                address,
-                deadline: START,
-            })?;
-        self.address = started.map_err(|source| Error::Broker {
-            address,
-            source: Box::new(source),
-        })?;
+        let started = started.recv_timeout(START).map_err(|_| Error::BrokerSilent { address, deadline: START })?;
+        self.address = started.map_err(|source| Error::Broker { address, source: Box::new(source) })?;
         self.worker = Some(worker);
         Ok(())
     }
@@ -101,9 +119,7 @@ fn config(files: &CoreFiles, address: SocketAddr) -> BrokerConfig {
         .with_ca_file(files.roots.clone())
         .with_require_client_cert(true)
         .with_bind_address(address);
-    let storage = StorageConfig::new()
-        .with_backend(StorageBackend::Memory)
-        .with_persistence(false);
+    let storage = StorageConfig::new().with_backend(StorageBackend::Memory).with_persistence(false);
     let mut auth = AuthConfig::new();
     // It would lock out every client of one address, and here all have one.
     auth.rate_limit.enabled = false;
@@ -115,16 +131,10 @@ fn config(files: &CoreFiles, address: SocketAddr) -> BrokerConfig {
         .with_sys_topics_enabled(false)
 }
 
-async fn serve(
-    config: BrokerConfig,
-    ready: mpsc::SyncSender<Result<SocketAddr, MqttError>>,
-    stop: CancellationToken,
-) {
+async fn serve(config: BrokerConfig, ready: mpsc::SyncSender<Result<SocketAddr, MqttError>>, stop: CancellationToken) {
     let bound = async {
         let broker = MqttBroker::with_config(config).await?;
-        let address = broker
-            .tls_local_addr()
-            .ok_or_else(|| MqttError::Configuration("no listener".to_owned()))?;
+        let address = broker.tls_local_addr().ok_or_else(|| MqttError::Configuration("no listener".to_owned()))?;
         Ok((broker, address))
     };
     let mut broker = match bound.await {

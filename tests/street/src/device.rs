@@ -150,16 +150,7 @@ impl Register {
     /// A register without scale or unit, high word first.
     #[must_use]
     pub fn new(point: &str, table: Table, address: u16, kind: Kind, signal: Signal) -> Self {
-        Self {
-            point: point.to_owned(),
-            table,
-            address,
-            kind,
-            order: Order::Abcd,
-            scale: None,
-            unit: None,
-            signal,
-        }
+        Self { point: point.to_owned(), table, address, kind, order: Order::Abcd, scale: None, unit: None, signal }
     }
 
     /// With the low word first.
@@ -184,11 +175,7 @@ impl Register {
     }
 
     /// The words in answer `n`; a raw value that the type cannot hold is cut to its low bits, as a device would.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "documented: cut to the low bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "documented: cut to the low bits")]
     #[expect(clippy::cast_precision_loss, reason = "signals are far below 2^52")]
     fn words(&self, n: u64) -> Vec<u16> {
         let raw = self.signal.at(n);
@@ -224,10 +211,7 @@ impl Device {
     /// A device that holds nothing yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            registers: Vec::new(),
-        }
+        Self { name: name.into(), registers: Vec::new() }
     }
 
     /// With one more register.
@@ -239,14 +223,8 @@ impl Device {
 
     /// The words of answer `n` to a read of `count` from `address` on, or `None` if the device holds nothing there.
     pub(crate) fn read(&self, n: u64, table: Table, address: u16, count: u16) -> Option<Vec<u16>> {
-        let of_table = || {
-            self.registers
-                .iter()
-                .filter(|register| register.table == table)
-        };
-        let first = of_table()
-            .map(|register| u32::from(register.address))
-            .min()?;
+        let of_table = || self.registers.iter().filter(|register| register.table == table);
+        let first = of_table().map(|register| u32::from(register.address)).min()?;
         let last = of_table().map(Register::end).max()?;
         let (from, to) = (u32::from(address), u32::from(address) + u32::from(count));
         if from < first || to > last {
@@ -255,9 +233,7 @@ impl Device {
         let mut words = vec![0; usize::from(count)];
         for register in of_table() {
             for (position, word) in (u32::from(register.address)..).zip(register.words(n)) {
-                let slot = position
-                    .checked_sub(from)
-                    .and_then(|offset| words.get_mut(usize::try_from(offset).ok()?));
+                let slot = position.checked_sub(from).and_then(|offset| words.get_mut(usize::try_from(offset).ok()?));
                 if let Some(slot) = slot {
                     *slot = word;
                 }

@@ -43,19 +43,11 @@ impl Read {
     /// The answer with these words (function code first).
     pub(crate) fn answer(&self, words: &[u16]) -> Vec<u8> {
         let body: Vec<u8> = if self.table.is_bits() {
-            words
-                .chunks(8)
-                .map(|bits| {
-                    bits.iter()
-                        .rev()
-                        .fold(0, |byte, bit| byte << 1 | u8::from(*bit != 0))
-                })
-                .collect()
+            words.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit != 0))).collect()
         } else {
             words.iter().flat_map(|word| word.to_be_bytes()).collect()
         };
-        let length =
-            u8::try_from(body.len()).expect("2000 bits and 125 registers stay below 256 bytes");
+        let length = u8::try_from(body.len()).expect("2000 bits and 125 registers stay below 256 bytes");
         [&[self.function, length][..], &body].concat()
     }
 }
@@ -85,12 +77,6 @@ pub(crate) fn with_crc(mut bytes: Vec<u8>) -> Vec<u8> {
 /// CRC-16 of Modbus: polynomial 0xA001 (reflected), from 0xFFFF.
 pub(crate) fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |sum, byte| {
-        (0..8).fold(sum ^ u16::from(*byte), |sum, _| {
-            if sum & 1 == 1 {
-                sum >> 1 ^ 0xA001
-            } else {
-                sum >> 1
-            }
-        })
+        (0..8).fold(sum ^ u16::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xA001 } else { sum >> 1 })
     })
 }

@@ -28,28 +28,13 @@ pub fn binary(name: &str) -> Result<PathBuf, Error> {
     if let Some(path) = std::env::var_os(&variable) {
         return Ok(path.into());
     }
-    let this = std::env::current_exe().map_err(|source| Error::Process {
-        act: "find",
-        name: name.to_owned(),
-        source,
-    })?;
+    let this =
+        std::env::current_exe().map_err(|source| Error::Process { act: "find", name: name.to_owned(), source })?;
     let folder = this.parent().unwrap_or(Path::new("."));
     // Test programs lie one folder deeper than binaries.
-    let folder = if folder.ends_with("deps") {
-        folder.parent().unwrap_or(folder)
-    } else {
-        folder
-    };
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let looked = folder.join(name);
-    if looked.is_file() {
-        Ok(looked)
-    } else {
-        Err(Error::NoProgram {
-            name: name.to_owned(),
-            variable,
-            looked,
-        })
-    }
+    if looked.is_file() { Ok(looked) } else { Err(Error::NoProgram { name: name.to_owned(), variable, looked }) }
 }
 
 /// A running program. It is killed when this is dropped.
@@ -74,11 +59,7 @@ impl Process {
     ) -> Result<Self, Error> {
         let append = |ending: &str| {
             let path = folder.join(format!("{name}.{ending}"));
-            let file = File::options()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .map_err(Error::file(&path))?;
+            let file = File::options().create(true).append(true).open(&path).map_err(Error::file(&path))?;
             Ok::<_, Error>((path, file))
         };
         let (_, out) = append("out")?;
@@ -91,16 +72,8 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| Error::Process {
-                act: "start",
-                name: name.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log,
-        })
+            .map_err(|source| Error::Process { act: "start", name: name.to_owned(), source })?;
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// Runs `program` to its end and returns its stdout, whatever its exit code.
@@ -160,16 +133,8 @@ impl Process {
     /// Cancel safe.
     pub async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus, Error> {
         match tokio::time::timeout(deadline, self.child.wait()).await {
-            Ok(ended) => ended.map_err(|source| Error::Process {
-                act: "wait for",
-                name: self.name.clone(),
-                source,
-            }),
-            Err(_) => Err(Error::StillRunning {
-                name: self.name.clone(),
-                deadline,
-                log: self.tail(),
-            }),
+            Ok(ended) => ended.map_err(|source| Error::Process { act: "wait for", name: self.name.clone(), source }),
+            Err(_) => Err(Error::StillRunning { name: self.name.clone(), deadline, log: self.tail() }),
         }
     }
 
@@ -178,11 +143,7 @@ impl Process {
     /// # Errors
     /// The system does not say.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
-        self.child.try_wait().map_err(|source| Error::Process {
-            act: "look at",
-            name: self.name.clone(),
-            source,
-        })
+        self.child.try_wait().map_err(|source| Error::Process { act: "look at", name: self.name.clone(), source })
     }
 
     /// The last lines of its log, under its name.
@@ -196,11 +157,7 @@ impl Process {
     }
 
     fn signal(&self, act: &'static str, signal: Signal) -> Result<(), Error> {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let Some(pid) = pid else { return Ok(()) };
         kill_process(pid, signal).map_err(|source| Error::Process {
             act,
@@ -230,11 +187,7 @@ pub async fn eventually<T>(
         }
         if Instant::now() >= end {
             let logs = logs.iter().map(|process| process.tail()).collect();
-            return Err(Error::NotSeen {
-                what: what.to_owned(),
-                deadline,
-                logs,
-            });
+            return Err(Error::NotSeen { what: what.to_owned(), deadline, logs });
         }
         tokio::time::sleep(LOOK).await;
     }

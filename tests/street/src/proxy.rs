@@ -41,20 +41,13 @@ impl Proxy {
     /// There is no port or thread to be had.
     pub fn start(target: SocketAddr) -> Result<Self, Error> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let failed = |source| Error::Listen {
-            address: any,
-            source,
-        };
+        let failed = |source| Error::Listen { address: any, source };
         let listener = std::net::TcpListener::bind(any).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (weather, now) = watch::channel(Weather::Fair);
         let worker = Worker::start("proxy", move |stop| serve(listener, target, now, stop))?;
-        Ok(Self {
-            address,
-            weather,
-            _worker: worker,
-        })
+        Ok(Self { address, weather, _worker: worker })
     }
 
     /// Where it listens.
@@ -110,11 +103,7 @@ async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver
 }
 
 /// Passes bytes on in one direction until an end closes or the line is cut.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
-) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let now = *weather.borrow_and_update();

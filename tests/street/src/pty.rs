@@ -53,15 +53,9 @@ impl Port {
             let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
             grantpt(&master)?;
             unlockpt(&master)?;
-            let path = PathBuf::from(std::ffi::OsString::from_vec(
-                ptsname(&master, Vec::new())?.into_bytes(),
-            ));
+            let path = PathBuf::from(std::ffi::OsString::from_vec(ptsname(&master, Vec::new())?.into_bytes()));
             // Opened and closed once: only from then on does the kernel tell "nobody has it open".
-            let slave = open(
-                &path,
-                OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
+            let slave = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
             let mut raw = tcgetattr(&slave)?;
             raw.make_raw();
             tcsetattr(&slave, OptionalActions::Now, &raw)?;
@@ -69,24 +63,15 @@ impl Port {
             symlink(&path, link)?;
             Ok(master)
         };
-        let master = make().map_err(|source| Error::Pty {
-            link: link.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            link: Link(link.to_owned()),
-            master,
-        })
+        let master = make().map_err(|source| Error::Pty { link: link.to_owned(), source })?;
+        Ok(Self { link: Link(link.to_owned()), master })
     }
 
     /// Ready to be waited on, in the runtime of the calling thread.
     pub(crate) fn listen(self) -> io::Result<Listening> {
         // A terminal is waited on and read just like a pipe; the runtime has no safe type of its own for one.
         let master = pipe::Receiver::from_owned_fd_unchecked(self.master)?;
-        Ok(Listening {
-            _link: self.link,
-            master,
-        })
+        Ok(Listening { _link: self.link, master })
     }
 }
 
@@ -151,16 +136,8 @@ pub(crate) struct Sent {
 /// Sends `bytes` at the pace of a line on which a character takes `character`, the first from `begin` on.
 ///
 /// The thread sleeps in between, to a few microseconds: it serves this one line and nobody else.
-pub(crate) fn send_paced(
-    port: &Listening,
-    bytes: &[u8],
-    begin: Instant,
-    character: Duration,
-) -> Sent {
-    let mut sent = Sent {
-        heard: true,
-        collided: 0,
-    };
+pub(crate) fn send_paced(port: &Listening, bytes: &[u8], begin: Instant, character: Duration) -> Sent {
+    let mut sent = Sent { heard: true, collided: 0 };
     for (number, byte) in (1_u32..).zip(bytes) {
         sleep_until(begin + character * number);
         match port.glance(&mut [0; 256]) {

@@ -78,16 +78,10 @@ impl Log {
     /// Everything served so far, in the order in which it was finished.
     #[must_use]
     pub fn served(&self) -> Vec<Served> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn push(&self, served: Served) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(served);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(served);
     }
 }

@@ -87,25 +87,14 @@ impl RtuLine {
         };
         let character = Duration::from_secs(bits) / baud.max(1);
         let units = Mutex::new((BTreeMap::new(), LineCounters::default()));
-        let shared = Arc::new(Shared {
-            character,
-            log: log.clone(),
-            units,
-        });
-        Self {
-            shared,
-            link: link.to_owned(),
-            worker: None,
-        }
+        let shared = Arc::new(Shared { character, log: log.clone(), units });
+        Self { shared, link: link.to_owned(), worker: None }
     }
 
     /// With a unit that treats requests like this.
     #[must_use]
     pub fn unit(self, id: u8, device: Device, behaviour: Behaviour) -> Self {
-        self.shared
-            .units()
-            .0
-            .insert(id, Unit::new(device, behaviour));
+        self.shared.units().0.insert(id, Unit::new(device, behaviour));
         self
     }
 
@@ -118,9 +107,7 @@ impl RtuLine {
         self.worker = None;
         let port = Port::plug(&self.link)?;
         let shared = Arc::clone(&self.shared);
-        self.worker = Some(Worker::start("rtu-line", move |stop| {
-            serve(port, shared, stop)
-        })?);
+        self.worker = Some(Worker::start("rtu-line", move |stop| serve(port, shared, stop))?);
         Ok(())
     }
 
@@ -167,15 +154,8 @@ enum Event {
 }
 
 async fn serve(port: Port, shared: Arc<Shared>, stop: CancellationToken) {
-    let port = port
-        .listen()
-        .expect("a new pseudo-terminal can be waited on");
-    let mut line = Line {
-        shared,
-        received: Vec::new(),
-        quiet_since: Instant::now(),
-        outgoing: VecDeque::new(),
-    };
+    let port = port.listen().expect("a new pseudo-terminal can be waited on");
+    let mut line = Line { shared, received: Vec::new(), quiet_since: Instant::now(), outgoing: VecDeque::new() };
     let mut buffer = [0; 512];
     loop {
         let due = line.outgoing.front().map(|next| next.begin);
@@ -218,16 +198,14 @@ impl Line {
             self.shared.count(|counters| counters.gap_violations += 1);
         }
         self.received.extend(bytes);
-        let Some(length) =
-            modbus::request_length(&self.received).filter(|length| *length <= self.received.len())
+        let Some(length) = modbus::request_length(&self.received).filter(|length| *length <= self.received.len())
         else {
             return;
         };
         let frame = std::mem::take(&mut self.received);
         let took = character * u32::try_from(frame.len()).unwrap_or(u32::MAX);
         self.quiet_since = now + took;
-        self.shared
-            .count(|counters| counters.characters += frame.len() as u64);
+        self.shared.count(|counters| counters.characters += frame.len() as u64);
         if frame.len() == length && modbus::crc(&frame) == 0 {
             self.request(&frame, self.quiet_since);
         } else {
@@ -248,36 +226,21 @@ impl Line {
         let Some(reply) = unit.ask(pdu, &self.shared.log) else {
             return;
         };
-        let id = if reply.fault == Some(WireFault::Stranger) {
-            id.wrapping_add(1)
-        } else {
-            *id
-        };
+        let id = if reply.fault == Some(WireFault::Stranger) { id.wrapping_add(1) } else { *id };
         let mut frame = modbus::with_crc([&[id][..], &reply.pdu].concat());
         if reply.fault == Some(WireFault::Damaged)
             && let Some(byte) = frame.get_mut(3)
         {
             *byte ^= 0x10;
         }
-        let outgoing = Outgoing {
-            begin: end + reply.delay,
-            frame,
-            answer: reply.answer,
-        };
-        let place = self
-            .outgoing
-            .partition_point(|other| other.begin <= outgoing.begin);
+        let outgoing = Outgoing { begin: end + reply.delay, frame, answer: reply.answer };
+        let place = self.outgoing.partition_point(|other| other.begin <= outgoing.begin);
         self.outgoing.insert(place, outgoing);
     }
 
     /// Sends the frame whose moment has come.
     fn send(&mut self, port: &Listening) {
-        let Some(Outgoing {
-            begin,
-            frame,
-            answer,
-        }) = self.outgoing.pop_front()
-        else {
+        let Some(Outgoing { begin, frame, answer }) = self.outgoing.pop_front() else {
             return;
         };
         let character = self.shared.character;

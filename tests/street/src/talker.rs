@@ -28,11 +28,7 @@ impl Column {
     /// A column in this unit.
     #[must_use]
     pub fn new(point: &str, unit: &str, signal: Signal) -> Self {
-        Self {
-            point: point.to_owned(),
-            unit: unit.to_owned(),
-            signal,
-        }
+        Self { point: point.to_owned(), unit: unit.to_owned(), signal }
     }
 }
 
@@ -57,18 +53,8 @@ impl Talker {
     /// A sensor behind the port `link`, unplugged, with nothing to say yet. Characters have ten bits.
     #[must_use]
     pub fn new(device: &str, link: &Path, baud: u32, every: Duration, log: &Log) -> Self {
-        let script = Script {
-            device: device.into(),
-            baud,
-            every,
-            columns: Vec::new(),
-            log: log.clone(),
-        };
-        Self {
-            script,
-            link: link.to_owned(),
-            worker: None,
-        }
+        let script = Script { device: device.into(), baud, every, columns: Vec::new(), log: log.clone() };
+        Self { script, link: link.to_owned(), worker: None }
     }
 
     /// With one more number in its line.
@@ -86,15 +72,19 @@ impl Talker {
         self.worker = None;
         let port = Port::plug(&self.link)?;
         let script = self.script.clone();
-        self.worker = Some(Worker::start("talker", move |stop| {
-            talk(port, script, stop)
-        })?);
+        self.worker = Some(Worker::start("talker", move |stop| talk(port, script, stop))?);
         Ok(())
     }
 
     /// Pulls the plug.
     pub fn unplug(&mut self) {
         self.worker = None;
+    }
+
+    /// The device's name.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.script.device
     }
 
     /// The port.
@@ -111,9 +101,7 @@ impl Talker {
 }
 
 async fn talk(port: Port, script: Script, stop: CancellationToken) {
-    let port = port
-        .listen()
-        .expect("a new pseudo-terminal can be waited on");
+    let port = port.listen().expect("a new pseudo-terminal can be waited on");
     let mut beat = tokio::time::interval(script.every);
     let mut lines = 0;
     let mut ignored = [0; 256];
@@ -131,29 +119,12 @@ async fn talk(port: Port, script: Script, stop: CancellationToken) {
 }
 
 fn say(port: &Listening, script: &Script, n: u64) {
-    let tenths: Vec<i64> = script
-        .columns
-        .iter()
-        .map(|column| column.signal.at(n))
-        .collect();
-    let texts: Vec<String> = tenths
-        .iter()
-        .map(|tenths| format!("{}.{}", tenths / 10, tenths.rem_euclid(10)))
-        .collect();
+    let tenths: Vec<i64> = script.columns.iter().map(|column| column.signal.at(n)).collect();
+    let texts: Vec<String> = tenths.iter().map(|tenths| format!("{}.{}", tenths / 10, tenths.rem_euclid(10))).collect();
     let line = texts.join(",") + "\n";
     let character = Duration::from_secs(10) / script.baud.max(1);
     let sent = send_paced(port, line.as_bytes(), Instant::now(), character);
-    let columns = texts
-        .iter()
-        .map(|text| text.parse().expect("written as a decimal number above"))
-        .collect();
-    let what = What::Line {
-        columns,
-        heard: sent.heard,
-    };
-    script.log.push(Served {
-        device: Arc::clone(&script.device),
-        at_ms: now_ms(),
-        what,
-    });
+    let columns = texts.iter().map(|text| text.parse().expect("written as a decimal number above")).collect();
+    let what = What::Line { columns, heard: sent.heard };
+    script.log.push(Served { device: Arc::clone(&script.device), at_ms: now_ms(), what });
 }

@@ -35,12 +35,7 @@ impl TcpDevice {
     pub fn start(device: Device, behaviour: Behaviour, log: &Log) -> Result<Self, Error> {
         let unit = Arc::new(Mutex::new(Unit::new(device, behaviour)));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut device = Self {
-            unit,
-            log: log.clone(),
-            address,
-            worker: None,
-        };
+        let mut device = Self { unit, log: log.clone(), address, worker: None };
         device.plug()?;
         Ok(device)
     }
@@ -57,14 +52,9 @@ impl TcpDevice {
             listener.set_nonblocking(true)?;
             Ok((listener.local_addr()?, listener))
         };
-        let (address, listener) = listen().map_err(|source| Error::Listen {
-            address: self.address,
-            source,
-        })?;
+        let (address, listener) = listen().map_err(|source| Error::Listen { address: self.address, source })?;
         let (unit, log) = (Arc::clone(&self.unit), self.log.clone());
-        self.worker = Some(Worker::start("tcp-device", move |stop| {
-            serve(listener, unit, log, stop)
-        })?);
+        self.worker = Some(Worker::start("tcp-device", move |stop| serve(listener, unit, log, stop))?);
         self.address = address;
         Ok(())
     }
@@ -82,19 +72,11 @@ impl TcpDevice {
 
     /// Changes how it treats requests.
     pub fn behave(&self, behaviour: Behaviour) {
-        self.unit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .behaviour = behaviour;
+        self.unit.lock().unwrap_or_else(PoisonError::into_inner).behaviour = behaviour;
     }
 }
 
-async fn serve(
-    listener: std::net::TcpListener,
-    unit: Arc<Mutex<Unit>>,
-    log: Log,
-    stop: CancellationToken,
-) {
+async fn serve(listener: std::net::TcpListener, unit: Arc<Mutex<Unit>>, log: Log, stop: CancellationToken) {
     let listener = TcpListener::from_std(listener).expect("a bound socket can be waited on");
     let mut connections = JoinSet::new();
     loop {
@@ -121,18 +103,12 @@ async fn converse(mut stream: TcpStream, unit: &Mutex<Unit>, log: &Log) -> io::R
         let protocol = stream.read_u16().await?;
         let length = stream.read_u16().await?;
         if protocol != 0 || !(2..=LONGEST).contains(&length) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "no Modbus header",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no Modbus header"));
         }
         let id = stream.read_u8().await?;
         let mut pdu = vec![0; usize::from(length) - 1];
         stream.read_exact(&mut pdu).await?;
-        let reply = unit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ask(&pdu, log);
+        let reply = unit.lock().unwrap_or_else(PoisonError::into_inner).ask(&pdu, log);
         let Some(reply) = reply else { continue };
         tokio::time::sleep(reply.delay).await;
         let length = u16::try_from(reply.pdu.len() + 1).expect("an answer has at most 254 bytes");

@@ -39,33 +39,19 @@ pub(crate) enum WireFault {
 
 impl Unit {
     pub(crate) fn new(device: Device, behaviour: Behaviour) -> Self {
-        Self {
-            device,
-            behaviour,
-            answers: 0,
-        }
+        Self { device, behaviour, answers: 0 }
     }
 
     /// Takes a request (function code first) and says what to send, if anything.
     pub(crate) fn ask(&mut self, pdu: &[u8], log: &Log) -> Option<Reply> {
         let delay = Duration::from_micros(fastrand::u64(THINKS_US));
-        let reply = Reply {
-            delay,
-            pdu: Vec::new(),
-            fault: None,
-            answer: None,
-        };
+        let reply = Reply { delay, pdu: Vec::new(), fault: None, answer: None };
         let function = *pdu.first()?;
         let Some(read) = Read::parse(pdu) else {
             let pdu = modbus::exception(function, modbus::ILLEGAL_FUNCTION);
             return (self.behaviour != Behaviour::Dead).then_some(Reply { pdu, ..reply });
         };
-        let Read {
-            table,
-            address,
-            count,
-            ..
-        } = read;
+        let Read { table, address, count, .. } = read;
         let n = self.answers;
         self.answers += 1;
         let words = self.device.read(n, table, address, count);
@@ -75,33 +61,13 @@ impl Unit {
             self.behaviour
         };
         let words = words.unwrap_or_else(|| vec![0; usize::from(count)]);
-        let served = |what| Served {
-            device: Arc::clone(&self.device.name),
-            at_ms: now_ms(),
-            what,
-        };
-        let failed = |failure| {
-            log.push(served(What::Failed {
-                table,
-                address,
-                count,
-                failure,
-            }))
-        };
+        let served = |what| Served { device: Arc::clone(&self.device.name), at_ms: now_ms(), what };
+        let failed = |failure| log.push(served(What::Failed { table, address, count, failure }));
         let pdu = read.answer(&words);
         let reply = match behaviour {
             Behaviour::Alive => {
-                let answer = served(What::Answer {
-                    table,
-                    address,
-                    words,
-                    heard: true,
-                });
-                return Some(Reply {
-                    pdu,
-                    answer: Some(answer),
-                    ..reply
-                });
+                let answer = served(What::Answer { table, address, words, heard: true });
+                return Some(Reply { pdu, answer: Some(answer), ..reply });
             }
             Behaviour::Dead => {
                 failed(Failure::Silent);
@@ -109,33 +75,15 @@ impl Unit {
             }
             Behaviour::Late(delay) => {
                 failed(Failure::Late);
-                return Some(Reply {
-                    pdu,
-                    delay,
-                    ..reply
-                });
+                return Some(Reply { pdu, delay, ..reply });
             }
             Behaviour::Exception(code) => {
                 failed(Failure::Exception(code));
-                return Some(Reply {
-                    pdu: modbus::exception(function, code),
-                    ..reply
-                });
+                return Some(Reply { pdu: modbus::exception(function, code), ..reply });
             }
-            Behaviour::Short => Reply {
-                pdu: read.answer(words.get(1..).unwrap_or_default()),
-                ..reply
-            },
-            Behaviour::Stranger => Reply {
-                pdu,
-                fault: Some(WireFault::Stranger),
-                ..reply
-            },
-            Behaviour::Damaged => Reply {
-                pdu,
-                fault: Some(WireFault::Damaged),
-                ..reply
-            },
+            Behaviour::Short => Reply { pdu: read.answer(words.get(1..).unwrap_or_default()), ..reply },
+            Behaviour::Stranger => Reply { pdu, fault: Some(WireFault::Stranger), ..reply },
+            Behaviour::Damaged => Reply { pdu, fault: Some(WireFault::Damaged), ..reply },
         };
         failed(Failure::Spoilt);
         Some(reply)
@@ -144,28 +92,8 @@ impl Unit {
 
 /// Writes an answer that has left into the record.
 pub(crate) fn record(answer: Option<Served>, heard_all: bool, log: &Log) {
-    if let Some(Served {
-        device,
-        what:
-            What::Answer {
-                table,
-                address,
-                words,
-                ..
-            },
-        ..
-    }) = answer
-    {
-        let what = What::Answer {
-            table,
-            address,
-            words,
-            heard: heard_all,
-        };
-        log.push(Served {
-            device,
-            at_ms: now_ms(),
-            what,
-        });
+    if let Some(Served { device, what: What::Answer { table, address, words, .. }, .. }) = answer {
+        let what = What::Answer { table, address, words, heard: heard_all };
+        log.push(Served { device, at_ms: now_ms(), what });
     }
 }

@@ -21,27 +21,15 @@ impl Worker {
         W: FnOnce(CancellationToken) -> F + Send + 'static,
         F: Future<Output = ()>,
     {
-        let failed = |source| Error::Thread {
-            name: name.to_owned(),
-            source,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let failed = |source| Error::Thread { name: name.to_owned(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let stop = CancellationToken::new();
         let token = stop.clone();
         let thread = Builder::new()
             .name(name.to_owned())
             .spawn(move || runtime.block_on(work(token)))
-            .map_err(|source| Error::Thread {
-                name: name.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+            .map_err(|source| Error::Thread { name: name.to_owned(), source })?;
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 

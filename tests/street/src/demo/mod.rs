@@ -1,1 +1,287 @@
-//! The demo.
+//! The demo: a street, the real binaries, a bad day, and the judge.
+//!
+//! `depot` makes the certificates, `curb` runs as a process of its own between the simulated devices and the core, and
+//! `depot ingest` takes in what arrives. After 20 s the core goes away for 10 s; later `curb` is killed and started again.
+//! At the end the judge holds what arrived against what the simulators served.
+
+mod scene;
+mod script;
+mod settings;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::demo::scene::{HUB, SITE, Scene};
+use crate::demo::script::{Script, Step};
+use crate::demo::table::Table;
+use crate::judge::{Case, End, Follower, Ledger, Life, Verdict, judge};
+use crate::process::{Process, eventually};
+use crate::{Core, CoreFiles, Error, clock};
+
+pub use script::{Length, ParseLengthError};
+
+/// What a SIGKILL may cost: `store.commit_every` (1 s), and one fsync on a slow card.
+pub const WINDOW: Duration = Duration::from_millis(1500);
+
+/// How long `depot` may take for a certificate or a ledger.
+const DEPOT: Duration = Duration::from_secs(20);
+/// How long the ingester may take to subscribe.
+const SUBSCRIBE: Duration = Duration::from_secs(20);
+/// How long `curb` may take to hand over what it holds when it is asked to end.
+const CURB_ENDS: Duration = Duration::from_secs(30);
+/// The ingester is taken to have everything when it has printed nothing for this long.
+const QUIET: Duration = Duration::from_millis(1500);
+/// How long `curb` stays dead: what would start it again is not instant either.
+const DEAD: Duration = Duration::from_millis(300);
+
+/// How the demo is to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long.
+    pub length: Length,
+    /// The daemon.
+    pub curb: PathBuf,
+    /// The depot's tool.
+    pub depot: PathBuf,
+    /// The deadband plugin, a component.
+    pub plugin: PathBuf,
+}
+
+/// What the demo came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The judge's word.
+    pub verdict: Verdict,
+    /// Where the logs are; they are kept if the verdict is not fine.
+    pub folder: Option<PathBuf>,
+}
+
+/// Runs the demo on this terminal, or to the end of its script if it is none.
+///
+/// # Errors
+/// A part cannot be started, or one of the binaries ends when it should not.
+///
+/// # Cancel safety
+/// Dropping the future kills the processes and ends the simulators.
+pub async fn run(options: Options) -> Result<Outcome, Error> {
+    let folder = tempfile::Builder::new().prefix("curb-demo-").tempdir().map_err(Error::file("curb-demo"))?;
+    let ended = play(options, folder.path()).await;
+    match ended {
+        Ok(verdict) if verdict.is_fine() => Ok(Outcome { verdict, folder: None }),
+        Ok(verdict) => Ok(Outcome { verdict, folder: Some(folder.keep()) }),
+        Err(error) => {
+            tracing::error!(folder = %folder.keep().display(), "the demo's folder is kept");
+            Err(error)
+        }
+    }
+}
+
+async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
+    let Options { length, curb, depot, plugin } = options;
+    let mut table = Table::new(folder);
+    table.say("certificates by depot init and depot hub add")?;
+    let ca = folder.join("ca");
+    let ca_text = ca.to_string_lossy().into_owned();
+    run_depot(&depot, "init", &["init", "--site", SITE, "--dir", &ca_text, "--core-host", "localhost"], folder).await?;
+    run_depot(&depot, "hub-add", &["hub", "add", HUB, "--dir", &ca_text], folder).await?;
+
+    let core = Core::start(CoreFiles {
+        certificate: ca.join("core/core.crt"),
+        key: ca.join("core/core.key"),
+        roots: ca.join("core/roots.pem"),
+    })?;
+    let url = format!("mqtts://localhost:{}", core.address().port());
+    table.say(&format!("core: MQTT 5 broker on {url}, mutual TLS; reference ingester"))?;
+    let db = folder.join("core.db").to_string_lossy().into_owned();
+    let [cert, key, roots] =
+        ["ingest.crt", "ingest.key", "roots.pem"].map(|name| ca.join("core").join(name).to_string_lossy().into_owned());
+    let arguments = ["ingest", "--url", &url, "--db", &db, "--cert", &cert, "--key", &key, "--roots", &roots, "--json"];
+    let ingest = Process::start("ingest", &depot, arguments, folder)?;
+    eventually(SUBSCRIBE, "the ingester subscribe", &[&ingest], || (core.subscribers() > 0).then_some(())).await?;
+
+    let scene = Scene::put_up(folder)?;
+    table.say(&scene.describe())?;
+    let config = folder.join("curb.toml");
+    std::fs::write(&config, scene.settings().to_toml(&url, &ca, folder, &plugin)).map_err(Error::file(&config))?;
+    let mut show = Show {
+        curb: None,
+        lives: Vec::new(),
+        ingest,
+        core,
+        arrived: Follower::new(&folder.join("ingest.out")),
+        accepted: Vec::new(),
+        table,
+        binary: curb,
+        config,
+        folder,
+    };
+    show.start_curb()?;
+    show.follow(Script::new(length)).await?;
+    show.end().await?;
+    let Show { accepted, lives, mut table, .. } = show;
+
+    table.say(&scene.describe_line())?;
+    table.say("the judge: what arrived against what was served")?;
+    // It exits with 1 if the ledger does not close; the judge says so in its own words.
+    let arguments = ["ledger", "--db", &db, "--json"];
+    let (_, printed) = Process::run("ledger", &depot, arguments, folder, DEPOT).await?;
+    let path = folder.join("ledger.out");
+    let ledger = Ledger::parse(&printed).map_err(|source| Error::Output { path, line: 1, source })?;
+    Ok(judge(&Case {
+        points: scene.points(),
+        served: &scene.log().served(),
+        accepted: &accepted,
+        ledger: Some(&ledger),
+        lives: &lives,
+        forgot_ms: &[],
+        window: WINDOW,
+    }))
+}
+
+async fn run_depot(depot: &Path, name: &str, arguments: &[&str], folder: &Path) -> Result<(), Error> {
+    let (ended, _) = Process::run(name, depot, arguments, folder, DEPOT).await?;
+    if ended.success() {
+        return Ok(());
+    }
+    let log = std::fs::read_to_string(folder.join(format!("{name}.log"))).unwrap_or_default();
+    Err(Error::Failed { name: format!("depot {}", arguments.join(" ")), ended, log })
+}
+
+/// What runs while the demo runs.
+#[derive(Debug)]
+struct Show<'a> {
+    curb: Option<(Process, i64)>,
+    lives: Vec<Life>,
+    ingest: Process,
+    core: Core,
+    arrived: Follower,
+    accepted: Vec<crate::judge::Accepted>,
+    table: Table,
+    binary: PathBuf,
+    config: PathBuf,
+    folder: &'a Path,
+}
+
+impl Show<'_> {
+    fn start_curb(&mut self) -> Result<(), Error> {
+        let arguments = ["run".as_ref(), "--config".as_ref(), self.config.as_os_str()];
+        let started_ms = clock::now_ms();
+        self.curb = Some((Process::start("curb", &self.binary, arguments, self.folder)?, started_ms));
+        Ok(())
+    }
+
+    /// Goes through the script, with the table on the terminal, until its end or until somebody asks for it.
+    async fn follow(&mut self, mut script: Script) -> Result<(), Error> {
+        let mut interrupted = Interrupt::new()?;
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        let begin = tokio::time::Instant::now();
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = interrupted.wait() => {
+                    self.table.say("asked to end")?;
+                    return Ok(());
+                }
+            }
+            self.look()?;
+            self.table.show(begin.elapsed(), clock::now_ms(), self.core.is_there())?;
+            while let Some(step) = script.due(begin.elapsed()) {
+                if step == Step::End {
+                    return Ok(());
+                }
+                self.table.say(step.describe())?;
+                self.step(step).await?;
+            }
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), Error> {
+        match step {
+            Step::CoreGoes => self.core.go_away(),
+            Step::CoreReturns => self.core.come_back()?,
+            Step::Kill => {
+                // At no particular moment between two polls.
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1000))).await;
+                if let Some((mut curb, started_ms)) = self.curb.take() {
+                    curb.kill().await?;
+                    self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Killed });
+                }
+                tokio::time::sleep(DEAD).await;
+                self.start_curb()?;
+            }
+            Step::End => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in what has arrived, and sees to it that everybody is still there.
+    fn look(&mut self) -> Result<(), Error> {
+        for message in self.arrived.more()? {
+            self.table.take(&message);
+            self.accepted.push(message);
+        }
+        let curb = self.curb.as_mut().map(|(curb, _)| ("curb", curb));
+        for (name, process) in curb.into_iter().chain([("depot ingest", &mut self.ingest)]) {
+            if let Some(ended) = process.ended()? {
+                return Err(Error::Failed { name: name.to_owned(), ended, log: process.tail() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks `curb` to end, waits for the last messages, then ends the ingester.
+    async fn end(&mut self) -> Result<(), Error> {
+        if !self.core.is_there() {
+            self.core.come_back()?;
+        }
+        self.table.say("a clean stop of curb (SIGTERM)")?;
+        if let Some((mut curb, started_ms)) = self.curb.take() {
+            let asked_ms = clock::now_ms();
+            curb.terminate()?;
+            let ended = curb.wait(CURB_ENDS).await?;
+            self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Stopped { asked_ms } });
+            if !ended.success() {
+                return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
+            }
+        }
+        loop {
+            let held = self.accepted.len();
+            tokio::time::sleep(QUIET).await;
+            self.look()?;
+            if self.accepted.len() == held {
+                break;
+            }
+        }
+        self.ingest.terminate()?;
+        self.ingest.wait(DEPOT).await?;
+        for message in self.arrived.more()? {
+            self.accepted.push(message);
+        }
+        Ok(())
+    }
+}
+
+/// Ctrl-C, or SIGTERM from whoever started the demo.
+#[derive(Debug)]
+struct Interrupt {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupt {
+    fn new() -> Result<Self, Error> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Terminal)?,
+            terminate: signal(SignalKind::terminate()).map_err(Error::Terminal)?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The program `street`: the demo on the command line.
+
+use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use street::demo::{self, Length, Options, Outcome};
+
+/// A street in a process.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Devices, hub and core on one machine, on real protocols, with a bad day in between; the judge has the last word.
+    ///
+    /// Exit codes: 0 every reading is accounted for and none is wrong, 1 not so, 3 something could not be started.
+    #[command(after_help = "Examples:\n  street demo\n  street demo --for forever    until Ctrl-C")]
+    Demo {
+        /// How long: a number of seconds (at least 60), or `forever`.
+        #[arg(long = "for", value_name = "SECONDS", default_value = "60")]
+        length: Length,
+        /// The daemon; without it $CURB_BIN, or the one beside this program.
+        #[arg(long, value_name = "FILE")]
+        curb: Option<PathBuf>,
+        /// The depot's tool; without it $DEPOT_BIN, or the one beside this program.
+        #[arg(long, value_name = "FILE")]
+        depot: Option<PathBuf>,
+        /// The deadband plugin; `make plugins` builds it.
+        #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
+        plugin: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Command::Demo { length, curb, depot, plugin } = Cli::parse().command;
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    let run = || -> Result<Outcome, Box<dyn std::error::Error>> {
+        // The broker takes the process's default; the daemon itself never does.
+        let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        installed.map_err(|_| "a TLS provider was installed before ours")?;
+        let curb = curb.map_or_else(|| street::binary("curb"), Ok)?;
+        let depot = depot.map_or_else(|| street::binary("depot"), Ok)?;
+        let plugin = plugin
+            .canonicalize()
+            .map_err(|error| format!("open the plugin {} ({error}); `make plugins` builds it", plugin.display()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(runtime.block_on(demo::run(Options { length, curb, depot, plugin }))?)
+    };
+    match run() {
+        Ok(outcome) => report(&outcome),
+        Err(error) => {
+            let causes = std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
+            let causes: Vec<String> = causes.map(ToString::to_string).collect();
+            // Nothing is left to tell a failure of this to.
+            drop(writeln!(stderr(), "street: failed to {}", causes.join(": ")));
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// The verdict, its one line last.
+fn report(Outcome { verdict, folder }: &Outcome) -> ExitCode {
+    let mut out = stdout().lock();
+    let mut print = || -> io::Result<()> {
+        for problem in &verdict.problems {
+            writeln!(out, "✗ {problem}")?;
+        }
+        if let Some(folder) = folder {
+            writeln!(out, "logs, settings and the core's database are kept in {}", folder.display())?;
+        }
+        writeln!(out, "{verdict}")
+    };
+    match print() {
+        Ok(()) if verdict.is_fine() => ExitCode::SUCCESS,
+        _ => ExitCode::from(1),
+    }
+}
