@@ -163,10 +163,7 @@ struct IngestArgs {
 /// nothing is unaccounted and no message number is missing. What waits on a hub for a broker counts as unaccounted until
 /// it arrives. Exit code 1 if the ledger does not close.
 #[derive(Debug, Args)]
-#[command(
-    verbatim_doc_comment,
-    after_help = "Examples:\n  depot ledger --db core.db\n  depot ledger --db core.db --hub lamp-0042 --json"
-)]
+#[command(after_help = "Examples:\n  depot ledger --db core.db\n  depot ledger --db core.db --hub lamp-0042 --json")]
 struct LedgerArgs {
     /// The database of `depot ingest`; it may be running.
     #[arg(long, value_hint = ValueHint::FilePath)]
@@ -186,13 +183,9 @@ struct LedgerArgs {
 pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<Outcome, Error> {
     match cli.command {
         Command::Init(args) => ca::init(&args.site, &args.dir, &args.core_host, args.json, out),
-        Command::Hub(HubCommand::Add {
-            name,
-            dir,
-            csr,
-            days,
-            json,
-        }) => ca::add_hub(&name, &dir, csr.as_deref(), days, json, out),
+        Command::Hub(HubCommand::Add { name, dir, csr, days, json }) => {
+            ca::add_hub(&name, &dir, csr.as_deref(), days, json, out)
+        }
         Command::Hub(HubCommand::List { dir, json }) => ca::list_hubs(&dir, json, out),
         Command::Ingest(args) => {
             let config = ingest::Config {

@@ -13,8 +13,6 @@ pub(crate) fn now() -> OffsetDateTime {
 /// Now, in milliseconds since 1970; 0 for a clock before that.
 #[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
 pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

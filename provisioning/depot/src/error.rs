@@ -37,17 +37,11 @@ pub(crate) enum Error {
     #[error("find an authority in {}: no site.toml; make one with `depot init --site NAME --dir {}`", .0.display(), .0.display())]
     NoAuthority(PathBuf),
     #[error("read {}: line \"site = ...\" is missing or wrong", path.display())]
-    SiteFile {
-        path: PathBuf,
-        source: toml::de::Error,
-    },
+    SiteFile { path: PathBuf, source: toml::de::Error },
     #[error("add hub {name}: {} is there already, and nothing was changed; move it away to issue again", dir.display())]
     HubTaken { name: Name, dir: PathBuf },
     #[error("make the {what}")]
-    Certificate {
-        what: &'static str,
-        source: rcgen::Error,
-    },
+    Certificate { what: &'static str, source: rcgen::Error },
     #[error("read {}: not a certificate request (PKCS#10, PEM) with a P-256 key and a valid signature", path.display())]
     Request { path: PathBuf, source: rcgen::Error },
     #[error("read {}: not a PEM certificate", path.display())]
@@ -55,28 +49,15 @@ pub(crate) enum Error {
     #[error("read {}: no PEM private key that can be used", path.display())]
     NotKey { path: PathBuf },
     #[error("use the certificate {} with the key {}", certificate.display(), key.display())]
-    Tls {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: rustls::Error,
-    },
-    #[error(
-        "use --url {0:?}: expected mqtts://HOST or mqtts://HOST:PORT (mutual TLS; there is no plain mqtt)"
-    )]
+    Tls { certificate: PathBuf, key: PathBuf, source: rustls::Error },
+    #[error("use --url {0:?}: expected mqtts://HOST or mqtts://HOST:PORT (mutual TLS; there is no plain mqtt)")]
     Url(String),
     #[error("open {}: no such database; give the --db of `depot ingest`", .0.display())]
     NoDatabase(PathBuf),
     #[error("open {}: made by another version of depot (schema {found}, this one reads {expected})", path.display())]
-    Schema {
-        path: PathBuf,
-        found: i64,
-        expected: i64,
-    },
+    Schema { path: PathBuf, found: i64, expected: i64 },
     #[error("{act} in the database")]
-    Database {
-        act: &'static str,
-        source: rusqlite::Error,
-    },
+    Database { act: &'static str, source: rusqlite::Error },
     #[error("start {0}")]
     Start(&'static str, #[source] io::Error),
     #[error("keep the writer thread running: it panicked")]

@@ -35,23 +35,13 @@ pub(crate) enum Change {
 impl IntervalSet {
     /// Adds one number.
     pub(crate) fn insert(&mut self, number: u64) -> Change {
-        self.insert_all(Interval {
-            first: number,
-            last: number,
-        })
+        self.insert_all(Interval { first: number, last: number })
     }
 
     /// Adds an interval.
     pub(crate) fn insert_all(&mut self, add: Interval) -> Change {
-        let Interval {
-            mut first,
-            mut last,
-        } = add;
-        let before = self
-            .0
-            .range(..=first)
-            .next_back()
-            .map(|(&first, &last)| Interval { first, last });
+        let Interval { mut first, mut last } = add;
+        let before = self.0.range(..=first).next_back().map(|(&first, &last)| Interval { first, last });
         if before.is_some_and(|before| before.last >= last) {
             return Change::Held;
         }
@@ -60,42 +50,25 @@ impl IntervalSet {
             first = before.first;
         }
         let reach = last.saturating_add(1);
-        let gone: Vec<u64> = self
-            .0
-            .range(first..=reach)
-            .map(|(&start, _)| start)
-            .filter(|&s| s != first)
-            .collect();
+        let gone: Vec<u64> = self.0.range(first..=reach).map(|(&start, _)| start).filter(|&s| s != first).collect();
         for start in &gone {
-            let end = self
-                .0
-                .remove(start)
-                .expect("the key was listed from this map");
+            let end = self.0.remove(start).expect("the key was listed from this map");
             last = last.max(end);
         }
         // Replacing the value of `first`, if it was there, is the growth itself.
         self.0.insert(first, last);
-        Change::Merged {
-            gone,
-            now: Interval { first, last },
-        }
+        Change::Merged { gone, now: Interval { first, last } }
     }
 
     /// Whether the number is in the set.
     #[cfg(test)]
     pub(crate) fn contains(&self, number: u64) -> bool {
-        self.0
-            .range(..=number)
-            .next_back()
-            .is_some_and(|(_, &last)| last >= number)
+        self.0.range(..=number).next_back().is_some_and(|(_, &last)| last >= number)
     }
 
     /// The greatest `n` such that all of 1..=n are in the set; 0 if 1 is not.
     pub(crate) fn contiguous(&self) -> u64 {
-        self.0
-            .first_key_value()
-            .filter(|&(&first, _)| first <= 1)
-            .map_or(0, |(_, &last)| last)
+        self.0.first_key_value().filter(|&(&first, _)| first <= 1).map_or(0, |(_, &last)| last)
     }
 
     /// The numbers of 1..=`upto` that are not in the set.
@@ -103,22 +76,16 @@ impl IntervalSet {
         let mut holes = Vec::new();
         let mut next = 1;
         for (&first, &last) in &self.0 {
-            if first > upto {
-                break;
-            }
             if first > next {
-                holes.push(Interval {
-                    first: next,
-                    last: first - 1,
-                });
+                holes.push(Interval { first: next, last: upto.min(first - 1) });
             }
-            next = last.saturating_add(1).max(next);
+            if last >= upto {
+                return holes;
+            }
+            next = last + 1;
         }
         if next <= upto {
-            holes.push(Interval {
-                first: next,
-                last: upto,
-            });
+            holes.push(Interval { first: next, last: upto });
         }
         holes
     }
@@ -126,9 +93,7 @@ impl IntervalSet {
     /// The intervals, in order.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = Interval> {
-        self.0
-            .iter()
-            .map(|(&first, &last)| Interval { first, last })
+        self.0.iter().map(|(&first, &last)| Interval { first, last })
     }
 }
 

@@ -10,6 +10,8 @@ mod error;
 mod ingest;
 mod intervals;
 mod ledger;
+#[cfg(test)]
+mod simhub;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -20,7 +22,8 @@ use crate::error::Outcome;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let mut out = io::stdout().lock();
+    // Not locked: the ingester's writer thread has the same output.
+    let mut out = io::stdout();
     let outcome = cli::run(cli, &mut out).and_then(|outcome| {
         out.flush().map_err(error::Error::Output)?;
         Ok(outcome)
@@ -30,11 +33,7 @@ fn main() -> ExitCode {
         Ok(Outcome::FoundWrong) => ExitCode::from(1),
         Err(error) => {
             // Nobody is left to tell if stderr is gone too.
-            drop(writeln!(
-                io::stderr(),
-                "depot: failed to {}",
-                error::chain(&error)
-            ));
+            drop(writeln!(io::stderr(), "depot: failed to {}", error::chain(&error)));
             ExitCode::from(error.exit_code())
         }
     }

@@ -2,7 +2,7 @@
 //! A rename onto a folder that has something in it fails, so nothing is ever overwritten.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -30,17 +30,11 @@ impl Draft {
     pub(super) fn of(target: &Path) -> Result<Self, Error> {
         // "ca/" and "ca" are one folder.
         let target: PathBuf = target.components().collect();
-        let name = target
-            .file_name()
-            .ok_or_else(|| Error::DirTaken(target.clone()))?;
+        let name = target.file_name().ok_or_else(|| Error::DirTaken(target.clone()))?;
         // A dot and the process make it a name that no hub has and no other run uses.
         let draft = target.with_file_name(format!(".{}.{}", name.display(), std::process::id()));
         make_folder(&draft)?;
-        Ok(Self {
-            draft,
-            target,
-            finished: false,
-        })
+        Ok(Self { draft, target, finished: false })
     }
 
     /// Makes a folder inside, for the owner alone.
@@ -61,21 +55,21 @@ impl Draft {
             file.write_all(content.as_bytes())?;
             file.sync_all()
         };
-        open.open(&path)
-            .and_then(write)
-            .map_err(|source| Error::Write { path, source })
+        open.open(&path).and_then(write).map_err(|source| Error::Write { path, source })
     }
 
-    /// Gives the folder its name.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        fs::rename(&self.draft, &self.target)?;
+    /// Gives the folder its name; `taken` is the error if another has it.
+    pub(super) fn finish(mut self, taken: Error) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: self.target.clone(), source };
+        match fs::rename(&self.draft, &self.target) {
+            Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+                return Err(taken);
+            }
+            renamed => renamed.map_err(failed)?,
+        }
         self.finished = true;
-        let parent = self
-            .target
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()
+        let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
     }
 }
 
@@ -90,8 +84,5 @@ impl Drop for Draft {
 
 fn make_folder(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().mode(0o700).create(path);
-    made.map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    made.map_err(|source| Error::Write { path: path.to_owned(), source })
 }

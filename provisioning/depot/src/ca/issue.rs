@@ -7,8 +7,8 @@ use std::path::Path;
 use curb_model::Name;
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -46,9 +46,7 @@ impl Host {
             Err(_) => {
                 let label = |label: &str| {
                     (1..=63).contains(&label.len())
-                        && label
-                            .bytes()
-                            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
                         && !label.starts_with('-')
                         && !label.ends_with('-')
                 };
@@ -58,10 +56,7 @@ impl Host {
                 SanType::DnsName(Ia5String::try_from(text).map_err(|_| wrong())?)
             }
         };
-        Ok(Self {
-            text: text.to_owned(),
-            san,
-        })
+        Ok(Self { text: text.to_owned(), san })
     }
 }
 
@@ -77,57 +72,31 @@ pub(super) struct Authority {
 impl Authority {
     /// A new root for a site.
     pub(super) fn root(site: &Name, now: OffsetDateTime) -> Result<Self, Error> {
-        let failed = |source| Error::Certificate {
-            what: "root certificate",
-            source,
-        };
+        let failed = |source| Error::Certificate { what: "root certificate", source };
         let key = super::new_key()?;
         let params = authority_params(site, "root", 1, ROOT_DAYS, now);
         let pem = params.self_signed(&key).map_err(failed)?.pem();
-        Ok(Self {
-            not_after: params.not_after,
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Self { not_after: params.not_after, issuer: Issuer::new(params, key), pem })
     }
 
     /// A new issuing authority below this one.
     pub(super) fn issuing(&self, site: &Name, now: OffsetDateTime) -> Result<Self, Error> {
-        let failed = |source| Error::Certificate {
-            what: "issuing certificate",
-            source,
-        };
+        let failed = |source| Error::Certificate { what: "issuing certificate", source };
         let key = super::new_key()?;
         let params = authority_params(site, "issuing", 0, ISSUING_DAYS, now);
         let pem = params.signed_by(&key, &self.issuer).map_err(failed)?.pem();
-        Ok(Self {
-            not_after: params.not_after,
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Self { not_after: params.not_after, issuer: Issuer::new(params, key), pem })
     }
 
     /// Reads an authority from its two files.
     pub(super) fn load(certificate: &Path, key: &Path) -> Result<Self, Error> {
-        let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source| Error::Read {
-                path: path.to_owned(),
-                source,
-            })
-        };
+        let read =
+            |path: &Path| fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source });
         let pem = read(certificate)?;
-        let pair = KeyPair::from_pem(&read(key)?).map_err(|_| Error::NotKey {
-            path: key.to_owned(),
-        })?;
+        let pair = KeyPair::from_pem(&read(key)?).map_err(|_| Error::NotKey { path: key.to_owned() })?;
         let issuer = Issuer::from_ca_cert_pem(&pem, pair);
-        let issuer = issuer.map_err(|_| Error::NotCertificate {
-            path: certificate.to_owned(),
-        })?;
-        Ok(Self {
-            issuer,
-            not_after: super::not_after(certificate, &pem)?,
-            pem,
-        })
+        let issuer = issuer.map_err(|_| Error::NotCertificate { path: certificate.to_owned() })?;
+        Ok(Self { issuer, not_after: super::not_after(certificate, &pem)?, pem })
     }
 
     /// Its own certificate.
@@ -149,10 +118,7 @@ impl Authority {
         days: u16,
         now: OffsetDateTime,
     ) -> Result<String, Error> {
-        let failed = |source| Error::Certificate {
-            what: "certificate",
-            source,
-        };
+        let failed = |source| Error::Certificate { what: "certificate", source };
         let (common_name, names, purpose) = match role {
             Role::Core(hosts) => {
                 let first = hosts.first().map_or("core", |host| host.text.as_str());
@@ -161,11 +127,7 @@ impl Authority {
             }
             Role::Client(name) => {
                 let dns = Ia5String::try_from(name.as_str()).map_err(failed)?;
-                (
-                    name.as_str(),
-                    vec![SanType::DnsName(dns)],
-                    ExtendedKeyUsagePurpose::ClientAuth,
-                )
+                (name.as_str(), vec![SanType::DnsName(dns)], ExtendedKeyUsagePurpose::ClientAuth)
             }
         };
         let mut params = CertificateParams::default();
@@ -182,13 +144,7 @@ impl Authority {
     }
 }
 
-fn authority_params(
-    site: &Name,
-    which: &str,
-    below: u8,
-    days: i64,
-    now: OffsetDateTime,
-) -> CertificateParams {
+fn authority_params(site: &Name, which: &str, below: u8, days: i64, now: OffsetDateTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject(site, &format!("Curb {site} {which}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));

@@ -15,9 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use curb_model::Name;
-use rcgen::{
-    CertificateSigningRequestParams, Error as RcgenError, KeyPair, PKCS_ECDSA_P256_SHA256,
-};
+use rcgen::{CertificateSigningRequestParams, Error as RcgenError, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -52,14 +50,8 @@ pub(crate) fn init(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
-    let site = Name::new(site).map_err(|source| Error::Site {
-        text: site.to_owned(),
-        source,
-    })?;
-    let hosts = hosts
-        .iter()
-        .map(|host| Host::parse(host))
-        .collect::<Result<Vec<_>, _>>()?;
+    let site = Name::new(site).map_err(|source| Error::Site { text: site.to_owned(), source })?;
+    let hosts = hosts.iter().map(|host| Host::parse(host)).collect::<Result<Vec<_>, _>>()?;
     let now = clock::now();
     let root = Authority::root(&site, now)?;
     let issuing = root.issuing(&site, now)?;
@@ -69,41 +61,19 @@ pub(crate) fn init(
     draft.file("root/root.crt", Access::Public, root.certificate_pem())?;
     draft.folder("issuing")?;
     draft.file("issuing/issuing.key", Access::Secret, &issuing.key_pem())?;
-    draft.file(
-        "issuing/issuing.crt",
-        Access::Public,
-        issuing.certificate_pem(),
-    )?;
+    draft.file("issuing/issuing.crt", Access::Public, issuing.certificate_pem())?;
     draft.folder("core")?;
     draft.file("core/roots.pem", Access::Public, root.certificate_pem())?;
-    for (name, role) in [
-        ("core", Role::Core(&hosts)),
-        ("ingest", Role::Client(&ingester())),
-    ] {
+    for (name, role) in [("core", Role::Core(&hosts)), ("ingest", Role::Client(&ingester()))] {
         let key = new_key()?;
         let chain = issuing.issue(&key, &site, &role, CORE_DAYS, now)?;
-        draft.file(
-            &format!("core/{name}.key"),
-            Access::Secret,
-            &key.serialize_pem(),
-        )?;
+        draft.file(&format!("core/{name}.key"), Access::Secret, &key.serialize_pem())?;
         draft.file(&format!("core/{name}.crt"), Access::Public, &chain)?;
     }
     draft.folder("hubs")?;
-    let site_file = toml::to_string(&SiteFile {
-        site: site.as_str().to_owned(),
-    })
-    .expect("one text member serializes");
+    let site_file = toml::to_string(&SiteFile { site: site.as_str().to_owned() }).expect("one text member serializes");
     draft.file("site.toml", Access::Public, &site_file)?;
-    draft.finish().map_err(|error| match error.kind() {
-        std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists => {
-            Error::DirTaken(dir.to_owned())
-        }
-        _ => Error::Write {
-            path: dir.to_owned(),
-            source: error,
-        },
-    })?;
+    draft.finish(Error::DirTaken(dir.to_owned()))?;
     tell_init(&site, dir, as_json, out).map_err(Error::Output)?;
     Ok(Outcome::Fine)
 }
@@ -124,16 +94,8 @@ fn tell_init(site: &Name, dir: &Path, as_json: bool, out: &mut dyn Write) -> std
         return writeln!(out, "{line}");
     }
     writeln!(out, "authority of site {site} in {}", dir.display())?;
-    writeln!(
-        out,
-        "  broker    {} and core.key, roots.pem",
-        core.join("core.crt").display()
-    )?;
-    writeln!(
-        out,
-        "  ingester  {} and ingest.key, roots.pem",
-        core.join("ingest.crt").display()
-    )?;
+    writeln!(out, "  broker    {} and core.key, roots.pem", core.join("core.crt").display())?;
+    writeln!(out, "  ingester  {} and ingest.key, roots.pem", core.join("ingest.crt").display())?;
     writeln!(
         out,
         "  root key  {}: not encrypted; move it to a place off this machine",
@@ -154,18 +116,12 @@ pub(crate) fn add_hub(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<Outcome, Error> {
-    let hub = Name::new(name).map_err(|source| Error::HubName {
-        text: name.to_owned(),
-        source,
-    })?;
+    let hub = Name::new(name).map_err(|source| Error::HubName { text: name.to_owned(), source })?;
     if hub == ingester() {
         return Err(Error::HubNameTaken(hub));
     }
     let site = site_of(dir)?;
-    let issuing = Authority::load(
-        &dir.join("issuing/issuing.crt"),
-        &dir.join("issuing/issuing.key"),
-    )?;
+    let issuing = Authority::load(&dir.join("issuing/issuing.crt"), &dir.join("issuing/issuing.key"))?;
     let roots = read(&dir.join("root/root.crt"))?;
     let now = clock::now();
     let folder = dir.join("hubs").join(hub.as_str());
@@ -180,30 +136,14 @@ pub(crate) fn add_hub(
     };
     draft.file("hub.crt", Access::Public, &chain)?;
     draft.file("roots.pem", Access::Public, &roots)?;
-    draft.finish().map_err(|error| match error.kind() {
-        std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists => {
-            Error::HubTaken {
-                name: hub.clone(),
-                dir: folder.clone(),
-            }
-        }
-        _ => Error::Write {
-            path: folder.clone(),
-            source: error,
-        },
-    })?;
+    draft.finish(Error::HubTaken { name: hub.clone(), dir: folder.clone() })?;
     let listed = Listed::read(&site, hub.as_str(), &folder)?;
     let key = request.is_none().then(|| folder.join("hub.key"));
     tell_hub(&listed, key, as_json, out).map_err(Error::Output)?;
     Ok(Outcome::Fine)
 }
 
-fn tell_hub(
-    hub: &Listed,
-    key: Option<PathBuf>,
-    as_json: bool,
-    out: &mut dyn Write,
-) -> std::io::Result<()> {
+fn tell_hub(hub: &Listed, key: Option<PathBuf>, as_json: bool, out: &mut dyn Write) -> std::io::Result<()> {
     let roots = hub.certificate.with_file_name("roots.pem");
     if as_json {
         let line = json!({
@@ -217,17 +157,9 @@ fn tell_hub(
         Some(key) => writeln!(out, "  key          {} (secret)", key.display())?,
         None => writeln!(out, "  key          on the hub, where the request was made")?,
     }
-    writeln!(
-        out,
-        "  certificate  {} (until {})",
-        hub.certificate.display(),
-        hub.not_after_text()
-    )?;
+    writeln!(out, "  certificate  {} (until {})", hub.certificate.display(), hub.not_after_text())?;
     writeln!(out, "  roots        {}", roots.display())?;
-    writeln!(
-        out,
-        "next: copy these to /etc/curb/identity/ on the hub, then run `curb check` there"
-    )
+    writeln!(out, "next: copy these to /etc/curb/identity/ on the hub, then run `curb check` there")
 }
 
 /// Lists the hubs of an authority.
@@ -237,19 +169,12 @@ fn tell_hub(
 pub(crate) fn list_hubs(dir: &Path, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let site = site_of(dir)?;
     let folder = dir.join("hubs");
-    let broken = |source| Error::Read {
-        path: folder.clone(),
-        source,
-    };
+    let broken = |source| Error::Read { path: folder.clone(), source };
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).map_err(broken)? {
         let name = entry.map_err(broken)?.file_name();
         // What is no name is a draft of a `hub add` that was killed, or somebody's own file.
-        names.extend(
-            name.to_str()
-                .filter(|text| Name::new(text).is_ok())
-                .map(ToOwned::to_owned),
-        );
+        names.extend(name.to_str().filter(|text| Name::new(text).is_ok()).map(ToOwned::to_owned));
     }
     names.sort_unstable();
     for name in names {
@@ -261,11 +186,7 @@ pub(crate) fn list_hubs(dir: &Path, as_json: bool, out: &mut dyn Write) -> Resul
             });
             writeln!(out, "{line}")
         } else {
-            let state = if hub.not_after < clock::now() {
-                "expired "
-            } else {
-                "until "
-            };
+            let state = if hub.not_after < clock::now() { "expired " } else { "until " };
             writeln!(out, "{:<32}  {state}{}", hub.name, hub.not_after_text())
         };
         written.map_err(Error::Output)?;
@@ -286,34 +207,20 @@ impl Listed {
     fn read(site: &Name, name: &str, folder: &Path) -> Result<Self, Error> {
         let certificate = folder.join("hub.crt");
         let not_after = not_after(&certificate, &read(&certificate)?)?;
-        Ok(Self {
-            name: name.to_owned(),
-            site: site.as_str().to_owned(),
-            certificate,
-            not_after,
-        })
+        Ok(Self { name: name.to_owned(), site: site.as_str().to_owned(), certificate, not_after })
     }
 
     fn not_after_text(&self) -> String {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        self.not_after
-            .format(&format)
-            .expect("a certificate's time has all these parts")
+        self.not_after.format(&format).expect("a certificate's time has all these parts")
     }
 }
 
 /// Until when the first certificate in `pem` is good; `path` is where it came from.
 fn not_after(path: &Path, pem: &str) -> Result<OffsetDateTime, Error> {
-    let wrong = || Error::NotCertificate {
-        path: path.to_owned(),
-    };
+    let wrong = || Error::NotCertificate { path: path.to_owned() };
     let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| wrong())?;
-    Ok(block
-        .parse_x509()
-        .map_err(|_| wrong())?
-        .validity()
-        .not_after
-        .to_datetime())
+    Ok(block.parse_x509().map_err(|_| wrong())?.validity().not_after.to_datetime())
 }
 
 fn ingester() -> Name {
@@ -322,10 +229,7 @@ fn ingester() -> Name {
 
 fn new_key() -> Result<KeyPair, Error> {
     let make = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
-    make.map_err(|source| Error::Certificate {
-        what: "private key",
-        source,
-    })
+    make.map_err(|source| Error::Certificate { what: "private key", source })
 }
 
 fn site_of(dir: &Path) -> Result<Name, Error> {
@@ -334,25 +238,15 @@ fn site_of(dir: &Path) -> Result<Name, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::NoAuthority(dir.to_owned()));
         }
-        other => other.map_err(|source| Error::Read {
-            path: path.clone(),
-            source,
-        })?,
+        other => other.map_err(|source| Error::Read { path: path.clone(), source })?,
     };
-    let file: SiteFile =
-        toml::from_str(&text).map_err(|source| Error::SiteFile { path, source })?;
-    Name::new(&file.site).map_err(|source| Error::Site {
-        text: file.site,
-        source,
-    })
+    let file: SiteFile = toml::from_str(&text).map_err(|source| Error::SiteFile { path, source })?;
+    Name::new(&file.site).map_err(|source| Error::Site { text: file.site, source })
 }
 
 /// Only the public key of a request is used; who the hub is, the depot decides.
 fn read_request(path: &Path) -> Result<CertificateSigningRequestParams, Error> {
-    let wrong = |source| Error::Request {
-        path: path.to_owned(),
-        source,
-    };
+    let wrong = |source| Error::Request { path: path.to_owned(), source };
     let request = CertificateSigningRequestParams::from_pem(&read(path)?).map_err(wrong)?;
     if request.public_key.algorithm() != &PKCS_ECDSA_P256_SHA256 {
         return Err(wrong(RcgenError::UnsupportedSignatureAlgorithm));
@@ -361,8 +255,5 @@ fn read_request(path: &Path) -> Result<CertificateSigningRequestParams, Error> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }

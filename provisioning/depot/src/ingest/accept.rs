@@ -76,11 +76,7 @@ pub(super) enum Refusal {
 /// Takes a publish apart.
 pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
     let Some(Address { site, hub, kind }) = Address::parse(topic) else {
-        return if is_queued(topic) {
-            Err(Refusal::Topic)
-        } else {
-            Ok(Incoming::NotForUs)
-        };
+        return if is_queued(topic) { Err(Refusal::Topic) } else { Ok(Incoming::NotForUs) };
     };
     let (run, stream, seq, body) = match kind {
         Kind::Data(stream) | Kind::Alarm(stream) => {
@@ -88,35 +84,17 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
             let header = pack.header;
             same_hub(&hub, header.hub.as_str())?;
             same_stream(&stream, header.stream.as_str())?;
-            let counts = StreamCounts {
-                seq: header.seq,
-                read: header.read,
-                filtered: header.filtered,
-                refused: header.refused,
-            };
+            let counts =
+                StreamCounts { seq: header.seq, read: header.read, filtered: header.filtered, refused: header.refused };
             check_counts(&counts)?;
-            (
-                header.run,
-                stream,
-                header.seq,
-                Body::Readings {
-                    counts,
-                    records: pack.records,
-                },
-            )
+            (header.run, stream, header.seq, Body::Readings { counts, records: pack.records })
         }
         Kind::Run => {
             let record = RunRecord::decode(payload)?;
             let (stream, id) = (Stream::run(), record.id.clone());
             same(&hub, &stream, &id)?;
-            record
-                .previous
-                .as_ref()
-                .map_or(Ok(()), |previous| check_run(previous.run))?;
-            let previous = record
-                .previous
-                .iter()
-                .flat_map(|previous| &previous.streams);
+            record.previous.as_ref().map_or(Ok(()), |previous| check_run(previous.run))?;
+            let previous = record.previous.iter().flat_map(|previous| &previous.streams);
             for (name, counts) in record.streams.iter().chain(previous) {
                 Stream::parse(name).map_err(|_| Refusal::StreamName(name.clone()))?;
                 check_counts(counts)?;
@@ -150,21 +128,12 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
         return Err(Refusal::Number(seq));
     }
     check_run(run)?;
-    Ok(Incoming::Message(Box::new(Accepted {
-        site,
-        hub,
-        run,
-        stream,
-        seq,
-        body,
-    })))
+    Ok(Incoming::Message(Box::new(Accepted { site, hub, run, stream, seq, body })))
 }
 
 /// Whether a topic that could not be taken apart claims to be one that carries messages.
 fn is_queued(topic: &str) -> bool {
-    let lane = topic
-        .strip_prefix(PREFIX)
-        .and_then(|rest| rest.split('/').nth(3));
+    let lane = topic.strip_prefix(PREFIX).and_then(|rest| rest.split('/').nth(3));
     matches!(lane, Some("data" | "alarm" | "run" | "gap" | "clock"))
 }
 
@@ -174,42 +143,22 @@ fn same(hub: &Name, stream: &Stream, id: &Identity) -> Result<(), Refusal> {
 }
 
 fn same_hub(topic: &Name, payload: &str) -> Result<(), Refusal> {
-    let other = || Refusal::OtherHub {
-        topic: topic.clone(),
-        payload: payload.to_owned(),
-    };
-    if topic.as_str() == payload {
-        Ok(())
-    } else {
-        Err(other())
-    }
+    let other = || Refusal::OtherHub { topic: topic.clone(), payload: payload.to_owned() };
+    if topic.as_str() == payload { Ok(()) } else { Err(other()) }
 }
 
 fn same_stream(topic: &Stream, payload: &str) -> Result<(), Refusal> {
-    let other = || Refusal::OtherStream {
-        topic: topic.clone(),
-        payload: payload.to_owned(),
-    };
-    if topic.as_str() == payload {
-        Ok(())
-    } else {
-        Err(other())
-    }
+    let other = || Refusal::OtherStream { topic: topic.clone(), payload: payload.to_owned() };
+    if topic.as_str() == payload { Ok(()) } else { Err(other()) }
 }
 
 fn check_counts(counts: &StreamCounts) -> Result<(), Refusal> {
     let all = [counts.seq, counts.read, counts.filtered, counts.refused];
-    all.into_iter()
-        .find(|&count| count > MOST)
-        .map_or(Ok(()), |count| Err(Refusal::Counter(count)))
+    all.into_iter().find(|&count| count > MOST).map_or(Ok(()), |count| Err(Refusal::Counter(count)))
 }
 
 fn check_run(run: RunId) -> Result<(), Refusal> {
-    if run.counter > MOST {
-        Err(Refusal::Counter(run.counter))
-    } else {
-        Ok(())
-    }
+    if run.counter > MOST { Err(Refusal::Counter(run.counter)) } else { Ok(()) }
 }
 
 fn check_gap(record: &GapRecord) -> Result<(), Refusal> {
@@ -222,14 +171,7 @@ fn check_gap(record: &GapRecord) -> Result<(), Refusal> {
         (Some(_), None) | (None, Some(_)) => false,
     };
     if !fits {
-        return Err(Refusal::GapRange {
-            from: gap.from,
-            to: gap.to,
-        });
+        return Err(Refusal::GapRange { from: gap.from, to: gap.to });
     }
-    if gap.count > MOST {
-        Err(Refusal::Counter(gap.count))
-    } else {
-        Ok(())
-    }
+    if gap.count > MOST { Err(Refusal::Counter(gap.count)) } else { Ok(()) }
 }

@@ -92,13 +92,8 @@ enum Ended {
     Connection(#[from] Box<ConnectionError>),
     #[error("the broker was silent for {} s", SILENCE.as_secs())]
     Silent,
-    #[error(
-        "the broker refused the subscription to {filter} ({code:?}); allow it for this certificate"
-    )]
-    Subscription {
-        filter: String,
-        code: SubscribeReasonCode,
-    },
+    #[error("the broker refused the subscription to {filter} ({code:?}); allow it for this certificate")]
+    Subscription { filter: String, code: SubscribeReasonCode },
     #[error("the broker sent more than it may without acknowledgement")]
     TooMany,
     #[error("the writer ended")]
@@ -108,23 +103,13 @@ enum Ended {
 }
 
 /// Keeps a session with the broker until asked to stop, or until the writer is gone.
-pub(super) async fn run(
-    broker: &Broker,
-    jobs: mpsc::Sender<Job>,
-    mut done: mpsc::Receiver<Done>,
-    mut stop: Stop,
-) {
+pub(super) async fn run(broker: &Broker, jobs: mpsc::Sender<Job>, mut done: mpsc::Receiver<Done>, mut stop: Stop) {
     let mut receipts = Receipts::new();
     let mut backoff = Backoff::default();
     for number in 1.. {
         let began = Instant::now();
         let (client, events) = AsyncClient::new(broker.options(), REQUESTS);
-        let mut session = Session {
-            number,
-            client: &client,
-            filter: broker.filter(),
-            receipts: &mut receipts,
-        };
+        let mut session = Session { number, client: &client, filter: broker.filter(), receipts: &mut receipts };
         let ended = session.run(events, &jobs, &mut done, &mut stop).await;
         if matches!(ended, Ended::Stopped | Ended::WriterGone) {
             return;
@@ -143,9 +128,7 @@ impl Broker {
     fn options(&self) -> MqttOptions {
         let mut options = MqttOptions::new(&self.identity, &self.host, self.port);
         options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
-                Arc::clone(&self.tls),
-            )))
+            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(&self.tls))))
             .set_keep_alive(KEEP_ALIVE)
             .set_connection_timeout(CONNECT_SECS)
             .set_clean_start(false)
@@ -158,10 +141,7 @@ impl Broker {
     }
 
     fn filter(&self) -> String {
-        self.site.as_ref().map_or_else(
-            || ALL_HUBS.to_owned(),
-            |site| format!("{PREFIX}/{site}/+/#"),
-        )
+        self.site.as_ref().map_or_else(|| ALL_HUBS.to_owned(), |site| format!("{PREFIX}/{site}/+/#"))
     }
 }
 
@@ -185,13 +165,8 @@ impl Session<'_> {
         let (client, number, filter) = (self.client, self.number, self.filter.clone());
         // The first request of a new event loop, so it goes out before any receipt. No local: our own receipts lie below
         // the same topics.
-        let subscribe = Filter {
-            nolocal: true,
-            ..Filter::new(&filter, QoS::AtLeastOnce)
-        };
-        client
-            .try_subscribe_many([subscribe])
-            .expect("the request queue of a new event loop is empty");
+        let subscribe = Filter { nolocal: true, ..Filter::new(&filter, QoS::AtLeastOnce) };
+        client.try_subscribe_many([subscribe]).expect("the request queue of a new event loop is empty");
         let ended = {
             let receive = pin!(receive(&mut events, &filter, number, jobs));
             let send = pin!(send(client, number, self.receipts, done));
@@ -210,12 +185,7 @@ impl Session<'_> {
 }
 
 /// Takes what the broker sends until the connection fails.
-async fn receive(
-    events: &mut EventLoop,
-    filter: &str,
-    session: u64,
-    jobs: &mpsc::Sender<Job>,
-) -> Ended {
+async fn receive(events: &mut EventLoop, filter: &str, session: u64, jobs: &mpsc::Sender<Job>) -> Ended {
     loop {
         // Dropping a poll is safe here alone: after a time-out the whole event loop is dropped.
         let event = match timeout(SILENCE, events.poll()).await {
@@ -232,16 +202,8 @@ async fn receive(
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "all other packets are the protocol's own business"
-)]
-fn handle(
-    packet: Packet,
-    filter: &str,
-    session: u64,
-    jobs: &mpsc::Sender<Job>,
-) -> Result<(), Ended> {
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other packets are the protocol's own business")]
+fn handle(packet: Packet, filter: &str, session: u64, jobs: &mpsc::Sender<Job>) -> Result<(), Ended> {
     match packet {
         Packet::ConnAck(connack) => {
             info!(session_present = connack.session_present, "connected");
@@ -249,29 +211,19 @@ fn handle(
         Packet::SubAck(suback) => match suback.return_codes.first() {
             Some(SubscribeReasonCode::Success(QoS::AtLeastOnce)) => info!(filter, "subscribed"),
             Some(code) => {
-                return Err(Ended::Subscription {
-                    filter: filter.to_owned(),
-                    code: *code,
-                });
+                return Err(Ended::Subscription { filter: filter.to_owned(), code: *code });
             }
             None => {}
         },
         Packet::PubAck(puback) => match puback.reason {
             // No subscriber: the hub is offline, and gets its receipts at its next birth.
             PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {}
-            reason => warn!(
-                ?reason,
-                "the broker refused a receipt; allow publishing to curb/v1/+/+/receipt"
-            ),
+            reason => warn!(?reason, "the broker refused a receipt; allow publishing to curb/v1/+/+/receipt"),
         },
         Packet::Publish(mut publish) => {
             let topic = String::from_utf8_lossy(&publish.topic).into_owned();
             let payload = std::mem::take(&mut publish.payload);
-            let job = Job {
-                topic,
-                payload,
-                ticket: Ticket { session, publish },
-            };
+            let job = Job { topic, payload, ticket: Ticket { session, publish } };
             jobs.try_send(job).map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => Ended::TooMany,
                 mpsc::error::TrySendError::Closed(_) => Ended::WriterGone,
@@ -283,39 +235,20 @@ fn handle(
 }
 
 /// Sends acknowledgements and receipts of what was committed.
-async fn send(
-    client: &AsyncClient,
-    session: u64,
-    receipts: &mut Receipts,
-    done: &mut mpsc::Receiver<Done>,
-) -> Ended {
+async fn send(client: &AsyncClient, session: u64, receipts: &mut Receipts, done: &mut mpsc::Receiver<Done>) -> Ended {
     // An error of the client means that the event loop is gone: the other half says why.
     let gone = std::future::pending::<Ended>;
     loop {
         while let Some(entry) = receipts.first_entry() {
             let (site, hub, run, stream) = entry.key().clone();
             let topic = Topics::new(&site, &hub).receipt();
-            let payload = Receipt {
-                v: VERSION,
-                run,
-                stream,
-                seq: *entry.get(),
-            }
-            .encode();
-            if client
-                .publish(topic, QoS::AtLeastOnce, false, payload)
-                .await
-                .is_err()
-            {
+            let payload = Receipt { v: VERSION, run, stream, seq: *entry.get() }.encode();
+            if client.publish(topic, QoS::AtLeastOnce, false, payload).await.is_err() {
                 return gone().await;
             }
             entry.remove();
         }
-        let Some(Done {
-            acks,
-            receipts: due,
-        }) = done.recv().await
-        else {
+        let Some(Done { acks, receipts: due }) = done.recv().await else {
             return Ended::WriterGone;
         };
         for due in due {

@@ -56,12 +56,7 @@ impl Feed {
     }
 
     /// Tells of one message.
-    pub(super) fn tell(
-        &mut self,
-        message: &Accepted,
-        applied: Applied,
-        received_ms: i64,
-    ) -> io::Result<()> {
+    pub(super) fn tell(&mut self, message: &Accepted, applied: Applied, received_ms: i64) -> io::Result<()> {
         let Some(out) = &mut self.0 else {
             return Ok(());
         };

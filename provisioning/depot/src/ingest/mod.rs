@@ -69,38 +69,22 @@ pub(crate) fn run(config: Config) -> Result<Outcome, Error> {
     };
     let (identity, tls) = tls::load(&config.certificate, &config.key, &config.roots)?;
     let book = Book::open(&config.db)?;
-    let feed = if config.json {
-        Feed::stdout()
-    } else {
-        Feed::none()
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let feed = if config.json { Feed::stdout() } else { Feed::none() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Start("the runtime", source))?;
     runtime.block_on(async {
-        let stop =
-            Stop::listen().map_err(|source| Error::Start("listening for signals", source))?;
+        let stop = Stop::listen().map_err(|source| Error::Start("listening for signals", source))?;
         let (jobs_in, jobs) = mpsc::channel(writer::JOBS);
         let (done, done_out) = mpsc::channel(writer::DONE);
-        let writer = thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || writer::run(book, feed, jobs, &done));
+        let writer =
+            thread::Builder::new().name("writer".to_owned()).spawn(move || writer::run(book, feed, jobs, &done));
         let writer = writer.map_err(|source| Error::Start("the writer thread", source))?;
         info!(broker = %config.url, database = %config.db.display(), "starting");
-        let broker = client::Broker {
-            identity,
-            host,
-            port,
-            tls,
-            site,
-        };
+        let broker = client::Broker { identity, host, port, tls, site };
         // Ends at a signal, or when the writer is gone; its end of the jobs is dropped, and the writer ends.
         client::run(&broker, jobs_in, done_out, stop).await;
         let ended = tokio::task::spawn_blocking(move || writer.join()).await;
-        ended
-            .map_err(|_| Error::WriterPanicked)?
-            .map_err(|_| Error::WriterPanicked)??;
+        ended.map_err(|_| Error::WriterPanicked)?.map_err(|_| Error::WriterPanicked)??;
         info!("stopped");
         Ok(Outcome::Fine)
     })
@@ -115,10 +99,7 @@ struct Stop {
 
 impl Stop {
     fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// # Cancel safety
@@ -149,14 +130,7 @@ fn parse_url(url: &str) -> Result<(String, u16), Error> {
     let (host, port) = match rest.strip_prefix('[') {
         Some(bracketed) => {
             let (host, after) = bracketed.split_once(']').ok_or_else(wrong)?;
-            (
-                host,
-                after
-                    .strip_prefix(':')
-                    .or_else(|| after.is_empty().then_some("8883"))
-                    .ok_or_else(wrong)?
-                    .parse(),
-            )
+            (host, after.strip_prefix(':').or_else(|| after.is_empty().then_some("8883")).ok_or_else(wrong)?.parse())
         }
         None => match rest.split_once(':') {
             Some((host, port)) => (host, port.parse()),
@@ -164,11 +138,7 @@ fn parse_url(url: &str) -> Result<(String, u16), Error> {
         },
     };
     let fits = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
-    if fits {
-        Ok((host.to_owned(), port.map_err(|_| wrong())?))
-    } else {
-        Err(wrong())
-    }
+    if fits { Ok((host.to_owned(), port.map_err(|_| wrong())?)) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

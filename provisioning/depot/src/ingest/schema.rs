@@ -22,15 +22,10 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
     let failed = |act| move |source| Error::Database { act, source };
     let db = Connection::open(path).map_err(failed("open or make the file"))?;
     // FULL: a commit is on the disk before the broker hears of it. WAL: readers do not stop the writer.
-    db.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;",
-    )
-    .map_err(failed("set WAL mode"))?;
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;")
+        .map_err(failed("set WAL mode"))?;
     if version(&db)? == 0 {
-        let make = format!(
-            "BEGIN; {} PRAGMA user_version = {VERSION}; COMMIT;",
-            include_str!("schema.sql")
-        );
+        let make = format!("BEGIN; {} PRAGMA user_version = {VERSION}; COMMIT;", include_str!("schema.sql"));
         db.execute_batch(&make).map_err(failed("make the tables"))?;
     }
     check_version(&db, path)?;
@@ -45,29 +40,17 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(failed("open the file"))?;
-    db.busy_timeout(Duration::from_secs(10))
-        .map_err(failed("set a time-out"))?;
+    db.busy_timeout(Duration::from_secs(10)).map_err(failed("set a time-out"))?;
     check_version(&db, path)?;
     Ok(db)
 }
 
 fn version(db: &Connection) -> Result<i64, Error> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|source| Error::Database {
-            act: "read the schema's version",
-            source,
-        })
+        .map_err(|source| Error::Database { act: "read the schema's version", source })
 }
 
 fn check_version(db: &Connection, path: &Path) -> Result<(), Error> {
     let found = version(db)?;
-    if found == VERSION {
-        Ok(())
-    } else {
-        Err(Error::Schema {
-            path: path.to_owned(),
-            found,
-            expected: VERSION,
-        })
-    }
+    if found == VERSION { Ok(()) } else { Err(Error::Schema { path: path.to_owned(), found, expected: VERSION }) }
 }

@@ -5,7 +5,8 @@ CREATE TABLE hub (
     name TEXT NOT NULL,
     UNIQUE (site, name)
 );
--- One life of a hub's daemon. ended: NULL while nothing told it; else 'clean' or 'killed'.
+-- One life of a hub's daemon. ended: NULL while nothing told it; else 'clean', 'killed', or 'unknown' where the hub's
+-- store was lost with the run's last counters.
 CREATE TABLE run (
     id       INTEGER PRIMARY KEY,
     hub      INTEGER NOT NULL REFERENCES hub,

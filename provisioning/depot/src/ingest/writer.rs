@@ -32,12 +32,7 @@ pub(super) struct Done {
 }
 
 /// Runs until the jobs end.
-pub(super) fn run(
-    mut book: Book,
-    mut feed: Feed,
-    mut jobs: Receiver<Job>,
-    done: &Sender<Done>,
-) -> Result<(), Error> {
+pub(super) fn run(mut book: Book, mut feed: Feed, mut jobs: Receiver<Job>, done: &Sender<Done>) -> Result<(), Error> {
     let mut waiting = Vec::with_capacity(PER_COMMIT);
     while let Some(first) = jobs.blocking_recv() {
         waiting.push(first);
@@ -46,10 +41,7 @@ pub(super) fn run(
             waiting.push(job);
         }
         let committed = commit(&mut book, waiting.drain(..), clock::now_ms());
-        let (done_now, accepted) = committed.map_err(|source| Error::Database {
-            act: "store messages",
-            source,
-        })?;
+        let (done_now, accepted) = committed.map_err(|source| Error::Database { act: "store messages", source })?;
         let now = clock::now_ms();
         for (message, applied) in &accepted {
             feed.tell(message, *applied, now).map_err(Error::Output)?;
@@ -66,12 +58,7 @@ type Told = Vec<(Box<Accepted>, Applied)>;
 fn commit(book: &mut Book, jobs: impl Iterator<Item = Job>, now_ms: i64) -> Sqlite<(Done, Told)> {
     let (mut acks, mut accepted) = (Vec::new(), Vec::new());
     book.begin()?;
-    for Job {
-        topic,
-        payload,
-        ticket,
-    } in jobs
-    {
+    for Job { topic, payload, ticket } in jobs {
         match accept(&topic, &payload) {
             Ok(Incoming::Message(message)) => {
                 let applied = book.apply(&message, now_ms)?;

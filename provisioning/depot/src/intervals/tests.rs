@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn interval() -> impl Strategy<Value = Interval> {
-    (1_u64..60, 0_u64..6).prop_map(|(first, more)| Interval {
-        first,
-        last: first + more,
-    })
+    (1_u64..60, 0_u64..6).prop_map(|(first, more)| Interval { first, last: first + more })
 }
 
 proptest! {
@@ -47,13 +44,7 @@ proptest! {
 fn in_order_arrival_is_one_interval_and_a_duplicate_changes_nothing() {
     let mut set = IntervalSet::default();
     for n in 1..=100_000 {
-        assert_eq!(
-            set.insert(n),
-            Change::Merged {
-                gone: vec![],
-                now: Interval { first: 1, last: n }
-            }
-        );
+        assert_eq!(set.insert(n), Change::Merged { gone: vec![], now: Interval { first: 1, last: n } });
     }
     assert_eq!(set.insert(5), Change::Held);
     assert_eq!(set.iter().count(), 1);
@@ -65,11 +56,5 @@ fn the_greatest_number_does_not_overflow() {
     assert_ne!(set.insert(u64::MAX), Change::Held);
     assert_ne!(set.insert(u64::MAX - 1), Change::Held);
     assert_eq!(set.insert(u64::MAX), Change::Held);
-    assert_eq!(
-        set.missing(u64::MAX),
-        vec![Interval {
-            first: 1,
-            last: u64::MAX - 2
-        }]
-    );
+    assert_eq!(set.missing(u64::MAX), vec![Interval { first: 1, last: u64::MAX - 2 }]);
 }

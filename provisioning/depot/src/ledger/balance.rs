@@ -89,27 +89,20 @@ impl Line {
 
     /// What is missing, and on which side.
     pub(super) fn complaint(&self) -> Option<String> {
-        let messages: u128 = self
-            .missing
-            .iter()
-            .map(|i| u128::from(i.last - i.first) + 1)
-            .sum();
+        let messages: u128 = self.missing.iter().map(|i| u128::from(i.last - i.first) + 1).sum();
         let first = self.missing.first().map(|i| i.first);
         match (self.sums.unaccounted, first) {
             (0, None) => None,
-            (0, Some(first)) => Some(format!(
-                "the core lacks {messages} message(s) from number {first} on, with no readings"
-            )),
-            (n, Some(first)) if n > 0 => Some(format!(
-                "the core lacks {n} reading(s) in {messages} message(s) from number {first} on"
-            )),
-            (n, None) if n > 0 => Some(format!(
-                "the hub read {n} more than it sent, filtered, refused or told a gap for"
-            )),
-            (n, _) => Some(format!(
-                "the core holds {} reading(s) that the hub never counted as read",
-                -n
-            )),
+            (0, Some(first)) => {
+                Some(format!("the core lacks {messages} message(s) from number {first} on, with no readings"))
+            }
+            (n, Some(first)) if n > 0 => {
+                Some(format!("the core lacks {n} reading(s) in {messages} message(s) from number {first} on"))
+            }
+            (n, None) if n > 0 => {
+                Some(format!("the hub read {n} more than it sent, filtered, refused or told a gap for"))
+            }
+            (n, _) => Some(format!("the core holds {} reading(s) that the hub never counted as read", -n)),
         }
     }
 }
@@ -117,45 +110,19 @@ impl Line {
 /// Balances one stream.
 pub(super) fn balance(account: &Account) -> Line {
     let missing = account.covered.missing(account.seq);
-    let told =
-        i128::from(account.read) - i128::from(account.filtered) - i128::from(account.refused);
-    let least: i128 = account
-        .gaps
-        .iter()
-        .map(|gap| i128::from(gap.count.saturating_sub(gap.arrived)))
-        .sum();
+    let told = i128::from(account.read) - i128::from(account.filtered) - i128::from(account.refused);
+    let least: i128 = account.gaps.iter().map(|gap| i128::from(gap.count.saturating_sub(gap.arrived))).sum();
     let mut unaccounted = told - i128::from(account.delivered) - least;
     let mut gaps = BTreeMap::new();
     for gap in &account.gaps {
         let least = gap.count.saturating_sub(gap.arrived);
         // Nothing else is missing, and still readings are: the hub had left out of the gap's count what had arrived.
-        let more = if missing.is_empty() {
-            unaccounted.clamp(0, i128::from(gap.count - least))
-        } else {
-            0
-        };
+        let more = if missing.is_empty() { unaccounted.clamp(0, i128::from(gap.count - least)) } else { 0 };
         unaccounted -= more;
-        *gaps.entry(gap.reason).or_default() +=
-            least + u64::try_from(more).expect("clamped to a u64");
+        *gaps.entry(gap.reason).or_default() += least + u64::try_from(more).expect("clamped to a u64");
     }
-    let Account {
-        read,
-        filtered,
-        refused,
-        delivered,
-        ..
-    } = *account;
-    Line {
-        sums: Sums {
-            read,
-            delivered,
-            filtered,
-            refused,
-            gaps,
-            unaccounted,
-        },
-        missing,
-    }
+    let Account { read, filtered, refused, delivered, .. } = *account;
+    Line { sums: Sums { read, delivered, filtered, refused, gaps, unaccounted }, missing }
 }
 
 /// How a run ended.
@@ -167,7 +134,7 @@ pub(super) enum Ended {
     Clean,
     /// Without: its last durable counters came with the next run's `opened` record.
     Killed,
-    /// A later run is known, and none names this one: the hub's store was lost or put aside between them.
+    /// A later run is known, and none tells this one's last counters: the hub's store was damaged or lost between them.
     Unknown,
 }
 
@@ -204,11 +171,7 @@ pub(super) fn add_days(days: &mut BTreeMap<i64, Sums>, told: impl IntoIterator<I
         day.read += told.read.saturating_sub(read);
         day.filtered += told.filtered.saturating_sub(filtered);
         day.refused += told.refused.saturating_sub(refused);
-        (read, filtered, refused) = (
-            read.max(told.read),
-            filtered.max(told.filtered),
-            refused.max(told.refused),
-        );
+        (read, filtered, refused) = (read.max(told.read), filtered.max(told.filtered), refused.max(told.refused));
     }
 }
 

@@ -15,28 +15,12 @@ use crate::error::{Error, Outcome};
 ///
 /// # Errors
 /// The database cannot be read, or the output not written.
-pub(crate) fn run(
-    db: &Path,
-    hub: Option<&str>,
-    as_json: bool,
-    out: &mut dyn Write,
-) -> Result<Outcome, Error> {
+pub(crate) fn run(db: &Path, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let connection = crate::ingest::schema::open_for_reading(db)?;
-    let ledger = read::read(&connection, hub).map_err(|source| Error::Database {
-        act: "read the books",
-        source,
-    })?;
-    let written = if as_json {
-        print::json(&ledger, out)
-    } else {
-        print::table(&ledger, out)
-    };
+    let ledger = read::read(&connection, hub).map_err(|source| Error::Database { act: "read the books", source })?;
+    let written = if as_json { print::json(&ledger, out) } else { print::table(&ledger, out) };
     written.map_err(Error::Output)?;
-    Ok(if ledger.closes() {
-        Outcome::Fine
-    } else {
-        Outcome::FoundWrong
-    })
+    Ok(if ledger.closes() { Outcome::Fine } else { Outcome::FoundWrong })
 }
 
 #[cfg(test)]

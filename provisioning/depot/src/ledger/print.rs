@@ -9,26 +9,14 @@ use time::{Date, Duration};
 use super::balance::{Ended, Sums};
 use super::read::{HubBook, Ledger, RunBook};
 
-const HEAD: [&str; 6] = [
-    "read",
-    "delivered",
-    "filtered",
-    "refused",
-    "gap",
-    "unaccounted",
-];
+const HEAD: [&str; 6] = ["read", "delivered", "filtered", "refused", "gap", "unaccounted"];
 
 /// Writes tables: per hub its streams, its total, its days, and whether it closes.
 pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
     for hub in &ledger.hubs {
         writeln!(out, "{}/{}", hub.site, hub.hub)?;
         write!(out, "  {:<42}", "run, stream")?;
-        writeln!(
-            out,
-            "{}",
-            HEAD.iter()
-                .fold(String::new(), |line, name| line + &format!("{name:>12}"))
-        )?;
+        writeln!(out, "{}", HEAD.iter().fold(String::new(), |line, name| line + &format!("{name:>12}")))?;
         for run in &hub.runs {
             writeln!(out, "  {} ({})", run.run, run.ended.as_str())?;
             for stream in &run.streams {
@@ -36,24 +24,14 @@ pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
                 if stream.stream.starts_with('_') && stream.line.closes() {
                     continue;
                 }
-                writeln!(
-                    out,
-                    "    {:<40}{}",
-                    stream.stream,
-                    columns(&stream.line.sums)
-                )?;
+                writeln!(out, "    {:<40}{}", stream.stream, columns(&stream.line.sums))?;
             }
         }
         writeln!(out, "  {:<42}{}", "total", columns(&hub.total))?;
         for (day, sums) in &hub.days {
             writeln!(out, "    {:<40}{}", date(*day), columns(sums))?;
         }
-        let gaps = hub
-            .total
-            .gaps
-            .iter()
-            .map(|(reason, count)| format!(" {reason} {count}"))
-            .collect::<String>();
+        let gaps = hub.total.gaps.iter().map(|(reason, count)| format!(" {reason} {count}")).collect::<String>();
         if !gaps.is_empty() {
             writeln!(out, "  gaps:{gaps}")?;
         }
@@ -65,10 +43,7 @@ pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
     }
     if ledger.refused_messages > 0 {
         let count = ledger.refused_messages;
-        writeln!(
-            out,
-            "{count} message(s) could not be read; see `SELECT topic, reason, times FROM refused`"
-        )?;
+        writeln!(out, "{count} message(s) could not be read; see `SELECT topic, reason, times FROM refused`")?;
     }
     if ledger.hubs.is_empty() {
         writeln!(out, "no hub has sent anything")?;
@@ -77,22 +52,12 @@ pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
 }
 
 const fn verdict(closes: bool) -> &'static str {
-    if closes {
-        "the ledger closes"
-    } else {
-        "the ledger does NOT close"
-    }
+    if closes { "the ledger closes" } else { "the ledger does NOT close" }
 }
 
 fn columns(sums: &Sums) -> String {
     let mut line = String::new();
-    for count in [
-        sums.read,
-        sums.delivered,
-        sums.filtered,
-        sums.refused,
-        sums.gap_total(),
-    ] {
+    for count in [sums.read, sums.delivered, sums.filtered, sums.refused, sums.gap_total()] {
         // Writing to a String cannot fail.
         let _ = write!(line, "{count:>12}");
     }
@@ -102,9 +67,7 @@ fn columns(sums: &Sums) -> String {
 
 fn date(day: i64) -> String {
     let epoch = Date::from_ordinal_date(1970, 1).expect("1970 has a first day");
-    epoch
-        .checked_add(Duration::days(day))
-        .map_or_else(|| format!("day {day}"), |date| date.to_string())
+    epoch.checked_add(Duration::days(day)).map_or_else(|| format!("day {day}"), |date| date.to_string())
 }
 
 fn complaints(hub: &HubBook) -> Vec<String> {
@@ -112,17 +75,12 @@ fn complaints(hub: &HubBook) -> Vec<String> {
     for run in &hub.runs {
         if run.ended == Ended::Unknown {
             all.push(format!(
-                "{}: no later run says how it ended: the hub lost its store",
+                "{}: the hub's store was lost with its last counters; it may have read more than was told",
                 run.run
             ));
         }
         for stream in &run.streams {
-            all.extend(
-                stream
-                    .line
-                    .complaint()
-                    .map(|text| format!("{} {}: {text}", run.run, stream.stream)),
-            );
+            all.extend(stream.line.complaint().map(|text| format!("{} {}: {text}", run.run, stream.stream)));
         }
     }
     all
@@ -140,11 +98,7 @@ pub(super) fn json(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
 
 fn hub_json(hub: &HubBook) -> Value {
     let runs: Vec<Value> = hub.runs.iter().map(run_json).collect();
-    let days: Map<String, Value> = hub
-        .days
-        .iter()
-        .map(|(day, sums)| (date(*day), sums_json(sums)))
-        .collect();
+    let days: Map<String, Value> = hub.days.iter().map(|(day, sums)| (date(*day), sums_json(sums))).collect();
     with(
         sums_json(&hub.total),
         json!({
@@ -156,11 +110,7 @@ fn hub_json(hub: &HubBook) -> Value {
 
 fn run_json(run: &RunBook) -> Value {
     let stream = |stream: &super::read::StreamBook| {
-        let missing = stream
-            .line
-            .missing
-            .iter()
-            .map(|hole| json!({ "from": hole.first, "to": hole.last }));
+        let missing = stream.line.missing.iter().map(|hole| json!({ "from": hole.first, "to": hole.last }));
         with(
             sums_json(&stream.line.sums),
             json!({
@@ -176,11 +126,7 @@ fn run_json(run: &RunBook) -> Value {
 }
 
 fn sums_json(sums: &Sums) -> Value {
-    let gaps: Map<String, Value> = sums
-        .gaps
-        .iter()
-        .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
-        .collect();
+    let gaps: Map<String, Value> = sums.gaps.iter().map(|(reason, n)| (reason.as_str().to_owned(), json!(n))).collect();
     json!({
         "read": sums.read, "delivered": sums.delivered, "filtered": sums.filtered, "refused": sums.refused,
         "gaps": gaps, "unaccounted": i64::try_from(sums.unaccounted).unwrap_or(i64::MAX),

@@ -71,22 +71,15 @@ impl RunBook {
 /// together while the ingester writes.
 pub(super) fn read(db: &Connection, hub: Option<&str>) -> Sqlite<Ledger> {
     let db = &db.unchecked_transaction()?;
-    let refused_messages =
-        db.query_row("SELECT count FROM refused_total", [], |row| count(row, 0))?;
+    let refused_messages = db.query_row("SELECT count FROM refused_total", [], |row| count(row, 0))?;
     let hubs: Vec<(i64, String, String)> = rows(
         db,
         "SELECT id, site, name FROM hub WHERE ?1 IS NULL OR name = ?1 ORDER BY site, name",
         params![hub],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let hubs = hubs
-        .into_iter()
-        .map(|(id, site, hub)| read_hub(db, id, site, hub))
-        .collect::<Sqlite<_>>()?;
-    Ok(Ledger {
-        hubs,
-        refused_messages,
-    })
+    let hubs = hubs.into_iter().map(|(id, site, hub)| read_hub(db, id, site, hub)).collect::<Sqlite<_>>()?;
+    Ok(Ledger { hubs, refused_messages })
 }
 
 fn rows<T>(
@@ -99,25 +92,18 @@ fn rows<T>(
 }
 
 fn read_hub(db: &Connection, id: i64, site: String, hub: String) -> Sqlite<HubBook> {
-    let mut book = HubBook {
-        site,
-        hub,
-        total: Sums::default(),
-        duplicates: 0,
-        runs: Vec::new(),
-        days: BTreeMap::new(),
-    };
-    let runs: Vec<(i64, String, Option<String>)> = rows(
-        db,
-        "SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id",
-        [id],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+    let mut book =
+        HubBook { site, hub, total: Sums::default(), duplicates: 0, runs: Vec::new(), days: BTreeMap::new() };
+    let runs: Vec<(i64, String, Option<String>)> =
+        rows(db, "SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id", [id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     let newest = runs.last().map(|run| run.0);
     for (run_id, run, ended) in runs {
         let ended = match ended.as_deref() {
             Some("clean") => Ended::Clean,
-            Some(_) => Ended::Killed,
+            Some("killed") => Ended::Killed,
+            Some(_) => Ended::Unknown,
             None if Some(run_id) == newest => Ended::Running,
             None => Ended::Unknown,
         };
@@ -127,21 +113,13 @@ fn read_hub(db: &Connection, id: i64, site: String, hub: String) -> Sqlite<HubBo
             book.duplicates += stream.duplicates;
             streams.push(stream);
         }
-        book.runs.push(RunBook {
-            run,
-            ended,
-            streams,
-        });
+        book.runs.push(RunBook { run, ended, streams });
     }
     close_days(&mut book.days);
     Ok(book)
 }
 
-fn read_streams(
-    db: &Connection,
-    run: i64,
-    days: &mut BTreeMap<i64, Sums>,
-) -> Sqlite<Vec<StreamBook>> {
+fn read_streams(db: &Connection, run: i64, days: &mut BTreeMap<i64, Sums>) -> Sqlite<Vec<StreamBook>> {
     let heads: Vec<(i64, String, u64, Account)> = rows(
         db,
         "SELECT id, name, duplicates, seq, read, filtered, refused, delivered FROM stream WHERE run = ?1 ORDER BY name",
@@ -163,40 +141,26 @@ fn read_streams(
         account.covered = read_held(db, id)?;
         read_gaps(db, id, &mut account, days)?;
         add_days(days, read_told(db, id)?);
-        streams.push(StreamBook {
-            stream,
-            line: balance(&account),
-            duplicates,
-        });
+        streams.push(StreamBook { stream, line: balance(&account), duplicates });
     }
     Ok(streams)
 }
 
 fn read_held(db: &Connection, stream: i64) -> Sqlite<IntervalSet> {
-    let interval = |row: &Row<'_>| {
-        Ok(Interval {
-            first: count(row, 0)?,
-            last: count(row, 1)?,
-        })
-    };
-    Ok(rows(
-        db,
-        "SELECT first, last FROM held WHERE stream = ?1",
-        [stream],
-        interval,
-    )?
-    .into_iter()
-    .collect())
+    let interval = |row: &Row<'_>| Ok(Interval { first: count(row, 0)?, last: count(row, 1)? });
+    Ok(rows(db, "SELECT first, last FROM held WHERE stream = ?1", [stream], interval)?.into_iter().collect())
+}
+
+struct GapRow {
+    entry: GapEntry,
+    /// `None` for readings that never had a message.
+    messages: Option<Interval>,
+    at_ms: i64,
 }
 
 /// A gap's day is the day of its first missing reading where that can be known, else the day on which it was told.
-fn read_gaps(
-    db: &Connection,
-    stream: i64,
-    account: &mut Account,
-    days: &mut BTreeMap<i64, Sums>,
-) -> Sqlite<()> {
-    let gaps: Vec<(String, Option<u64>, Option<u64>, u64, u64, i64)> = rows(
+fn read_gaps(db: &Connection, stream: i64, account: &mut Account, days: &mut BTreeMap<i64, Sums>) -> Sqlite<()> {
+    let gaps: Vec<GapRow> = rows(
         db,
         "SELECT reason, first, last, count,
                 (SELECT coalesce(sum(readings), 0) FROM message
@@ -208,23 +172,18 @@ fn read_gaps(
         [stream],
         |row| {
             let number = |column| row.get::<_, Option<i64>>(column)?.map(|_| count(row, column)).transpose();
-            Ok((row.get(0)?, number(1)?, number(2)?, count(row, 3)?, count(row, 4)?, row.get(5)?))
+            let messages = number(1)?.zip(number(2)?).map(|(first, last)| Interval { first, last });
+            let reason: String = row.get(0)?;
+            let reason: GapReason = reason.parse().expect("the ingester stores reasons that it knows");
+            let entry = GapEntry { reason, count: count(row, 3)?, arrived: count(row, 4)? };
+            Ok(GapRow { entry, messages, at_ms: row.get(5)? })
         },
     )?;
-    for (reason, first, last, told, arrived, at_ms) in gaps {
-        let reason: GapReason = reason
-            .parse()
-            .expect("the ingester stores reasons that it knows");
-        if let (Some(first), Some(last)) = (first, last) {
-            account.covered.insert_all(Interval { first, last });
-        }
-        account.gaps.push(GapEntry {
-            reason,
-            count: told,
-            arrived,
-        });
+    for GapRow { entry, messages, at_ms } in gaps {
+        messages.into_iter().for_each(|interval| drop(account.covered.insert_all(interval)));
+        account.gaps.push(entry);
         let day = days.entry(day(at_ms)).or_default();
-        *day.gaps.entry(reason).or_default() += told.saturating_sub(arrived);
+        *day.gaps.entry(entry.reason).or_default() += entry.count.saturating_sub(entry.arrived);
     }
     Ok(())
 }
