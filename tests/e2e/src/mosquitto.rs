@@ -133,7 +133,7 @@ impl Mosquitto {
                 .chain([format!("topic read {base}/receipt\n")])
                 .collect(),
         };
-        let list = format!("user {HUB}\n{hub}\nuser ingest\ntopic readwrite curb/v1/#\n");
+        let list = format!("user {HUB}\n{hub}\nuser ingester\ntopic readwrite curb/v1/#\n");
         std::fs::write(self.folder.join("acl"), list).expect("write the access list");
     }
 

@@ -1,0 +1,83 @@
+//! A config with five mistakes, and a bad config on a hub that has run before.
+
+use e2e::{Hub, Ingest, Mosquitto, Site, peers};
+use serde_json::Value;
+use street::eventually;
+
+use crate::meter;
+
+const FIVE_MISTAKES: &str = r#"
+[bus.cabinet]
+serial = "/dev/ttyS0"
+baud = "fast"
+
+[device.lamp]
+bus = "cabnet"
+unit_id = 300
+every = 5
+
+[device.lamp.point.dim]
+register = "40101"
+type = "u16"
+"#;
+
+#[tokio::test]
+async fn five_mistakes_are_reported_at_once_each_with_its_line() {
+    let site = Site::new().await;
+    let hub = Hub::with_core(&site, "mqtts://localhost:8883", FIVE_MISTAKES);
+    let (code, out) = hub.curb(&["check", "--json", "--config", &hub.config().display().to_string()]).await;
+    assert_eq!(code, Some(2));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let problems = report["problems"].as_array().unwrap();
+    let text = std::fs::read_to_string(hub.config()).unwrap();
+    let line_of = |needle: &str| text.lines().position(|line| line.starts_with(needle)).unwrap() + 1;
+    let check = |key: &str, needle: &str, hint: &str| {
+        let found = problems.iter().find(|problem| problem["key"] == key).unwrap_or_else(|| panic!("{key}: {report:#}"));
+        assert_eq!(found["line"], line_of(needle), "{key}: {found:#}");
+        assert!(found.to_string().contains(hint), "{key} should say {hint}: {found:#}");
+    };
+    check("bus.cabinet.baud", "baud", "fast");
+    check("device.lamp.bus", "bus =", "cabinet");
+    check("device.lamp.unit_id", "unit_id", "247");
+    check("device.lamp.every", "every", "unit");
+    check("device.lamp.point.dim.register", "register", "holding:100");
+    assert_eq!(problems.len(), 5, "{report:#}");
+}
+
+#[tokio::test]
+async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let ingest = Ingest::start(&site, &broker);
+    let url = format!("mqtts://localhost:{}", broker.port());
+    let mut hub = Hub::with_core(&site, &url, FIVE_MISTAKES);
+    let (code, _) = hub.curb(&["run", "--config", &hub.config().display().to_string()]).await;
+    assert_eq!(code, Some(2), "never run, nothing to fall back on");
+
+    hub.configure(&site, &url, &meter(server.port, "100ms"));
+    hub.start().await;
+    let reading = || ingest.readings("meter/voltage").last().cloned();
+    eventually(e2e::PATIENCE, "a reading", &[hub.process()], reading).await.unwrap();
+
+    // A reload with mistakes changes nothing and says so.
+    hub.configure(&site, &url, FIVE_MISTAKES);
+    let (code, out) = hub.curb(&["reload", "--json"]).await;
+    assert_eq!(code, Some(2), "{out}");
+    assert_eq!(hub.stop().await, Some(0));
+
+    // Booting with them runs the last good one.
+    hub.start().await;
+    let (_, detail) = hub.fault("config-refused").await;
+    assert!(detail.contains("last good"), "{detail}");
+    let before = ingest.readings("meter/voltage").len();
+    let more = || (ingest.readings("meter/voltage").len() > before + 3).then_some(());
+    eventually(e2e::PATIENCE, "readings under the last good config", &[hub.process()], more).await.unwrap();
+
+    // Mended, a reload takes it: the new period counts, and the fault is gone.
+    hub.configure(&site, &url, &meter(server.port, "50ms"));
+    let (code, out) = hub.curb(&["reload", "--json"]).await;
+    assert_eq!(code, Some(0), "{out}");
+    hub.no_fault("config-refused").await;
+    assert_eq!(hub.stop().await, Some(0));
+}
