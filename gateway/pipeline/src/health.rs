@@ -1,8 +1,11 @@
 //! What the pipeline says of itself.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use curb_model::{Fault, Name};
+use curb_model::{Fault, Name, Point, PointSet, Room};
+use tokio::time::Instant;
 
 /// The pipeline at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,6 +70,101 @@ impl PluginState {
             Self::Running => "running",
             Self::Resting => "resting",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// How long a fault that came and went is shown: long enough for a person who was called to see it.
+const SHOWN: Duration = Duration::from_secs(60);
+
+/// Where the pipeline's task writes and [`Pipeline::health`](crate::Pipeline::health) reads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Board(Arc<Mutex<Sheet>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    pub(crate) host_pid: Option<u32>,
+    pub(crate) restarts: u64,
+    pub(crate) host_trouble: Option<Trouble>,
+    pub(crate) plugins: BTreeMap<Name, PluginSheet>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct PluginSheet {
+    pub(crate) health: PluginHealth,
+    pub(crate) trouble: Option<Trouble>,
+    /// Points that the plugin declared.
+    pub(crate) points: Vec<Arc<Point>>,
+}
+
+/// Something that is wrong, or was a moment ago.
+#[derive(Debug, Clone)]
+pub(crate) struct Trouble {
+    pub(crate) word: &'static str,
+    pub(crate) detail: String,
+    /// Since when it is over; `None` while it lasts.
+    pub(crate) over: Option<Instant>,
+}
+
+impl Trouble {
+    fn is_shown(&self, now: Instant) -> bool {
+        self.over
+            .is_none_or(|over| now.saturating_duration_since(over) < SHOWN)
+    }
+
+    fn fault(&self, subject: String) -> Fault {
+        Fault {
+            room: Room::Pipeline,
+            subject,
+            word: self.word,
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+impl Board {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Sheet> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does nothing for a plugin that is no longer configured.
+    pub(crate) fn plugin(&self, name: &Name, write: impl FnOnce(&mut PluginSheet)) {
+        if let Some(sheet) = self.lock().plugins.get_mut(name) {
+            write(sheet);
+        }
+    }
+
+    pub(crate) fn points(&self) -> PointSet {
+        self.lock()
+            .plugins
+            .values()
+            .flat_map(|sheet| sheet.points.iter().map(Arc::clone))
+            .collect()
+    }
+
+    pub(crate) fn health(&self, now: Instant) -> Health {
+        let sheet = self.lock();
+        let host = sheet
+            .host_trouble
+            .iter()
+            .filter(|t| t.is_shown(now))
+            .map(|t| t.fault("plugin host".to_owned()));
+        let plugins = sheet.plugins.iter().filter_map(|(name, plugin)| {
+            let trouble = plugin
+                .trouble
+                .as_ref()
+                .filter(|trouble| trouble.is_shown(now))?;
+            Some(trouble.fault(format!("plugin {name}")))
+        });
+        Health {
+            host_pid: sheet.host_pid,
+            restarts: sheet.restarts,
+            plugins: sheet
+                .plugins
+                .iter()
+                .map(|(name, plugin)| (name.clone(), plugin.health.clone()))
+                .collect(),
+            faults: host.chain(plugins).collect(),
         }
     }
 }

@@ -1,11 +1,48 @@
 //! Runs sandboxed plugins over readings, between `source` and `store`.
+//!
+//! A plugin is a WebAssembly component against `plugins/wit`. Plugins run in one child process, the plugin host, which
+//! holds no key and is expected to die:
+//!
+//! ```text
+//!            input                                                     output
+//! source ──► batches ──► lane of each stream ──► plugin by plugin ──► batches ──► store
+//!                                   │ columns        ▲ row numbers
+//!                        ───────────┼────────────────┼───────────── link: frames on two pipes
+//!                                   ▼                │              host: a thread, an engine, limits for each plugin
+//! ```
+//!
+//! | Module | |
+//! |---|---|
+//! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
+//! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
+//! | `link`, `codec` | frames between parent and child |
+//! | `process`, `pipeline` | the child as a process, the task, the front |
+//! | `host` | the child: engine, limits, imports, cache |
+//!
+//! The parent believes nothing that the child says: every answer is checked against the batch that it answers.
+//! Deliberately absent: native plugins, plugins that see another plugin's points, and anything that could keep a reading
+//! from passing because no plugin is configured: then there is no child at all.
 
+mod chain;
+mod codec;
+mod columns;
+mod component;
 mod config;
 mod error;
+mod flow;
 mod health;
+mod host;
+mod lane;
+mod link;
 mod pipeline;
+mod process;
+mod stage;
+
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
-pub use pipeline::{Pipeline, inspect, plugin_host};
+pub use host::{inspect, plugin_host};
+pub use pipeline::Pipeline;

@@ -1,18 +1,54 @@
-//! The front of the room: starts the task, hands it new configuration, reads its health, waits for its end.
+//! The front of the room, and the task behind it: waits for whatever happens next and hands it to [`Flow`].
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use curb_model::{Batch, HubClock, PointSet};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
-use crate::{Config, Error, Health};
+use crate::config::HostCommand;
+use crate::flow::{Flow, HostVerdict, Part};
+use crate::health::{Board, Trouble};
+use crate::process::{Heard, Process};
+use crate::{Config, Error, Health, component};
 
-/// The running pipeline.
+/// Batches that wait for the next room. When so many do, no more are taken in, and the source feels it.
+const OUTBOX: usize = 64;
+
+/// The pause before a dead host is started again; it doubles with each death in a row, up to the longest.
+const RESTART: Duration = Duration::from_millis(100);
+const RESTART_LONGEST: Duration = Duration::from_secs(30);
+
+/// A host that has lived this long is healthy: the next death starts counting anew.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// The running pipeline. Dropping it without [`Pipeline::join`] ends it with whatever is in it.
 #[derive(Debug)]
-pub struct Pipeline {}
+pub struct Pipeline {
+    tasks: JoinSet<()>,
+    setup: watch::Sender<Arc<Setup>>,
+    board: Board,
+}
+
+/// A configuration, as the task takes it.
+#[derive(Debug)]
+struct Setup {
+    parts: Vec<Part>,
+    points: PointSet,
+    host: HostCommand,
+    cache: PathBuf,
+}
 
 impl Pipeline {
-    /// Starts it.
+    /// Starts it, and reads the component files. A plugin whose component cannot be read, does not compile or refuses its
+    /// settings is a fault in [`Pipeline::health`] and falls under its `on_failure`; it does not keep the hub from
+    /// starting.
+    ///
+    /// `points` are those of all devices: a plugin sees the ones that its globs name. Must be called within a runtime.
     ///
     /// # Errors
     /// Two plugins have one name.
@@ -23,46 +59,302 @@ impl Pipeline {
         input: mpsc::Receiver<Batch>,
         output: mpsc::Sender<Batch>,
     ) -> Result<Self, Error> {
-        let _ = (config, points, clock, input, output);
-        Ok(Self {})
+        let (setup, changes) = watch::channel(Arc::new(Setup::new(config, points)?));
+        let board = Board::default();
+        let flow = Flow::new(clock, board.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run(flow, board.clone(), changes, input, output));
+        Ok(Self {
+            tasks,
+            setup,
+            board,
+        })
     }
 
-    /// Changes to `config` and `points`.
+    /// Changes to `config` and `points`, and reads the component files again. Plugins that are the same in both go on
+    /// undisturbed; a changed `host` or `cache` counts from the next start of the host. Takes effect soon after.
     ///
     /// # Errors
     /// Two plugins have one name; nothing changes.
     pub fn apply(&self, config: Config, points: PointSet) -> Result<(), Error> {
-        let _ = (config, points);
+        let setup = Setup::new(config, points)?;
+        drop(self.setup.send_replace(Arc::new(setup)));
         Ok(())
     }
 
-    /// Points that plugins have declared so far.
+    /// The points that plugins have declared so far, for the table of points.
     #[must_use]
     pub fn points(&self) -> PointSet {
-        PointSet::default()
+        self.board.points()
     }
 
     /// How it is.
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::default()
+        self.board.health(Instant::now())
     }
 
-    /// Ends after the input ended and everything was passed on.
-    pub async fn join(self) {}
+    /// Ends after the input has ended and everything was passed on, or `on_failure` has decided about it: within some
+    /// seconds if plugins do not answer.
+    ///
+    /// # Panics
+    /// If the task has: a broken promise of this room.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping the future ends the pipeline with whatever is in it.
+    pub async fn join(mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
 }
 
-/// Whether the file is a component that a hub would run.
-///
-/// # Errors
-/// It is not.
-pub fn inspect(component: &Path) -> Result<(), Error> {
-    let _ = component;
-    Ok(())
+impl Setup {
+    fn new(config: Config, points: PointSet) -> Result<Self, Error> {
+        let mut names = HashSet::new();
+        if let Some(twice) = config
+            .plugins
+            .iter()
+            .find(|plugin| !names.insert(&plugin.name))
+        {
+            return Err(Error::DuplicatePlugin {
+                name: twice.name.clone(),
+            });
+        }
+        let parts = config.plugins.into_iter().map(|config| {
+            let component = component::read(&config.component)
+                .map(Arc::from)
+                .map_err(|error| {
+                    let why = std::error::Error::source(&error)
+                        .map(|source| format!(": {source}"))
+                        .unwrap_or_default();
+                    format!("cannot {error}{why}").into()
+                });
+            Part { config, component }
+        });
+        Ok(Self {
+            parts: parts.collect(),
+            points,
+            host: config.host,
+            cache: config.cache,
+        })
+    }
 }
 
-/// The body of `curb plugin-host`.
-#[must_use]
-pub fn plugin_host() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+/// The host, or when to try for one.
+#[derive(Debug)]
+enum Host {
+    None {
+        not_before: Instant,
+    },
+    Up {
+        process: Box<Process>,
+        since: Instant,
+    },
+}
+
+/// What the task waits for.
+enum Event {
+    Batch(Option<Batch>),
+    Setup(Option<Arc<Setup>>),
+    Host(Heard),
+    /// The next room took a batch; `false`: it takes no more.
+    Sent(bool),
+    Time,
+}
+
+async fn run(
+    flow: Flow,
+    board: Board,
+    mut changes: watch::Receiver<Arc<Setup>>,
+    mut input: mpsc::Receiver<Batch>,
+    output: mpsc::Sender<Batch>,
+) {
+    let setup = Arc::clone(&changes.borrow_and_update());
+    let now = Instant::now();
+    let mut task = Task {
+        flow,
+        board,
+        setup,
+        host: Host::None { not_before: now },
+        ever_started: false,
+    };
+    task.flow
+        .configure(task.setup.parts.clone(), &task.setup.points, now);
+    let (mut open, mut changeable) = (true, true);
+    while !task.flow.is_drained() {
+        task.tend_host();
+        let wake = task.wake();
+        let Task { flow, host, .. } = &mut task;
+        let event = tokio::select! {
+            biased;
+            permit = output.reserve(), if !flow.outbox.is_empty() => {
+                let sent = permit.map(|permit| permit.send(flow.outbox.pop_front().expect("it is not empty")));
+                Event::Sent(sent.is_ok())
+            }
+            heard = wait_host(host, &flow.to_host) => Event::Host(heard),
+            changed = changes.changed(), if changeable => {
+                Event::Setup(changed.ok().map(|()| Arc::clone(&changes.borrow_and_update())))
+            }
+            batch = input.recv(), if open && flow.outbox.len() < OUTBOX => Event::Batch(batch),
+            () = sleep_until_some(wake) => Event::Time,
+        };
+        let now = Instant::now();
+        match event {
+            Event::Sent(true) => {}
+            Event::Sent(false) => {
+                tracing::error!(
+                    "the room behind the pipeline is gone; what is in the pipeline is lost"
+                );
+                break;
+            }
+            Event::Batch(Some(batch)) => task.flow.take_in(batch, now),
+            Event::Batch(None) => {
+                open = false;
+                task.flow.close(now);
+            }
+            Event::Setup(None) => changeable = false,
+            Event::Setup(Some(setup)) => {
+                task.setup = setup;
+                task.flow
+                    .configure(task.setup.parts.clone(), &task.setup.points, now);
+            }
+            Event::Host(heard) => task.host(heard, now).await,
+            Event::Time => task.time(now).await,
+        }
+    }
+    if let Host::Up { process, .. } = task.host {
+        process.end().await;
+    }
+    task.board.lock().host_pid = None;
+}
+
+/// Everything that the task owns beside its channels.
+struct Task {
+    flow: Flow,
+    board: Board,
+    setup: Arc<Setup>,
+    host: Host,
+    ever_started: bool,
+}
+
+impl Task {
+    /// Starts a host if one is wanted and it is time.
+    fn tend_host(&mut self) {
+        let now = Instant::now();
+        let Host::None { not_before } = self.host else {
+            return;
+        };
+        if not_before > now || !self.flow.wants_host() {
+            return;
+        }
+        match Process::start(&self.setup.host) {
+            Ok(process) => {
+                let mut sheet = self.board.lock();
+                sheet.host_pid = process.pid();
+                if let Some(trouble) = &mut sheet.host_trouble {
+                    (trouble.word, trouble.over) = ("host-restarted", Some(now));
+                }
+                if self.ever_started {
+                    sheet.restarts += 1;
+                }
+                drop(sheet);
+                self.ever_started = true;
+                self.host = Host::Up {
+                    process: Box::new(process),
+                    since: now,
+                };
+                let cache = self.setup.cache.to_string_lossy().into_owned();
+                self.flow.host_started(cache, now);
+            }
+            Err(error) => self.host_is_gone(format!("cannot be started: {error}"), now),
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        let host = match &self.host {
+            Host::None { not_before } => self.flow.wants_host().then_some(*not_before),
+            Host::Up { since, .. } => (self.flow.host_deaths() > 0).then(|| *since + SETTLED),
+        };
+        self.flow.wake().into_iter().chain(host).min()
+    }
+
+    async fn host(&mut self, heard: Heard, now: Instant) {
+        let Host::Up { process, .. } = &mut self.host else {
+            return;
+        };
+        let gone = match heard {
+            Heard::Took(n) => {
+                self.flow.to_host.drain(..n);
+                return;
+            }
+            Heard::Gone => "died".to_owned(),
+            Heard::Something => loop {
+                match process.next_message() {
+                    Ok(Some(message)) => self.flow.heard(message, now),
+                    Ok(None) => return,
+                    Err(error) => break format!("was killed: failed to {error}"),
+                }
+            },
+        };
+        self.kill(gone, now).await;
+    }
+
+    async fn time(&mut self, now: Instant) {
+        if let Host::Up { since, .. } = &self.host
+            && *since + SETTLED <= now
+        {
+            self.flow.host_settled();
+        }
+        if self.flow.time(now) == HostVerdict::Kill {
+            self.kill("gave no answer, and was killed".to_owned(), now)
+                .await;
+        }
+    }
+
+    async fn kill(&mut self, why: String, now: Instant) {
+        if let Host::Up { process, .. } =
+            std::mem::replace(&mut self.host, Host::None { not_before: now })
+        {
+            process.kill().await;
+            self.host_is_gone(why, now);
+        }
+    }
+
+    fn host_is_gone(&mut self, why: String, now: Instant) {
+        tracing::error!(reason = why, "the plugin host is gone");
+        self.flow.host_died(now);
+        let doublings = self.flow.host_deaths().saturating_sub(1);
+        let pause = RESTART
+            .saturating_mul(2u32.saturating_pow(doublings))
+            .min(RESTART_LONGEST);
+        self.host = Host::None {
+            not_before: now + pause,
+        };
+        let mut sheet = self.board.lock();
+        sheet.host_pid = None;
+        sheet.host_trouble = Some(Trouble {
+            word: "host-down",
+            detail: why,
+            over: None,
+        });
+    }
+}
+
+async fn wait_host(host: &mut Host, to_host: &[u8]) -> Heard {
+    match host {
+        Host::Up { process, .. } => process.wait(to_host).await,
+        Host::None { .. } => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_some(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,0 +1,464 @@
+//! The pipeline's decisions: which batch is with which plugin, what an answer or a missing answer means, when a plugin
+//! rests. No input and no output: what happened goes in, batches and frames come out.
+//!
+//! What is promised here: a batch leaves in the order of its stream, once, and closes ([`Batch::closes`]), whatever
+//! plugins and their host do.
+
+mod configure;
+mod failure;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use curb_model::{Batch, HubClock, Name, PointName, Stream};
+use tokio::time::Instant;
+
+use crate::chain::{self, Grant, Selection, Tally};
+use crate::config::PluginConfig;
+use crate::health::{Board, PluginState};
+use crate::lane::{Job, Lane};
+use crate::link::{FromHost, Message, Metric, Now, Refusal, Slot, ToHost};
+use crate::stage::{Phase, Stage};
+
+/// Deaths of the host under one batch, before `on_failure` decides. Not everybody who was in a call killed it.
+const DEATHS: u32 = 3;
+
+/// After the end of input, plugins have this long for what is waiting; then `on_failure` decides.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Metrics of one plugin that are kept.
+const METRICS: usize = 64;
+
+/// A configured plugin, with its component's bytes or why there are none.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) config: PluginConfig,
+    pub(crate) component: Result<Arc<[u8]>, Box<str>>,
+}
+
+/// All of the state.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    clock: HubClock,
+    board: Board,
+    /// In the order in which a reading meets them.
+    stages: Vec<Stage>,
+    lanes: HashMap<Stream, Lane>,
+    /// Done, to be passed on. Not longer than what the lanes held and some answers brought.
+    pub(crate) outbox: VecDeque<Batch>,
+    /// For the host. One question a plugin at most.
+    pub(crate) to_host: Vec<u8>,
+    host_up: bool,
+    /// Deaths of the host since it last answered for a while.
+    host_deaths: u32,
+    /// Set at the end of input: when waiting ends.
+    closing: Option<Instant>,
+    ids: HashMap<PointName, u32>,
+    next_id: u32,
+    next_slot: Slot,
+}
+
+/// Whether the host can go on as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostVerdict {
+    GoOn,
+    /// It owes an answer and does not give it.
+    Kill,
+}
+
+impl Flow {
+    pub(crate) fn new(clock: HubClock, board: Board) -> Self {
+        Self {
+            clock,
+            board,
+            stages: Vec::new(),
+            lanes: HashMap::new(),
+            outbox: VecDeque::new(),
+            to_host: Vec::new(),
+            host_up: false,
+            host_deaths: 0,
+            closing: None,
+            ids: HashMap::new(),
+            next_id: 0,
+            next_slot: 0,
+        }
+    }
+
+    /// Whether there is anything to run in a host.
+    pub(crate) fn wants_host(&self) -> bool {
+        self.stages.iter().any(|stage| stage.phase != Phase::Failed)
+    }
+
+    /// A batch comes in.
+    pub(crate) fn take_in(&mut self, batch: Batch, now: Instant) {
+        self.enqueue(Job::new(batch, self.clock.now()), now);
+    }
+
+    /// No batch comes any more.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.closing = Some(now + DRAIN);
+        for place in 0..self.stages.len() {
+            self.release_if_unable(place, now);
+        }
+    }
+
+    /// Nothing is waiting, nothing is to be passed on.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.closing.is_some() && self.lanes.is_empty() && self.outbox.is_empty()
+    }
+
+    pub(crate) fn host_started(&mut self, cache: String, now: Instant) {
+        self.host_up = true;
+        self.to_host.clear();
+        self.send(&ToHost::Hello { cache });
+        for place in 0..self.stages.len() {
+            self.load(place, now);
+        }
+    }
+
+    /// The host is gone. What it owed is asked again when there is another one.
+    pub(crate) fn host_died(&mut self, now: Instant) {
+        self.host_up = false;
+        self.host_deaths += 1;
+        self.to_host.clear();
+        let mut owed = Vec::new();
+        for place in 0..self.stages.len() {
+            if let Some(stream) = self.answered(place) {
+                self.stages[place].waiting.push_front(stream.clone());
+                owed.push((place, stream));
+            }
+            if self.stages[place].phase != Phase::Failed {
+                self.set(place, Phase::Down);
+            }
+        }
+        for (place, stream) in owed {
+            let Some(head) = self.lanes.get_mut(&stream).and_then(Lane::head) else {
+                continue;
+            };
+            head.deaths += 1;
+            if head.deaths >= DEATHS {
+                self.shed(&stream, now);
+            } else {
+                let name = self.stages[place].name();
+                tracing::info!(plugin = %name, %stream, "the host died in a call; the batch is asked again");
+            }
+        }
+        for place in 0..self.stages.len() {
+            self.release_if_unable(place, now);
+        }
+    }
+
+    /// The host has lived long enough to be taken for healthy.
+    pub(crate) const fn host_settled(&mut self) {
+        self.host_deaths = 0;
+    }
+
+    pub(crate) const fn host_deaths(&self) -> u32 {
+        self.host_deaths
+    }
+
+    /// When [`Flow::time`] has something to do.
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        let closing = self.closing.filter(|_| !self.lanes.is_empty());
+        self.stages
+            .iter()
+            .filter_map(Stage::wake)
+            .chain(closing)
+            .min()
+    }
+
+    /// Time has passed.
+    pub(crate) fn time(&mut self, now: Instant) -> HostVerdict {
+        let mut verdict = HostVerdict::GoOn;
+        for place in 0..self.stages.len() {
+            match &self.stages[place].phase {
+                Phase::Resting { until } if *until <= now => self.reset(place, now),
+                Phase::Busy { deadline, .. } if *deadline <= now => {
+                    self.trapped(place, "the host gave no answer, and was killed", now);
+                    verdict = HostVerdict::Kill;
+                }
+                Phase::Starting { deadline } if *deadline <= now => {
+                    let text =
+                        "the host gave no answer while starting it, and was killed".to_owned();
+                    self.fail(place, "plugin-failed", text, now);
+                    verdict = HostVerdict::Kill;
+                }
+                Phase::Down
+                | Phase::Starting { .. }
+                | Phase::Idle
+                | Phase::Busy { .. }
+                | Phase::Resting { .. }
+                | Phase::Failed => {}
+            }
+        }
+        if self.closing.is_some_and(|end| end <= now) {
+            let streams: Vec<Stream> = self.lanes.keys().cloned().collect();
+            for stream in streams {
+                while self.lanes.contains_key(&stream) {
+                    self.shed(&stream, now);
+                }
+            }
+        }
+        verdict
+    }
+
+    /// The host says something.
+    pub(crate) fn heard(&mut self, message: FromHost, now: Instant) {
+        let slot = match &message {
+            FromHost::Ready { slot, .. }
+            | FromHost::Refused { slot, .. }
+            | FromHost::Done { slot, .. }
+            | FromHost::Declined { slot, .. }
+            | FromHost::Trapped { slot, .. }
+            | FromHost::Log { slot, .. } => *slot,
+        };
+        // A plugin that was unloaded meanwhile.
+        let Some(place) = self.stages.iter().position(|stage| stage.slot == slot) else {
+            return;
+        };
+        match message {
+            FromHost::Ready { declared, .. } => match self.stages[place].declare(declared) {
+                Ok(()) => {
+                    let stage = &self.stages[place];
+                    let points = stage.own.values().map(Arc::clone).collect();
+                    self.board
+                        .plugin(stage.name(), |sheet| sheet.points = points);
+                    self.set(place, Phase::Idle);
+                    self.feed(place, now);
+                }
+                Err(error) => self.fail(place, "plugin-failed", error.to_string(), now),
+            },
+            FromHost::Refused { refusal, text, .. } => {
+                let word = match refusal {
+                    Refusal::Component => "plugin-failed",
+                    Refusal::Settings => "plugin-settings",
+                };
+                self.fail(place, word, text, now);
+            }
+            FromHost::Done {
+                emission, metrics, ..
+            } => self.done(place, *emission, metrics, now),
+            FromHost::Declined { text, .. } => self.declined(place, &text, now),
+            FromHost::Trapped { text, .. } => self.trapped(place, &text, now),
+            FromHost::Log { level, text, .. } => log(self.stages[place].name(), level, &text),
+        }
+    }
+
+    fn done(
+        &mut self,
+        place: usize,
+        emission: chain::Emission,
+        metrics: Vec<Metric>,
+        now: Instant,
+    ) {
+        let Some(stream) = self.answered(place) else {
+            return self.go_on(place, now);
+        };
+        let stage = &self.stages[place];
+        let job = self
+            .lanes
+            .get_mut(&stream)
+            .and_then(Lane::head)
+            .expect("who is in a call heads a lane");
+        let selection = job.selection.as_ref().expect("it was made for the call");
+        let grant = Grant {
+            points: &stage.own,
+            rows_out: stage.config.limits.rows_out,
+            now: job.now,
+        };
+        match chain::apply(&mut job.batch, selection, emission, grant) {
+            Ok((own, tally)) => {
+                let name = stage.name().clone();
+                job.pass(name.clone());
+                let at = job.now;
+                self.board
+                    .plugin(&name, |sheet| count(&mut sheet.health, tally, metrics));
+                self.stages[place].failures = 0;
+                self.go_on(place, now);
+                for batch in own {
+                    self.enqueue(Job::new(batch, at), now);
+                }
+                self.advance(&stream, now);
+            }
+            Err(breach) => {
+                self.stages[place].phase = Phase::Busy {
+                    stream: Some(stream),
+                    deadline: now,
+                };
+                self.trapped(place, &breach.to_string(), now);
+            }
+        }
+    }
+
+    /// The answer that a plugin owed is here; whose batch it was, if anybody still waits for it.
+    fn answered(&mut self, place: usize) -> Option<Stream> {
+        match &mut self.stages[place].phase {
+            Phase::Busy { stream, .. } => stream.take(),
+            Phase::Down
+            | Phase::Starting { .. }
+            | Phase::Idle
+            | Phase::Resting { .. }
+            | Phase::Failed => None,
+        }
+    }
+
+    fn go_on(&mut self, place: usize, now: Instant) {
+        if matches!(self.stages[place].phase, Phase::Busy { .. }) {
+            self.set(place, Phase::Idle);
+            self.feed(place, now);
+        }
+    }
+
+    fn enqueue(&mut self, job: Job, now: Instant) {
+        let stream = job.batch.stream.clone();
+        let lane = self.lanes.entry(stream.clone()).or_default();
+        let first = lane.head().is_none();
+        lane.push(job);
+        if first {
+            self.advance(&stream, now);
+        }
+        while self.lanes.get(&stream).is_some_and(Lane::is_over) {
+            self.shed(&stream, now);
+        }
+    }
+
+    /// Moves a stream on until its first batch is with a plugin or waits for one, or the lane is empty.
+    fn advance(&mut self, stream: &Stream, now: Instant) {
+        loop {
+            let Some(lane) = self.lanes.get_mut(stream) else {
+                return;
+            };
+            let Some(job) = lane.head() else {
+                self.lanes.remove(stream);
+                return;
+            };
+            let next = self.stages.iter().enumerate().find_map(|(place, stage)| {
+                let unseen = !job.done.contains(stage.name());
+                unseen
+                    .then(|| Selection::of(&job.batch, &stage.inputs))
+                    .flatten()
+                    .map(|selection| (place, selection))
+            });
+            let Some((place, selection)) = next else {
+                let job = lane.pop().expect("it was there");
+                debug_assert!(
+                    job.batch.closes(),
+                    "a batch does not close: {:?}",
+                    job.batch
+                );
+                self.outbox.push_back(job.batch);
+                continue;
+            };
+            job.selection = Some(selection);
+            if self.is_unable(place) && !self.holds(place) {
+                self.bypass(place, stream);
+                continue;
+            }
+            self.stages[place].waiting.push_back(stream.clone());
+            return self.feed(place, now);
+        }
+    }
+
+    /// Gives an idle plugin the next batch.
+    fn feed(&mut self, place: usize, now: Instant) {
+        let stage = &mut self.stages[place];
+        if stage.phase != Phase::Idle {
+            return;
+        }
+        let Some(stream) = stage.waiting.pop_front() else {
+            return;
+        };
+        let deadline = stage.call_deadline(now);
+        let slot = stage.slot;
+        let job = self
+            .lanes
+            .get_mut(&stream)
+            .and_then(Lane::head)
+            .expect("who waits heads a lane");
+        let columns = job
+            .selection
+            .as_ref()
+            .expect("it was made before waiting")
+            .columns
+            .clone();
+        let time = Now {
+            hub: job.now.as_nanos(),
+            utc_offset: job.batch.offset.map(curb_model::UtcOffset::as_nanos),
+        };
+        self.send(&ToHost::Process {
+            slot,
+            now: time,
+            columns,
+        });
+        self.stages[place].phase = Phase::Busy {
+            stream: Some(stream),
+            deadline,
+        };
+    }
+
+    fn load(&mut self, place: usize, now: Instant) {
+        if self.stages[place].phase == Phase::Failed {
+            return;
+        }
+        match self.stages[place].component.clone() {
+            Err(reason) => self.fail(place, "plugin-failed", reason.into_string(), now),
+            Ok(component) if self.host_up => {
+                let stage = &self.stages[place];
+                let (load, deadline) = (stage.load(&component), stage.load_deadline(now));
+                self.send(&ToHost::Load(Box::new(load)));
+                self.set(place, Phase::Starting { deadline });
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn reset(&mut self, place: usize, now: Instant) {
+        let stage = &self.stages[place];
+        let (slot, deadline) = (stage.slot, stage.reset_deadline(now));
+        self.send(&ToHost::Reset { slot });
+        self.set(place, Phase::Starting { deadline });
+    }
+
+    fn send(&mut self, message: &ToHost) {
+        self.to_host.extend_from_slice(&message.to_frame());
+    }
+
+    fn set(&mut self, place: usize, phase: Phase) {
+        let stage = &mut self.stages[place];
+        stage.phase = phase;
+        let state = match &stage.phase {
+            Phase::Down | Phase::Starting { .. } => PluginState::Starting,
+            Phase::Idle | Phase::Busy { .. } => PluginState::Running,
+            Phase::Resting { .. } => PluginState::Resting,
+            Phase::Failed => PluginState::Failed,
+        };
+        self.board
+            .plugin(stage.name(), |sheet| sheet.health.state = state);
+    }
+}
+
+fn count(health: &mut crate::PluginHealth, tally: Tally, metrics: Vec<Metric>) {
+    health.kept += tally.kept;
+    health.remarked += tally.remarked;
+    health.filtered += tally.filtered;
+    health.rejected += tally.rejected;
+    health.added += tally.added;
+    for Metric { name, adds, value } in metrics {
+        let name: Box<str> = name.into();
+        if health.metrics.len() >= METRICS && !health.metrics.contains_key(&name) {
+            continue;
+        }
+        let sum = health.metrics.entry(name).or_default();
+        *sum = if adds { *sum + value } else { value };
+    }
+}
+
+fn log(plugin: &Name, level: u8, text: &str) {
+    match level {
+        0 => tracing::debug!(%plugin, "{text}"),
+        1 => tracing::info!(%plugin, "{text}"),
+        2 => tracing::warn!(%plugin, "{text}"),
+        _ => tracing::error!(%plugin, "{text}"),
+    }
+}

@@ -1,0 +1,7 @@
+//! The contract of `plugins/wit`, as the host sees it. Generated, with the `unsafe` of the boundary.
+
+wasmtime::component::bindgen!({
+    path: "../../plugins/wit",
+    world: "filter",
+    imports: { default: trappable },
+});

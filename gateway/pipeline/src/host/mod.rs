@@ -1,0 +1,201 @@
+//! The plugin host: a child process that holds no key and no network, runs plugins, and is expected to die.
+//!
+//! It reads questions from its standard input and writes answers to its standard output ([`crate::link`]). Each plugin
+//! has a thread, an engine and an instance of its own, so that one which spins delays nobody else. It decides nothing:
+//! what an answer means, and what to do when there is none, is the parent's.
+//!
+//! Deliberately absent: WASI in any form, threads that outlive their plugin, and any file but the cache of compiled code.
+
+mod bindings;
+mod cache;
+mod deserialize;
+mod engine;
+mod guest;
+mod plugin;
+mod ticker;
+
+use std::collections::HashMap;
+use std::io::{self, BufReader, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::Error;
+use crate::host::cache::Cache;
+pub(crate) use crate::host::guest::OWN_POINTS;
+use crate::host::plugin::Question;
+use crate::host::ticker::Ticker;
+use crate::link::{FromHost, LinkError, Load, Message, Refusal, Slot, ToHost, read_frame};
+
+/// Questions that may wait for one plugin. The parent asks one at a time; a second place lets it unload a busy one.
+const QUESTIONS: usize = 2;
+
+/// Stack of a plugin's thread: the code generator runs on it, and 256 KiB of it are the guest's.
+const STACK: usize = 4 << 20;
+
+/// Files that the host may have open: three for the link, one in the cache, and some to spare.
+const FILES: u64 = 32;
+
+/// The body of `curb plugin-host`: serves until the end of standard input. Not for people; refuses a terminal.
+#[must_use]
+pub fn plugin_host() -> ExitCode {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return ExitCode::from(2);
+    }
+    match confine()
+        .map_err(LinkError::from)
+        .and_then(|()| serve(BufReader::new(input.lock()), io::stdout()))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the parent's; the host has no log of its own.
+            let said = writeln!(
+                io::stderr(),
+                "plugin host failed to {error}: {:?}",
+                std::error::Error::source(&error)
+            );
+            drop(said);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Gives up what the host never needs, before it reads the first byte. A system call filter and a user of its own come
+/// from the service that starts it.
+fn confine() -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    let limit = |most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    setrlimit(Resource::Core, limit(0))?;
+    setrlimit(Resource::Nofile, limit(FILES))?;
+    Ok(())
+}
+
+/// Serves one parent, until it ends the input.
+///
+/// # Errors
+/// The parent's bytes make no sense, or cannot be read.
+pub(crate) fn serve(
+    mut input: impl Read,
+    output: impl Write + Send + 'static,
+) -> Result<(), LinkError> {
+    let ticker = Ticker::start()?;
+    let outlet = Outlet(Arc::new(Mutex::new(Box::new(output))));
+    let mut cache = Cache::none();
+    let mut plugins: HashMap<Slot, (SyncSender<Question>, JoinHandle<()>)> = HashMap::new();
+    // Threads of unloaded plugins: each ends with its questions; a call in progress ends by its own limit.
+    let mut leaving: Vec<JoinHandle<()>> = Vec::new();
+    let result = loop {
+        let message = match read_frame(&mut input) {
+            Ok(Some(message)) => message,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        let (slot, question) = match message {
+            ToHost::Hello { cache: folder } => {
+                cache = Cache::open(Path::new(&folder));
+                continue;
+            }
+            ToHost::Load(load) => {
+                let slot = load.slot;
+                if let Some(plugin) = start(*load, &cache, &ticker, &outlet)? {
+                    plugins.insert(slot, plugin);
+                }
+                continue;
+            }
+            ToHost::Unload { slot } => {
+                leaving.retain(|thread| !thread.is_finished());
+                leaving.extend(plugins.remove(&slot).map(|(_, thread)| thread));
+                continue;
+            }
+            ToHost::Reset { slot } => (slot, Question::Reset),
+            ToHost::Process { slot, now, columns } => (slot, Question::Process { now, columns }),
+        };
+        if let Some((questions, _)) = plugins.get(&slot)
+            && questions.send(question).is_err()
+        {
+            outlet.send(&FromHost::Trapped {
+                slot,
+                text: "the plugin's thread is gone".to_owned(),
+            });
+        }
+    };
+    leaving.extend(plugins.into_values().map(|(_, thread)| thread));
+    for thread in leaving {
+        drop(thread.join());
+    }
+    ticker.stop();
+    result
+}
+
+fn start(
+    load: Load,
+    cache: &Cache,
+    ticker: &Ticker,
+    outlet: &Outlet,
+) -> io::Result<Option<(SyncSender<Question>, JoinHandle<()>)>> {
+    let slot = load.slot;
+    let engine = match engine::engine(load.memory) {
+        Ok(engine) => engine,
+        Err(error) => {
+            outlet.send(&FromHost::Refused {
+                slot,
+                refusal: Refusal::Component,
+                text: format!("{error:#}"),
+            });
+            return Ok(None);
+        }
+    };
+    ticker.watch(&engine);
+    let (questions, queue) = sync_channel(QUESTIONS);
+    let name = format!("plugin {}", load.name);
+    let (cache, clock, outlet) = (cache.clone(), ticker.clock(), outlet.clone());
+    let thread = thread::Builder::new()
+        .name(name)
+        .stack_size(STACK)
+        .spawn(move || plugin::run(load, &engine, &cache, &clock, &outlet, &queue))?;
+    Ok(Some((questions, thread)))
+}
+
+/// The way to the parent, shared by all plugins' threads: one frame at a time.
+#[derive(Clone)]
+struct Outlet(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl Outlet {
+    /// When the parent is gone nobody is left to tell; the end of input then ends the host.
+    fn send(&self, message: &FromHost) {
+        let frame = message.to_frame();
+        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(output.write_all(&frame).and_then(|()| output.flush()));
+    }
+}
+
+/// Whether the file is a component that a hub would run: not too large, of the right world, and it compiles. Runs
+/// nothing of it.
+///
+/// # Errors
+/// It is not, and why.
+pub fn inspect(component: &Path) -> Result<(), Error> {
+    let path = || PathBuf::from(component);
+    let bytes = crate::component::read(component)?;
+    let engine = engine::engine(crate::Limits::default().memory)
+        .map_err(|error| Error::Engine(error.into()))?;
+    let compiled = wasmtime::component::Component::new(&engine, bytes).map_err(|source| {
+        Error::CompileComponent {
+            path: path(),
+            source: source.into(),
+        }
+    })?;
+    plugin::link(&engine, &compiled).map_err(|source| Error::WrongWorld {
+        path: path(),
+        source: source.into(),
+    })?;
+    Ok(())
+}

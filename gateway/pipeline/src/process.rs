@@ -1,0 +1,122 @@
+//! The host as a process: started, spoken with, ended.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::config::HostCommand;
+use crate::link::{FromHost, LinkError, take_frame};
+
+/// Time for the host to end by itself at the end of its input: a call in progress ends by its own limit.
+const END: Duration = Duration::from_secs(1);
+
+/// A running host.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+    /// What was read and is no whole frame yet. Bounded by one frame and one read.
+    buffer: Vec<u8>,
+}
+
+/// What came of waiting for the host.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// Bytes: see [`Process::next_message`].
+    Something,
+    /// It took so many bytes of what it is to be told.
+    Took(usize),
+    /// It is gone, or might as well be.
+    Gone,
+}
+
+impl Process {
+    /// Starts one: no environment, no open files but the link and standard error, and no folder that could be in use.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn start(command: &HostCommand) -> io::Result<Self> {
+        let mut child = Command::new(&command.exe)
+            .args(&command.args)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
+        let input = child.stdin.take().expect("it was asked for");
+        let output = child.stdout.take().expect("it was asked for");
+        Ok(Self {
+            child,
+            input,
+            output,
+            buffer: Vec::new(),
+        })
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits until the host says something, or takes some of `to_host`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: bytes that were read are in the buffer, bytes that were taken are told of.
+    pub(crate) async fn wait(&mut self, to_host: &[u8]) -> Heard {
+        let Self {
+            input,
+            output,
+            buffer,
+            ..
+        } = self;
+        tokio::select! {
+            read = output.read_buf(buffer) => match read {
+                Ok(0) | Err(_) => Heard::Gone,
+                Ok(_) => Heard::Something,
+            },
+            wrote = input.write(to_host), if !to_host.is_empty() => match wrote {
+                Ok(0) | Err(_) => Heard::Gone,
+                Ok(n) => Heard::Took(n),
+            },
+        }
+    }
+
+    /// The next whole message that was read.
+    ///
+    /// # Errors
+    /// The host sends what is no message. It cannot be spoken with any more.
+    pub(crate) fn next_message(&mut self) -> Result<Option<FromHost>, LinkError> {
+        take_frame(&mut self.buffer)
+    }
+
+    /// Ends the host's input and waits for it; one that does not end by itself is killed.
+    pub(crate) async fn end(self) {
+        let Self {
+            mut child,
+            input,
+            output,
+            ..
+        } = self;
+        drop(input);
+        if tokio::time::timeout(END, child.wait()).await.is_err() {
+            kill(&mut child).await;
+        }
+        drop(output);
+    }
+
+    /// Kills the host, if it is not dead yet.
+    pub(crate) async fn kill(mut self) {
+        kill(&mut self.child).await;
+    }
+}
+
+async fn kill(child: &mut Child) {
+    drop(child.start_kill());
+    // A killed process that is not reaped in this time hangs in the kernel; waiting longer would hang us as well.
+    drop(tokio::time::timeout(END, child.wait()).await);
+}

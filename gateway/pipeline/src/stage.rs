@@ -1,0 +1,155 @@
+//! One plugin, as the pipeline keeps it: its place in the host, what it is doing, when it is tried again.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use curb_model::{Class, Name, Point, PointName, Stream, ValueType};
+use tokio::time::Instant;
+
+use crate::config::PluginConfig;
+use crate::link::{Declared, Input, Load, Slot};
+
+/// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
+/// with something else to do. Then the host itself hangs, and is killed.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+
+/// Time for compiling, beyond `init_time`. A filter takes some 20 ms here; a Pi is ten times slower, and a runtime of
+/// another language a hundred times larger.
+const COMPILE_TIME: Duration = Duration::from_secs(30);
+
+/// The pause after a second failure in a row; it doubles with each, up to the longest.
+const REST: Duration = Duration::from_millis(100);
+const REST_LONGEST: Duration = Duration::from_secs(30);
+
+/// What a plugin is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not in the host: there is none.
+    Down,
+    /// Asked to start or to start afresh.
+    Starting { deadline: Instant },
+    /// Waits for a batch.
+    Idle,
+    /// Has the first batch of this stream; `None` if nobody waits for its answer any more.
+    Busy {
+        stream: Option<Stream>,
+        deadline: Instant,
+    },
+    /// Pauses after failures.
+    Resting { until: Instant },
+    /// Will not run as it is configured.
+    Failed,
+}
+
+/// A plugin.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) config: PluginConfig,
+    /// The component's bytes, or why there are none. Kept, because a restarted host must get what was checked, not what
+    /// has become of the file since.
+    pub(crate) component: Result<Arc<[u8]>, Box<str>>,
+    pub(crate) slot: Slot,
+    /// The points that it sees, and their ids.
+    pub(crate) inputs: HashMap<PointName, u32>,
+    /// The same as the host is told.
+    pub(crate) input_list: Vec<Input>,
+    pub(crate) first_own: u32,
+    /// Points that it declared.
+    pub(crate) own: BTreeMap<u32, Arc<Point>>,
+    pub(crate) phase: Phase,
+    /// Batches, or starts, that failed one after the other.
+    pub(crate) failures: u32,
+    /// Streams whose first batch waits for it.
+    pub(crate) waiting: VecDeque<Stream>,
+}
+
+impl Stage {
+    pub(crate) const fn name(&self) -> &Name {
+        &self.config.name
+    }
+
+    /// The question that starts it in a host that does not know it.
+    pub(crate) fn load(&self, component: &[u8]) -> Load {
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Load {
+            slot: self.slot,
+            name: self.config.name.to_string(),
+            component: component.to_vec(),
+            settings: self.config.settings.to_string(),
+            inputs: self.input_list.clone(),
+            seed: Vec::new(),
+            first_own: self.first_own,
+            memory: self.config.limits.memory,
+            call_ms: ms(self.config.limits.call_time),
+            init_ms: ms(self.config.limits.init_time),
+        }
+    }
+
+    pub(crate) fn load_deadline(&self, now: Instant) -> Instant {
+        self.reset_deadline(now) + COMPILE_TIME
+    }
+
+    pub(crate) fn reset_deadline(&self, now: Instant) -> Instant {
+        now + self.config.limits.init_time + ANSWER_MARGIN
+    }
+
+    pub(crate) fn call_deadline(&self, now: Instant) -> Instant {
+        now + self.config.limits.call_time + ANSWER_MARGIN
+    }
+
+    /// When something has to happen if nothing else does before.
+    pub(crate) const fn wake(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Starting { deadline } | Phase::Busy { deadline, .. } => Some(*deadline),
+            Phase::Resting { until } => Some(*until),
+            Phase::Down | Phase::Idle | Phase::Failed => None,
+        }
+    }
+
+    /// What the plugin says that its points are, as ours. Ids are checked: they come from the other end.
+    ///
+    /// # Errors
+    /// A name that is none, or an id that is not this plugin's.
+    pub(crate) fn declare(&mut self, declared: Vec<Declared>) -> Result<(), BadPoint> {
+        let mut own = BTreeMap::new();
+        for point in declared {
+            let offset = point.id.checked_sub(self.first_own);
+            if offset.is_none_or(|offset| offset >= crate::host::OWN_POINTS) {
+                return Err(BadPoint);
+            }
+            let parse = |text: &str| Name::new(text).map_err(|_| BadPoint);
+            let (name, output) = (parse(&point.name)?, parse(&point.output)?);
+            let point_of = Point {
+                name: PointName::new(self.name().clone(), name),
+                stream: Stream::plugin(self.name(), &output),
+                class: if point.alarm {
+                    Class::Alarm
+                } else {
+                    Class::Data
+                },
+                unit: point.unit.map(Into::into),
+                // A plugin computes; what it makes of it, it does not say.
+                value_type: ValueType::F64,
+                range: None,
+            };
+            own.insert(point.id, Arc::new(point_of));
+        }
+        self.own = own;
+        Ok(())
+    }
+}
+
+/// A declaration that is against the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("declares a point that is none of its own")]
+pub(crate) struct BadPoint;
+
+/// The pause after this many failures in a row. One failure is a bad batch and costs no pause.
+pub(crate) fn rest(failures: u32) -> Option<Duration> {
+    let doublings = failures.checked_sub(2)?;
+    Some(
+        REST.saturating_mul(2u32.saturating_pow(doublings))
+            .min(REST_LONGEST),
+    )
+}

@@ -1,0 +1,188 @@
+//! A pipeline between two ends that the test holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use curb_model::{
+    Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample,
+    Stream, Value, ValueType,
+};
+use curb_pipeline::{Config, Health, HostCommand, Limits, OnFailure, Pipeline, PluginConfig};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Longest wait for anything: a loaded machine is slow, a broken pipeline is for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Rig {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) clock: HubClock,
+    input: Option<mpsc::Sender<Batch>>,
+    output: mpsc::Receiver<Batch>,
+    points: PointSet,
+    cache: TempDir,
+}
+
+/// Where a built component is.
+pub(crate) fn component(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../../plugins/target/components/{name}.wasm"));
+    assert!(
+        path.exists(),
+        "{} is not there: run `make plugins` first",
+        path.display()
+    );
+    path
+}
+
+/// A plugin that lets pass what it cannot handle.
+pub(crate) fn plugin(
+    name: &str,
+    file: &str,
+    points: &str,
+    settings: serde_json::Value,
+) -> PluginConfig {
+    PluginConfig {
+        name: Name::new(name).unwrap(),
+        component: component(file),
+        points: vec![Glob::parse(points).unwrap()],
+        settings,
+        on_failure: OnFailure::Pass,
+        limits: Limits::default(),
+    }
+}
+
+fn point(name: &str) -> Arc<Point> {
+    let name = PointName::parse(name).unwrap();
+    let stream = Stream::device(name.owner());
+    Arc::new(Point {
+        name,
+        stream,
+        class: Class::Data,
+        unit: None,
+        value_type: ValueType::F64,
+        range: None,
+    })
+}
+
+impl Rig {
+    pub(crate) fn start(plugins: Vec<PluginConfig>) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        let clock = HubClock::starting_at(HubTime::ZERO);
+        let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"]
+            .map(point)
+            .into_iter()
+            .collect();
+        let (input, to_pipeline) = mpsc::channel(16);
+        let (from_pipeline, output) = mpsc::channel(16);
+        let config = config(plugins, &cache);
+        let pipeline = Pipeline::start(
+            config,
+            points.clone(),
+            clock.clone(),
+            to_pipeline,
+            from_pipeline,
+        )
+        .unwrap();
+        Self {
+            pipeline,
+            clock,
+            input: Some(input),
+            output,
+            points,
+            cache,
+        }
+    }
+
+    pub(crate) fn apply(&self, plugins: Vec<PluginConfig>) {
+        self.pipeline
+            .apply(config(plugins, &self.cache), self.points.clone())
+            .unwrap();
+    }
+
+    pub(crate) fn reading(&self, name: &str, sample: Sample) -> Reading {
+        let point = self.points.get(&PointName::parse(name).unwrap()).unwrap();
+        Reading {
+            point: Arc::clone(point),
+            at: self.clock.now(),
+            sample,
+        }
+    }
+
+    pub(crate) fn number(&self, name: &str, number: f64) -> Reading {
+        self.reading(name, Sample::Good(Value::from_f64(number).unwrap()))
+    }
+
+    pub(crate) async fn send(&self, device: &str, readings: Vec<Reading>) {
+        let batch = Batch::read(
+            Stream::device(&Name::new(device).unwrap()),
+            Class::Data,
+            None,
+            readings,
+        );
+        self.input.as_ref().unwrap().send(batch).await.unwrap();
+    }
+
+    pub(crate) async fn receive(&mut self) -> Batch {
+        match tokio::time::timeout(PATIENCE, self.output.recv()).await {
+            Ok(Some(batch)) => {
+                assert!(batch.closes(), "{batch:?}");
+                batch
+            }
+            Ok(None) => panic!("the pipeline ended: {:?}", self.pipeline.health()),
+            Err(_) => panic!("nothing came: {:?}", self.pipeline.health()),
+        }
+    }
+
+    /// Sends readings and gives what comes of them.
+    pub(crate) async fn through(&mut self, device: &str, readings: Vec<Reading>) -> Batch {
+        self.send(device, readings).await;
+        self.receive().await
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.pipeline.health()
+    }
+
+    pub(crate) async fn eventually(&self, what: &str, holds: impl Fn(&Health) -> bool) -> Health {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let health = self.health();
+            if holds(&health) {
+                return health;
+            }
+            assert!(Instant::now() < deadline, "not {what}: {health:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the input and gives what was still on its way.
+    pub(crate) async fn end(mut self) -> Vec<Batch> {
+        drop(self.input.take());
+        let mut rest = Vec::new();
+        let drain = async {
+            while let Some(batch) = self.output.recv().await {
+                assert!(batch.closes(), "{batch:?}");
+                rest.push(batch);
+            }
+            self.pipeline.join().await;
+        };
+        tokio::time::timeout(PATIENCE, drain)
+            .await
+            .expect("the pipeline ends after its input");
+        rest
+    }
+}
+
+fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
+    let host = HostCommand {
+        exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")),
+        args: vec![],
+    };
+    Config {
+        plugins,
+        host,
+        cache: cache.path().join("components"),
+    }
+}
