@@ -62,8 +62,8 @@ pub(crate) fn start(
     writer: Writer,
     previous: Option<Previous>,
     changed: watch::Receiver<u64>,
-    health: Arc<Mutex<Health>>,
 ) -> Result<Store, Error> {
+    let health = Arc::clone(&writer.health);
     let (entries, entries_out) = mpsc::channel(ENTRIES);
     let (requests, requests_out) = mpsc::channel(REQUESTS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Thread)?;

@@ -38,6 +38,9 @@ pub use front::{Closed, Store};
 pub use health::Health;
 pub use open::Opened;
 
+#[cfg(test)]
+mod tests;
+
 /// What the store is to keep, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

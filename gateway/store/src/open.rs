@@ -1,6 +1,7 @@
 //! Opening: always, whatever the disk holds. A damaged database is moved aside, its counters are salvaged if they can be
 //! read, and gap records tell what went with it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -54,7 +55,7 @@ fn load(disk: &mut Disk) -> Result<(Loaded, Option<(PathBuf, Fault)>), disk::Err
 
 impl Store {
     /// Opens the queue in `config.dir` and draws the id of a new run. Nothing of this run is written yet. Blocks for as
-    /// long as the disk takes; a start does not read the messages.
+    /// long as the disk takes: a short queue is read and checked, of a long one only its counters.
     ///
     /// # Errors
     /// The folder or the database cannot be used at all: no permission, no room for a new one, another process has it.
@@ -100,8 +101,15 @@ impl Opened {
     /// # Errors
     /// The writer's thread cannot be started.
     pub fn begin(self, clock: HubClock) -> Result<Store, Error> {
-        let Self { run, previous, config, disk, queue, mark, fault, aside, hub_time: _, damaged: _ } = self;
-        let health = Arc::new(Mutex::new(Health {
+        let (run, previous) = (self.run, self.previous.clone());
+        let (writer, changed) = self.into_writer(clock);
+        front::start(run, writer, previous, changed)
+    }
+
+    pub(crate) fn into_writer(self, clock: HubClock) -> (Writer, watch::Receiver<u64>) {
+        let Self { run, config, disk, queue, mark, fault, aside, previous: _, hub_time: _, damaged: _ } = self;
+        let faults: BTreeMap<_, _> = fault.map(|fault| (fault.word, fault)).into_iter().collect();
+        let health = Health {
             run,
             rows: queue.waiting.rows,
             bytes: queue.waiting.bytes,
@@ -112,8 +120,8 @@ impl Opened {
             commits: 0,
             payload_bytes: 0,
             gaps: [].into(),
-            faults: fault.iter().cloned().collect(),
-        }));
+            faults: faults.values().cloned().collect(),
+        };
         let (changed, changes) = watch::channel(0);
         let writer = Writer {
             disk,
@@ -123,14 +131,14 @@ impl Opened {
             limit_bytes: config.limit_bytes,
             counts_every: config.counts_every,
             changed,
-            health: Arc::clone(&health),
+            health: Arc::new(Mutex::new(health)),
             due: Due::new(Instant::now(), config.counts_every),
-            faults: fault.map(|fault| (fault.word, fault)).into_iter().collect(),
+            faults,
             waiting: Vec::new(),
             aside,
             commits: 0,
             payload_bytes: 0,
         };
-        front::start(run, writer, previous, changes, health)
+        (writer, changes)
     }
 }

@@ -194,7 +194,7 @@ impl Queue {
         if !self.changes.gone.insert(row.row) {
             return;
         }
-        let cost = Waiting::of(row.lane, row.len, row.readings);
+        let cost = Waiting::of(row.lane, 1, row.len, u64::from(row.readings));
         stream.waiting.take(cost);
         self.waiting.take(cost);
         self.changes.streams.insert(row.stream);
@@ -206,6 +206,8 @@ impl Queue {
                 GapReason::SetAside
             }
         };
+        // The counters that the newest message carried must be told in another way.
+        stream.untold |= stream.run == self.run && row.seq == stream.counts.seq;
         self.gaps.numbered(stream.run, &stream.name, reason, row);
     }
 
@@ -233,6 +235,15 @@ impl Queue {
         self.gaps = gaps;
     }
 
+    /// Takes what the disk really holds for what waits; there is nothing uncommitted. Heals numbers that were damaged.
+    pub(crate) fn recount(&mut self, counted: &BTreeMap<i64, Waiting>) {
+        self.waiting = Waiting::default();
+        for stream in self.streams.values_mut() {
+            stream.waiting = counted.get(&stream.id).copied().unwrap_or_default();
+            self.waiting.add(stream.waiting);
+        }
+    }
+
     /// The disk knows all of `changes`.
     pub(crate) fn committed(&mut self) {
         self.changes = Changes::default();
@@ -255,7 +266,7 @@ impl Queue {
         for stream in self.streams.values_mut() {
             let mut kept = Waiting::default();
             let rows = self.changes.rows.iter().filter(|row| row.stream == stream.id);
-            rows.for_each(|row| kept.add(Waiting::of(row.lane, row.payload.len() as u64, row.readings)));
+            rows.for_each(|row| kept.add(row.cost()));
             let mut lost = std::mem::replace(&mut stream.waiting, kept);
             lost.take(kept);
             self.waiting.add(kept);
@@ -321,7 +332,7 @@ impl Queue {
     }
 
     fn push(&mut self, row: NewRow) {
-        let cost = Waiting::of(row.lane, row.payload.len() as u64, row.readings);
+        let cost = row.cost();
         self.waiting.add(cost);
         let stream = self.streams.get_mut(&row.stream).expect("a row is made for a stream that exists");
         stream.waiting.add(cost);

@@ -321,10 +321,14 @@ impl Writer {
             self.due.pause = RETRY.0;
             self.payload_bytes += changes.rows.iter().map(|row| row.payload.len() as u64).sum::<u64>();
             self.aside += changes.aside.len() as u64;
-            // Rows that are over the limit in their own commit can be evicted only from here on.
-            let again = self.queue.waiting.bytes > self.limit_bytes && !changes.rows.is_empty();
+            let new_rows = !changes.rows.is_empty();
             self.queue.committed();
-            if !again {
+            if self.queue.waiting.bytes <= self.limit_bytes {
+                return Ok(());
+            }
+            // Rows that are over the limit in their own commit can be evicted only from here on.
+            if !new_rows {
+                self.queue.recount(&self.disk.count()?);
                 return Ok(());
             }
         }
@@ -365,14 +369,14 @@ impl Writer {
         if self.queue.waiting.bytes < self.limit_bytes / 4 * 3 {
             self.clear("full");
         }
+        self.publish();
         // Who asked may have gone.
         self.waiting.drain(..).for_each(|reply| reply.send(()).unwrap_or_default());
         self.changed.send_modify(|count| *count += 1);
-        self.publish();
     }
 
     /// A damaged file is replaced at once; everything else is tried again after a pause.
-    fn failed(&mut self, error: &Error) {
+    pub(crate) fn failed(&mut self, error: &Error) {
         match error.kind() {
             Kind::Damaged => self.replace_disk(error),
             Kind::Full => self.pause("disk-full", error),

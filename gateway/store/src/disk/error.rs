@@ -51,12 +51,15 @@ impl Error {
             Kind::Locked
         } else if matches!(
             code,
-            // The last three: our statements fit our schema, so one that does not fit meets another schema or a broken index.
+            // Our statements fit our schema: one that does not fit meets another schema or a broken index. Our rows are
+            // small: one that asks for more memory than there is has a damaged length.
             ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
                 | ErrorCode::Unknown
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::TypeMismatch
+                | ErrorCode::OutOfMemory
+                | ErrorCode::TooBig
         ) {
             Kind::Damaged
         } else {

@@ -1,10 +1,12 @@
 //! The reads behind `next`, acknowledgements and eviction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use curb_model::{HubTime, Lane, RowId};
 use rusqlite::{OptionalExtension as _, Row, Rows, params};
+
+use crate::queue::Waiting;
 
 use super::{Disk, Error, lane_number, signed, unsigned};
 
@@ -95,6 +97,20 @@ impl Disk {
             found.append(&mut collect(&mut rows, gone, limit - found.len())?);
         }
         Ok(found)
+    }
+
+    /// What really waits, by stream. Reads every row.
+    pub(crate) fn count(&self) -> Result<BTreeMap<i64, Waiting>, Error> {
+        let sql =
+            "select stream, lane, count(*), sum(length(payload)), sum(readings) from message group by stream, lane";
+        let mut statement = self.connection()?.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut counted: BTreeMap<i64, Waiting> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (count, len, readings) = (unsigned(row.get(2)?)?, unsigned(row.get(3)?)?, unsigned(row.get(4)?)?);
+            counted.entry(row.get(0)?).or_default().add(Waiting::of(lane(row.get(1)?)?, count, len, readings));
+        }
+        Ok(counted)
     }
 
     /// Hub time of the oldest reading in the queue.

@@ -30,15 +30,16 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn of(lane: Lane, len: u64, readings: u32) -> Self {
+    /// `rows` of a lane, with payloads of `len` bytes together.
+    pub(crate) fn of(lane: Lane, rows: u64, len: u64, readings: u64) -> Self {
         let bytes = match lane {
-            Lane::Data | Lane::Alarm => len + ROW_COST,
-            Lane::Run | Lane::Gap | Lane::Clock => RECORD_COST,
+            Lane::Data | Lane::Alarm => len + rows * ROW_COST,
+            Lane::Run | Lane::Gap | Lane::Clock => rows * RECORD_COST,
         };
-        Self { rows: 1, bytes, readings: u64::from(readings) }
+        Self { rows, bytes, readings }
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.readings += other.readings;
@@ -86,6 +87,12 @@ pub(crate) struct NewRow {
     pub(crate) first: HubTime,
     pub(crate) last: HubTime,
     pub(crate) payload: Vec<u8>,
+}
+
+impl NewRow {
+    pub(super) fn cost(&self) -> Waiting {
+        Waiting::of(self.lane, 1, self.payload.len() as u64, u64::from(self.readings))
+    }
 }
 
 /// What the next commit writes, in this order.

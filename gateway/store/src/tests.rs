@@ -1,0 +1,8 @@
+//! Promises of the store.
+
+mod damage;
+mod front;
+mod kill;
+mod limit;
+mod model;
+mod support;

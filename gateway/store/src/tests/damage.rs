@@ -1,0 +1,186 @@
+//! Whatever the disk holds: the store starts, says what it found, and the core is told what went with it.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use curb_model::{GapReason, HubClock};
+use proptest::prelude::*;
+
+use super::support::{Core, append, batch, config, drain, writer};
+use crate::writer::Writer;
+use crate::{Config, Store};
+
+const PAGE: u64 = 4096;
+
+/// A closed queue of a run that was ended, with 400 messages of two streams; its file.
+fn queue_at(config: &Config) -> Vec<u8> {
+    let mut writer = writer(config);
+    for n in 0..400 {
+        let batch = batch(if n % 4 == 0 { "lamp" } else { "meter" }, &writer.clock, n..n + 3);
+        writer.queue.append(&batch);
+    }
+    writer.queue.close(writer.clock.now());
+    writer.commit();
+    writer.disk.close().unwrap();
+    fs::read(file(&config.dir)).unwrap()
+}
+
+fn file(dir: &Path) -> std::path::PathBuf {
+    dir.join("queue.db")
+}
+
+/// Appends, delivers everything, ends the run; the core must have been told of all.
+fn check_goes_on(writer: &mut Writer, core: &mut Core, case: &str) {
+    let values = [1, 2, 3];
+    let batch = batch("meter", &writer.clock, values);
+    append(writer, &batch);
+    drain(writer, core);
+    // A damage that was found on the way: the file is replaced after a pause.
+    if writer.queue.changes.is_urgent() {
+        writer.commit();
+    }
+    writer.queue.close(writer.clock.now());
+    writer.commit();
+    drain(writer, core);
+    let run = writer.queue.run();
+    assert_eq!(core.account(run, "meter").received.values().next_back().unwrap(), &values, "{case}");
+}
+
+#[test]
+fn unusable_database_is_moved_aside_and_told() {
+    let check = |case: &str, damage: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        queue_at(&config);
+        damage(&file(folder.path()));
+        let opened = Store::open(config).unwrap();
+        let damaged = opened.damaged.clone().unwrap_or_else(|| panic!("{case}: not seen"));
+        assert!(damaged.exists(), "{case}");
+        let previous = opened.previous.clone().unwrap();
+        assert_eq!((previous.run.counter, opened.run.counter), (1, 2), "{case}: the mark knows the run");
+        assert!(opened.hub_time.as_nanos() > 0, "{case}: the mark knows the time");
+        let clock = HubClock::starting_at(opened.hub_time);
+        let (mut writer, _) = opened.into_writer(clock);
+        writer.begin(Some(previous.clone()));
+        assert!(writer.faults.contains_key("damaged"), "{case}");
+        let mut core = Core::default();
+        check_goes_on(&mut writer, &mut core, case);
+        let gaps: Vec<_> =
+            core.accounts.iter().filter(|((run, _), _)| *run == previous.run).flat_map(|(_, a)| &a.gaps).collect();
+        assert!(gaps.iter().any(|gap| gap.reason == GapReason::Damaged), "{case}: {gaps:?}");
+    };
+    check("zeros", &|file| fs::write(file, vec![0; 40_960]).unwrap());
+    check("garbage", &|file| fs::write(file, vec![0xA5; 40_960]).unwrap());
+    check("text", &|file| fs::write(file, "not a database\n").unwrap());
+    check("half a page", &|file| OpenOptions::new().write(true).open(file).unwrap().set_len(2_000).unwrap());
+    check("some of its pages", &|file| OpenOptions::new().write(true).open(file).unwrap().set_len(5 * PAGE).unwrap());
+    check("a torn schema", &|file| {
+        OpenOptions::new().write(true).open(file).unwrap().write_all_at(&[0xFF; 3_900], 100).unwrap();
+    });
+    let sql =
+        |sql: &'static str| move |file: &Path| rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+    check("a later schema", &sql("pragma user_version = 2"));
+    check("another program's database", &sql("pragma application_id = 7"));
+    check("a missing table", &sql("drop table message"));
+    check("nonsense in a counter", &sql("update stream set read = -1"));
+}
+
+/// The counters can be read and the messages cannot: all of them are told, and the ledger closes.
+#[test]
+fn damaged_messages_are_told_by_number_and_the_ledger_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let pages = queue_at(&config).len() as u64 / PAGE;
+    let disk = OpenOptions::new().write(true).open(file(folder.path())).unwrap();
+    // The schema and the four tables' first pages stay.
+    (8..pages).for_each(|page| disk.write_all_at(&[0xA5; 4096], page * PAGE).unwrap());
+    let mut writer = writer(&config);
+    let mut core = Core::default();
+    check_goes_on(&mut writer, &mut core, "pages");
+    assert!(writer.faults.contains_key("damaged"));
+    core.check_closes();
+    assert!(core.lost() >= 1_000, "nearly all of 1200 readings: {}", core.lost());
+    assert_eq!(core.lost() + core.delivered(), 1_200 + 3);
+}
+
+#[test]
+fn damage_while_it_runs_loses_nothing_that_was_not_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&config(folder.path()));
+    let next = batch("meter", &writer.clock, 0..10);
+    append(&mut writer, &next);
+    // Accepted and not committed when the disk is found to be damaged.
+    let (meter, lamp) = (batch("meter", &writer.clock, 10..14), batch("lamp", &writer.clock, 14..16));
+    writer.queue.append(&meter);
+    writer.queue.append(&lamp);
+    writer.failed(&crate::disk::Error::Nonsense { what: "page" });
+    writer.commit();
+    let mut core = Core::default();
+    writer.queue.close(writer.clock.now());
+    writer.commit();
+    drain(&mut writer, &mut core);
+    core.check_closes();
+    assert_eq!((core.delivered(), core.lost()), (6, 10));
+    let kept = &core.account(writer.queue.run(), "meter").received;
+    assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [2], "the first message went with the disk");
+}
+
+#[test]
+fn only_the_last_damaged_databases_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    for _ in 0..5 {
+        fs::write(file(folder.path()), "torn").unwrap();
+        assert!(Store::open(config.clone()).unwrap().damaged.is_some());
+    }
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains("damaged")).count(), 2);
+}
+
+#[test]
+fn lost_database_never_repeats_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let first = writer(&config).queue.run();
+    fs::remove_file(file(folder.path())).unwrap();
+    let opened = Store::open(config).unwrap();
+    assert_eq!(opened.run.counter, first.counter + 1);
+    assert_ne!(opened.run.nonce, first.nonce);
+    let previous = opened.previous.unwrap();
+    assert_eq!((previous.run, previous.clean), (first, false));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// SQLite cannot see every flipped byte, but none may stop a start or break the numbering of what comes after.
+    #[test]
+    fn any_torn_part_of_the_file_lets_the_store_start(
+        from in 0.0..1.0_f64, len in 1..9_000_usize, fill in prop_oneof![Just(0_u8), Just(0xFF), any::<u8>()],
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let mut bytes = queue_at(&config);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a random place")]
+        let from = (from * bytes.len() as f64) as usize;
+        let to = bytes.len().min(from + len);
+        bytes[from..to].fill(fill);
+        fs::write(file(folder.path()), &bytes).unwrap();
+        let mut writer = writer(&config);
+        let next = batch("meter", &writer.clock, [7]);
+        append(&mut writer, &next);
+        for _ in 0..4 {
+            // What is read may be nonsense inside; that it is read, or replaced, is what counts here.
+            match writer.next(None, 10_000, usize::MAX) {
+                Ok(_) => break,
+                Err(error) => writer.failed(&error),
+            }
+            writer.commit();
+        }
+        let run = writer.queue.run();
+        let waiting = writer.next(None, 10_000, usize::MAX).unwrap();
+        let ours = waiting.iter().filter(|message| message.run == run && message.stream.as_str() == "meter");
+        prop_assert_eq!(ours.map(|message| message.seq).collect::<Vec<_>>(), vec![1]);
+    }
+}

@@ -1,0 +1,178 @@
+//! The byte limit, and a disk that is full.
+
+use std::time::Duration;
+
+use curb_model::{Batch, Class, Dropped, GapReason, Lane};
+use tokio::time::Instant;
+
+use super::support::{Core, append, at, batch, config, drain, stream, writer};
+use crate::Config;
+use crate::writer::Writer;
+
+fn small(dir: &std::path::Path, limit_bytes: u64) -> Config {
+    Config { limit_bytes, ..config(dir) }
+}
+
+fn append_many(writer: &mut Writer, name: &str, messages: u64) {
+    for n in 0..messages {
+        let batch = batch(name, &writer.clock, n..n + 2);
+        writer.queue.append(&batch);
+        if n % 16 == 0 {
+            writer.commit();
+        }
+    }
+    writer.commit();
+}
+
+#[test]
+fn full_queue_drops_the_oldest_and_tells_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 20_000));
+    append_many(&mut writer, "meter", 300);
+    assert!(writer.queue.waiting.bytes <= 20_000);
+    assert!(writer.faults.contains_key("full"));
+    let mut core = Core::default();
+    drain(&mut writer, &mut core);
+    let account = core.account(writer.queue.run(), "meter");
+    let (first, last) = (account.received.first_key_value().unwrap().0, account.received.last_key_value().unwrap().0);
+    assert_eq!(*last, 300);
+    let [gap] = &account.gaps[..] else { panic!("one record tells all: {:?}", account.gaps) };
+    assert_eq!((gap.reason, gap.from, gap.to, gap.count), (GapReason::Full, Some(1), Some(first - 1), 2 * (first - 1)));
+    assert!(!writer.faults.contains_key("full"), "a queue that was drained is not full");
+    writer.queue.close(writer.clock.now());
+    writer.commit();
+    drain(&mut writer, &mut core);
+    core.check_closes();
+}
+
+#[test]
+fn queue_fills_and_drains_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 20_000));
+    let mut core = Core::default();
+    for round in 1..=5 {
+        append_many(&mut writer, "meter", 300);
+        let before = core.delivered();
+        drain(&mut writer, &mut core);
+        assert!(core.delivered() > before + 100, "round {round}");
+        assert_eq!(core.delivered() + core.lost(), round * 600);
+    }
+    core.check_closes();
+}
+
+#[test]
+fn data_goes_before_alarms_and_records_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 20_000));
+    for n in 0..20 {
+        let alarm = Batch { class: Class::Alarm, ..batch("quiet.alarm", &writer.clock, [n]) };
+        append(&mut writer, &alarm);
+    }
+    append_many(&mut writer, "meter", 300);
+    let waiting = writer.next(None, 1_000, usize::MAX).unwrap();
+    assert_eq!(waiting.iter().filter(|message| message.lane == Lane::Alarm).count(), 20);
+    assert_eq!(waiting[0].lane, Lane::Run, "the opened record");
+    assert!(waiting.iter().any(|message| message.lane == Lane::Data));
+
+    // Alarms alone over the limit: the oldest of them go, and are told.
+    for n in 0..300 {
+        let alarm = Batch { class: Class::Alarm, ..batch("quiet.alarm", &writer.clock, [n]) };
+        append(&mut writer, &alarm);
+    }
+    assert!(writer.queue.waiting.bytes <= 20_000);
+    let mut core = Core::default();
+    writer.act(Instant::now() + Duration::from_secs(60));
+    drain(&mut writer, &mut core);
+    assert!(core.account(writer.queue.run(), "quiet.alarm").lost() > 0);
+    assert_eq!(core.account(writer.queue.run(), "meter").lost(), 600, "counters went with them and are told again");
+    core.check_closes();
+}
+
+#[test]
+fn outage_makes_no_more_gap_records_than_streams_and_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 20_000));
+    for n in 0..2_000_u64 {
+        let mut batch = batch(["meter", "lamp"][usize::from(n % 2 == 0)], &writer.clock, n..n + 2);
+        batch.counts.read += 1;
+        batch.dropped.push(Dropped { reason: GapReason::Overload, count: 1, from: at(1), to: at(2) });
+        writer.queue.append(&batch);
+        if n % 16 == 0 {
+            writer.commit();
+            writer.act(Instant::now() + Duration::from_secs(60) * u32::try_from(n).unwrap());
+        }
+    }
+    writer.commit();
+    let waiting = writer.next(None, 10_000, usize::MAX).unwrap();
+    let count = |lane| waiting.iter().filter(|message| message.lane == lane).count();
+    assert_eq!(count(Lane::Gap), 4, "two streams, two reasons");
+    assert!(count(Lane::Run) <= 2, "opened, and the newest counters");
+}
+
+/// While its record is being handed out a gap is closed: what comes later goes into another, whole.
+#[test]
+fn record_that_was_handed_out_never_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&config(folder.path()));
+    let dropped = |writer: &mut Writer| {
+        let mut batch = batch("meter", &writer.clock, []);
+        batch.counts.read = 3;
+        batch.dropped.push(Dropped { reason: GapReason::Plugin, count: 3, from: at(1), to: at(2) });
+        append(writer, &batch);
+    };
+    dropped(&mut writer);
+    dropped(&mut writer);
+    let first = writer.next(None, 10, 10_000).unwrap();
+    assert_eq!(first.len(), 2, "opened, and one gap record for both");
+    dropped(&mut writer);
+    let second = writer.next(None, 10, 10_000).unwrap();
+    assert_eq!(first[..], second[..2]);
+    assert_eq!(second.len(), 3);
+}
+
+#[test]
+fn limit_is_about_what_the_disk_sees() {
+    const LIMIT: u64 = 2 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), LIMIT));
+    for n in 0..25_000_u64 {
+        let batch = batch("meter", &writer.clock, [n]);
+        writer.queue.append(&batch);
+        if n % 64 == 0 {
+            writer.commit();
+        }
+    }
+    writer.commit();
+    assert!(writer.faults.contains_key("full"));
+    writer.disk.close().unwrap();
+    let len = std::fs::metadata(writer.disk.path()).unwrap().len();
+    assert!(LIMIT * 7 / 10 < len && len < LIMIT * 12 / 10, "{len} bytes on disk for a limit of {LIMIT}");
+}
+
+#[test]
+fn full_disk_holds_back_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&config(folder.path()));
+    append_many(&mut writer, "meter", 50);
+    writer.disk.limit_growth(Some(0));
+    let mut refused = 0;
+    while !writer.faults.contains_key("disk-full") {
+        let next = batch("meter", &writer.clock, 0..50);
+        append(&mut writer, &next);
+        refused += 1;
+        assert!(refused < 1_000);
+    }
+    // The uplink still reads and delivers; that is what makes room.
+    let waiting = writer.next(None, 1_000, usize::MAX).unwrap();
+    assert!(waiting.len() > 50);
+    writer.act(Instant::now() + Duration::from_secs(60));
+    assert!(writer.faults.contains_key("disk-full"), "still full");
+    writer.disk.limit_growth(None);
+    writer.act(Instant::now() + Duration::from_secs(120));
+    assert!(!writer.faults.contains_key("disk-full"), "over");
+    let mut core = Core::default();
+    drain(&mut writer, &mut core);
+    core.check_closes();
+    assert_eq!(core.account(writer.queue.run(), stream("meter").as_str()).told.read, 100 + refused * 50);
+    assert_eq!(core.lost(), 0);
+}

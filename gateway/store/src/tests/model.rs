@@ -1,0 +1,287 @@
+//! The store against a plain model, over random lives: append, send, acknowledge, refuse, evict, a full disk, kills.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use curb_model::{Dropped, GapReason, Lane, Message, RowId, RunId};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::support::{Core, at, batch, config, deliver, drain, stream, writer};
+use crate::Config;
+use crate::queue::Waiting;
+use crate::writer::{Request, Writer};
+
+const STREAMS: [&str; 3] = ["meter", "lamp", "quiet.alarm"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append {
+        stream: usize,
+        readings: u64,
+        filtered: u64,
+        refused: u64,
+        dropped: u64,
+        dated: bool,
+    },
+    /// What the writer does when nothing more waits in its channel.
+    Commit,
+    /// The uplink sends up to so many messages behind the last; they arrive, or the link is cut.
+    Send {
+        rows: usize,
+        arrive: bool,
+    },
+    /// So many of the messages that arrived are acknowledged, from one end or the other.
+    Ack {
+        rows: usize,
+        newest: bool,
+    },
+    /// The core holds everything up to the newest message that arrived of a stream.
+    Receipt {
+        stream: usize,
+    },
+    /// The broker refuses the next message for what it is.
+    Refuse,
+    Release,
+    /// Its time has come: counters, deliveries, a commit that failed.
+    Due,
+    DiskFull(bool),
+    Kill,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_usize, 0..5_u64, 0..3_u64, 0..2_u64, 0..4_u64, prop::bool::weighted(0.8)).prop_map(
+            |(stream, readings, filtered, refused, dropped, dated)| {
+                // Most batches lose nothing.
+                let dropped = dropped.saturating_sub(2);
+                Step::Append { stream, readings, filtered, refused, dropped, dated }
+            }
+        ),
+        4 => Just(Step::Commit),
+        4 => (1..6_usize, prop::bool::weighted(0.8)).prop_map(|(rows, arrive)| Step::Send { rows, arrive }),
+        3 => (1..6_usize, any::<bool>()).prop_map(|(rows, newest)| Step::Ack { rows, newest }),
+        1 => (0..3_usize).prop_map(|stream| Step::Receipt { stream }),
+        1 => Just(Step::Refuse),
+        1 => Just(Step::Release),
+        1 => Just(Step::Due),
+        1 => any::<bool>().prop_map(Step::DiskFull),
+        1 => Just(Step::Kill),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// What one stream of one run really did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Truth {
+    read: u64,
+    filtered: u64,
+    refused: u64,
+    /// Values of each message, from number 1.
+    messages: Vec<Vec<u64>>,
+}
+
+struct World {
+    config: Config,
+    writer: Writer,
+    core: Core,
+    truth: BTreeMap<(RunId, String), Truth>,
+    /// `truth` at the last commit: what a kill leaves.
+    durable: BTreeMap<(RunId, String), Truth>,
+    commits: u64,
+    next_value: u64,
+    /// The uplink's session: how far it has read, and what arrived and is not acknowledged.
+    cursor: Option<RowId>,
+    arrived: Vec<Message>,
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        let writer = writer(&config);
+        Self {
+            commits: writer.commits,
+            writer,
+            config,
+            core: Core::default(),
+            truth: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            next_value: 0,
+            cursor: None,
+            arrived: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            // While the disk refuses, nothing more is taken from the channel.
+            Step::Append { .. } if self.is_refused() => {}
+            Step::Append { stream, readings, filtered, refused, dropped, dated } => {
+                let values: Vec<u64> = (self.next_value..self.next_value + readings).collect();
+                self.next_value += readings;
+                let mut batch = batch(STREAMS[stream], &self.writer.clock, values.clone());
+                batch.counts.read += filtered + refused + dropped;
+                batch.counts.filtered = filtered;
+                batch.counts.refused = refused;
+                if dropped > 0 {
+                    batch.dropped =
+                        vec![Dropped { reason: GapReason::Overload, count: dropped, from: at(1), to: at(2) }];
+                }
+                batch.offset = batch.offset.filter(|_| dated);
+                self.writer.queue.append(&batch);
+                let truth = self.truth.entry((self.writer.queue.run(), STREAMS[stream].to_owned())).or_default();
+                truth.read += batch.counts.read;
+                truth.filtered += filtered;
+                truth.refused += refused;
+                truth.messages.extend(Some(values).filter(|values| !values.is_empty()));
+            }
+            Step::Commit if !self.is_refused() => self.writer.commit(),
+            Step::Commit => {}
+            Step::Send { rows, arrive } => {
+                let messages = self.writer.next(self.cursor, rows, 2_000).unwrap();
+                self.cursor = messages.last().map(|last| last.row).or(self.cursor);
+                if arrive {
+                    messages.iter().for_each(|message| self.core.accept(message));
+                    self.arrived.extend(messages);
+                } else {
+                    self.new_session();
+                }
+            }
+            Step::Ack { rows, newest } => {
+                let rows = rows.min(self.arrived.len());
+                let from = if newest { self.arrived.len() - rows } else { 0 };
+                let acked: Vec<Message> = self.arrived.drain(from..from + rows).collect();
+                deliver(&mut self.writer, &acked);
+            }
+            Step::Receipt { stream: index } => {
+                let (run, stream) = (self.writer.queue.run(), stream(STREAMS[index]));
+                let received = &self.core.account(run, stream.as_str()).received;
+                // Only what is held without a hole.
+                let seq = (1..).take_while(|seq| received.contains_key(seq)).last().unwrap_or(0);
+                self.writer.answer(Request::Receipt { run, stream, seq });
+            }
+            Step::Refuse => {
+                let messages = self.writer.next(self.cursor, 1, 2_000).unwrap();
+                if let Some(message) = messages.first() {
+                    self.cursor = Some(message.row);
+                    if message.lane == Lane::Data {
+                        self.writer.answer(Request::SetAside { row: message.row, code: 0x99 });
+                    } else {
+                        self.core.accept(message);
+                        self.arrived.push(message.clone());
+                    }
+                }
+            }
+            Step::Release => {
+                self.writer.queue.release_undated();
+                if !self.is_refused() {
+                    self.writer.commit();
+                }
+            }
+            Step::Due => self.writer.act(Instant::now() + Duration::from_secs(3600)),
+            Step::DiskFull(full) => self.writer.disk.limit_growth(full.then_some(0)),
+            Step::Kill => {
+                self.truth.clone_from(&self.durable);
+                self.reopen();
+            }
+            Step::Restart => {
+                self.writer.disk.limit_growth(None);
+                self.writer.queue.close(self.writer.clock.now());
+                self.writer.commit();
+                self.durable.clone_from(&self.truth);
+                self.reopen();
+            }
+        }
+        if self.writer.commits > self.commits {
+            self.commits = self.writer.commits;
+            self.durable.clone_from(&self.truth);
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.writer.faults.contains_key("disk-full")
+    }
+
+    fn new_session(&mut self) {
+        self.cursor = None;
+        self.arrived.clear();
+    }
+
+    fn reopen(&mut self) {
+        let before = self.writer.clock.now();
+        // The old file must be closed before it can be opened again.
+        self.writer.disk.close().unwrap();
+        self.writer = writer(&self.config);
+        assert!(self.writer.clock.now() > before, "hub time went back");
+        self.commits = self.writer.commits;
+        self.new_session();
+    }
+
+    /// What waits is what the disk holds and the next commit brings, no more and no less.
+    fn check_waiting(&self) {
+        let waiting = self.writer.queue.waiting;
+        let on_disk = on_disk(&self.writer);
+        let new = self.writer.queue.changes.rows.len() as u64;
+        let gone = self.writer.queue.changes.gone.len() as u64;
+        assert_eq!(waiting.rows, on_disk.rows + new - gone);
+        if new == 0 && gone == 0 {
+            assert_eq!(waiting, on_disk);
+        }
+        let streams = self.writer.queue.streams.values();
+        assert_eq!(waiting.rows, streams.map(|stream| stream.waiting.rows).sum::<u64>());
+    }
+
+    /// The disk works, the link is up, everything goes out: the core must know all that was durable, and nothing else.
+    fn finish(&mut self) {
+        self.writer.disk.limit_growth(None);
+        self.writer.queue.release_undated();
+        self.writer.queue.close(self.writer.clock.now());
+        self.writer.commit();
+        drain(&mut self.writer, &mut self.core);
+        assert_eq!(on_disk(&self.writer).rows, 0, "everything was delivered");
+        self.core.check_closes();
+        for ((run, stream), truth) in &self.truth {
+            let account = self.core.account(*run, stream);
+            let told = account.told;
+            assert_eq!(
+                (told.seq, told.read, told.filtered, told.refused),
+                (truth.messages.len() as u64, truth.read, truth.filtered, truth.refused),
+                "{run} {stream}"
+            );
+            for (seq, values) in &account.received {
+                let index = usize::try_from(*seq).unwrap() - 1;
+                assert_eq!(values, &truth.messages[index], "{run} {stream} {seq}");
+            }
+        }
+    }
+}
+
+fn on_disk(writer: &Writer) -> Waiting {
+    let mut sum = Waiting::default();
+    writer.disk.count().unwrap().values().for_each(|waiting| sum.add(*waiting));
+    sum
+}
+
+fn config_proptest() -> ProptestConfig {
+    // Each step syncs the disk; more cases by hand with PROPTEST_CASES.
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48);
+    ProptestConfig { cases, max_shrink_iters: 400, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config_proptest())]
+
+    #[test]
+    fn ledger_closes_after_any_life(
+        steps in prop::collection::vec(step(), 1..80),
+        limit_bytes in prop_oneof![Just(1 << 20), 3_000..12_000_u64],
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(Config { limit_bytes, ..config(folder.path()) });
+        for step in &steps {
+            world.step(step);
+            world.check_waiting();
+        }
+        world.finish();
+    }
+}
