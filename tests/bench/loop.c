@@ -120,9 +120,11 @@ int main(int count, char **arguments)
             char topic[32], payload[MODBUS_MAX_READ_REGISTERS * NUMBER + 1];
             modbus_set_slave(devices[i], units[i]);
             if (modbus_read_input_registers(devices[i], 0, registers, values) != registers) {
-                if (!serial)
+                /* A unit may be dead; a device behind TCP, or a port that is gone, ends the program. */
+                if (!serial || errno == EIO)
                     fail("read a device", modbus_strerror(errno));
                 modbus_flush(devices[i]);
+                check(mosquitto_loop(core, 0, 1), "serve the core");
                 continue;
             }
             size_t length = 0;

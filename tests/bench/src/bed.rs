@@ -307,4 +307,9 @@ impl Devices {
             _process: process,
         })
     }
+
+    /// The end of the C loop's command line.
+    pub(crate) fn as_arguments(&self) -> Vec<String> {
+        [&["tcp".to_owned()][..], &self.ports].concat()
+    }
 }

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use time::OffsetDateTime;
 use time::macros::format_description;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bed::Bed;
 use crate::error::Error;
@@ -105,12 +106,12 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         .build()
         .map_err(Error::Terminal)?;
     runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Terminal)?;
+        // What was started ends with the future that is dropped here.
         tokio::select! {
             done = Box::pin(measure(args)) => done,
-            // What was started ends with the future that is dropped here.
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.and(Err(io::ErrorKind::Interrupted.into())).map_err(Error::Terminal)
-            }
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Terminal).and(Err(Error::Interrupted)),
+            _ = terminate.recv() => Err(Error::Interrupted),
         }
     })
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Times, Watched, progress};
+use super::{Times, Watched, progress, watch_loop};
 use crate::bed::{Bed, Devices};
-use crate::core::{Core, From};
+use crate::core::{Core, From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
 use crate::table::{Goal, Table};
@@ -18,7 +18,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     progress("Modbus TCP under load, curb")?;
     let curb = curb(bed, &devices, times).await?;
     progress("Modbus TCP under load, C loop")?;
-    let c_loop = c_loop(bed, &devices, times).await?;
+    let (c_loop, _) = watch_loop(bed, &devices, REGISTERS, EVERY, times).await?;
 
     let setting = format!("Modbus TCP, {DEVICES} × {REGISTERS} registers at 10 Hz");
     let asked = f64::from(DEVICES * REGISTERS) / EVERY.as_secs_f64();
@@ -63,30 +63,10 @@ async fn curb(bed: &Bed, devices: &Devices, times: Times) -> Result<Watched, Err
     let mut core = Core::listen(bed, From::Served).await?;
     let hub = Hub::start(bed, "load", &buses, Plugin::None)?;
     core.first_reading(|| hub.log()).await?;
-    core.collect(times.warm_up, &mut Default::default()).await?;
+    core.collect(times.warm_up, &mut Tally::default()).await?;
     let watched = Watched::new(&mut core, hub.id()?, times.load)
         .await?
         .correct("curb under load")?;
     hub.end().await?;
-    Ok(watched)
-}
-
-async fn c_loop(bed: &Bed, devices: &Devices, times: Times) -> Result<Watched, Error> {
-    let mut core = Core::listen(bed, From::Served).await?;
-    let mut c_loop = bed.start_loop(
-        EVERY,
-        REGISTERS,
-        &[&["tcp".to_owned()][..], &devices.ports].concat(),
-    )?;
-    core.first_reading(|| c_loop.tail()).await?;
-    core.collect(times.warm_up, &mut Default::default()).await?;
-    let pid = c_loop.id().ok_or_else(|| Error::Ended {
-        program: "loop",
-        log: c_loop.tail(),
-    })?;
-    let watched = Watched::new(&mut core, pid, times.load)
-        .await?
-        .correct("the C loop under load")?;
-    c_loop.kill().await?;
     Ok(watched)
 }

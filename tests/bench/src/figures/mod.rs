@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::bed::Bed;
-use crate::core::{Core, Tally};
+use crate::bed::{Bed, Devices};
+use crate::core::{Core, From, Tally};
 use crate::error::Error;
-use crate::meter::CpuMeter;
+use crate::meter::{CpuMeter, Memory};
 use crate::table::Table;
 
 /// A setting.
@@ -81,6 +81,30 @@ pub(crate) async fn take(
 /// Says on the terminal what goes on; a run takes minutes.
 fn progress(what: &str) -> Result<(), Error> {
     writeln!(io::stderr(), "bench: {what}").map_err(Error::Terminal)
+}
+
+/// Watches the C loop on devices behind TCP, and looks at its memory at the end.
+async fn watch_loop(
+    bed: &Bed,
+    devices: &Devices,
+    registers: u16,
+    every: Duration,
+    times: Times,
+) -> Result<(Watched, Memory), Error> {
+    let mut core = Core::listen(bed, From::Served).await?;
+    let mut c_loop = bed.start_loop(every, registers, &devices.as_arguments())?;
+    core.first_reading(|| c_loop.tail()).await?;
+    core.collect(times.warm_up, &mut Tally::default()).await?;
+    let pid = c_loop.id().ok_or_else(|| Error::Ended {
+        program: "loop",
+        log: c_loop.tail(),
+    })?;
+    let watched = Watched::new(&mut core, pid, times.load)
+        .await?
+        .correct("the C loop")?;
+    let memory = Memory::of(pid)?;
+    c_loop.kill().await?;
+    Ok((watched, memory))
 }
 
 /// What arrived from a process in some time, and what CPU time it took.

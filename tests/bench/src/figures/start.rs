@@ -61,8 +61,11 @@ async fn curb(bed: &Bed, devices: &Devices, name: &str, plugin: Plugin) -> Resul
 async fn c_loop(bed: &Bed, devices: &Devices) -> Result<Duration, Error> {
     let mut core = Core::listen(bed, From::Served).await?;
     let started = clock::now();
-    let arguments = [&["tcp".to_owned()][..], &devices.ports].concat();
-    let mut c_loop = bed.start_loop(street_hub::EVERY, street_hub::REGISTERS, &arguments)?;
+    let mut c_loop = bed.start_loop(
+        street_hub::EVERY,
+        street_hub::REGISTERS,
+        &devices.as_arguments(),
+    )?;
     let first = core.first_reading(|| c_loop.tail()).await?;
     c_loop.kill().await?;
     Ok(first.saturating_sub(started))

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Times, Watched, progress};
+use super::{Times, Watched, progress, watch_loop};
 use crate::bed::{Bed, Devices};
-use crate::core::{Core, From};
+use crate::core::{Core, From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
 use crate::meter::{Memory, family, size, written};
@@ -36,7 +36,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     progress("street hub, curb with the deadband plugin")?;
     let with_plugin = curb(bed, &devices, "street-plugin", Plugin::Deadband, times).await?;
     progress("street hub, C loop")?;
-    let (peer, peer_memory) = c_loop(bed, &devices, times).await?;
+    let (peer, peer_memory) = watch_loop(bed, &devices, REGISTERS, EVERY, times).await?;
 
     let mib = |bytes: u64| bytes as f64 / MIB;
     let (rss, pss) = (
@@ -154,7 +154,7 @@ async fn curb(
     let mut core = Core::listen(bed, From::Served).await?;
     let hub = Hub::start(bed, name, &buses(devices), plugin)?;
     core.first_reading(|| hub.log()).await?;
-    core.collect(times.warm_up, &mut Default::default()).await?;
+    core.collect(times.warm_up, &mut Tally::default()).await?;
     let daemon = hub.id()?;
     let processes = family(daemon)?;
     let all_written = || {
@@ -180,26 +180,4 @@ async fn curb(
     };
     hub.end().await?;
     Ok(resident)
-}
-
-/// The C loop: with the registers of [`EVERY`] second.
-async fn c_loop(bed: &Bed, devices: &Devices, times: Times) -> Result<(Watched, Memory), Error> {
-    let mut core = Core::listen(bed, From::Served).await?;
-    let mut c_loop = bed.start_loop(
-        EVERY,
-        REGISTERS,
-        &[&["tcp".to_owned()][..], &devices.ports].concat(),
-    )?;
-    core.first_reading(|| c_loop.tail()).await?;
-    core.collect(times.warm_up, &mut Default::default()).await?;
-    let pid = c_loop.id().ok_or_else(|| Error::Ended {
-        program: "loop",
-        log: c_loop.tail(),
-    })?;
-    let watched = Watched::new(&mut core, pid, times.load)
-        .await?
-        .correct("the C loop on a street hub")?;
-    let memory = Memory::of(pid)?;
-    c_loop.kill().await?;
-    Ok((watched, memory))
 }
