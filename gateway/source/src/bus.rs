@@ -83,7 +83,7 @@ impl<'a, L: Line> Bus<'a, L> {
     /// Runs until it is told to stop, or nobody takes what it reads.
     pub(crate) async fn run(mut self) {
         loop {
-            let next = self.schedule.next();
+            let next = self.schedule.next(self.started.elapsed());
             let due = self.started + next.map_or(NOTHING_TO_DO, |(_, due)| due);
             let retry = self.reopen.retry();
             let is_open = self.client.line.is_open();

@@ -102,3 +102,6 @@ fn scale_by(number: f64, scale: f64) -> f64 {
     let inverse = (1.0 / scale).round();
     if scale.abs() < 1.0 && 1.0 / inverse == scale { number / inverse } else { number * scale }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ impl Framer {
         (!bytes.is_empty()).then_some(Frame::Whole(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;

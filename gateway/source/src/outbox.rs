@@ -123,3 +123,6 @@ fn merge(all: &mut Vec<Dropped>, more: Dropped) {
         None => all.push(more),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,8 +109,11 @@ fn blocks(device: &ModbusDevice, mut points: Vec<usize>) -> Vec<Block> {
 /// that a block only grows upwards.
 fn joined(ask: Ask, table: Table, address: u16, span: u16) -> Option<Ask> {
     let (max, max_gap) = if table.is_bits() { (MAX_BITS, MAX_GAP_BITS) } else { (MAX_REGISTERS, MAX_GAP_REGISTERS) };
-    let offset = address - ask.address;
+    let offset = address.checked_sub(ask.address)?;
     let quantity = ask.quantity.max(offset.checked_add(span)?);
     let fits = ask.table == table && offset <= ask.quantity.saturating_add(max_gap) && quantity <= max;
     fits.then_some(Ask { quantity, ..ask })
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,8 @@ struct Slot {
     unit: u8,
     period: Duration,
     due: Duration,
+    /// When its last round ended.
+    last_turn: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -76,17 +78,22 @@ struct Unit {
 impl Schedule {
     /// One slot for each round: its unit and its period. All are due at once.
     pub(crate) fn new(rounds: impl IntoIterator<Item = (u8, Duration)>) -> Self {
-        let slot = |(unit, period)| Slot { unit, period, due: Duration::ZERO };
+        let slot = |(unit, period)| Slot { unit, period, due: Duration::ZERO, last_turn: Duration::ZERO };
         let slots: Vec<Slot> = rounds.into_iter().map(slot).collect();
         let units = slots.iter().map(|slot| (slot.unit, Unit::default())).collect();
         Self { slots, units }
     }
 
-    /// Which slot is next, and when; `None` if there is none at all. The longest overdue goes first: on a line with more
-    /// work than time, everybody gets a turn.
-    pub(crate) fn next(&self) -> Option<(usize, Duration)> {
-        let ready = |slot: &Slot| slot.due.max(self.units[&slot.unit].rests_until);
-        self.slots.iter().map(ready).enumerate().min_by_key(|&(index, ready)| (ready, index))
+    /// Which slot is next, and when; `None` if there is none at all. Of those whose time has come the one goes first that
+    /// has waited longest since its last turn: on a line with more work than time, everybody gets one.
+    pub(crate) fn next(&self, now: Duration) -> Option<(usize, Duration)> {
+        let turn = |(index, slot): (usize, &Slot)| {
+            let ready = slot.due.max(self.units[&slot.unit].rests_until);
+            let order = if ready <= now { (Duration::ZERO, slot.last_turn) } else { (ready, Duration::ZERO) };
+            (order, index, ready)
+        };
+        let (_, index, ready) = self.slots.iter().enumerate().map(turn).min()?;
+        Some((index, ready))
     }
 
     /// Whether the unit of this slot has failed twice or more and is asked only now and then.
@@ -100,6 +107,7 @@ impl Schedule {
         let unit = self.units.get_mut(&slot.unit).expect("every slot's unit was entered in new");
         let was_answering = unit.failures == 0;
         let change = unit.note(now, outcome);
+        slot.last_turn = now;
         let passed = now.saturating_sub(slot.due).as_nanos() / slot.period.as_nanos();
         let skipped = u64::try_from(passed).unwrap_or(u64::MAX);
         // Step by step in whole periods from the old due time: this is what keeps the grid.
@@ -132,3 +140,6 @@ impl Unit {
         (self.failures == 2).then_some(Change::Lost)
     }
 }
+
+#[cfg(test)]
+mod tests;

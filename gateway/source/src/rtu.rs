@@ -277,3 +277,6 @@ impl<P: Port> Line for RtuLine<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

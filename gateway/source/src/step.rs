@@ -101,3 +101,6 @@ impl Owed {
 fn same_shape(a: Ask, b: Ask) -> bool {
     a.unit == b.unit && a.table == b.table && a.data_len() == b.data_len()
 }
+
+#[cfg(test)]
+mod tests;

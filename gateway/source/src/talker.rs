@@ -117,6 +117,7 @@ impl<'a, P: Port> Talker<'a, P> {
                 self.port = Some(port);
                 self.framer.reset();
                 self.heard = Instant::now();
+                self.stale = self.heard + self.config.stale_after;
                 if self.reopen.back(self.context) {
                     self.context.board.lock().bus.counters.reopened += 1;
                 }
@@ -145,8 +146,6 @@ impl<'a, P: Port> Talker<'a, P> {
         }
         let was_silent = matches!(self.state(), DeviceState::Silent(_));
         self.all_bad(Reason::Stale, outbox)?;
-        self.context.board.lock().devices.entry(self.name.clone()).or_default().state =
-            DeviceState::Silent(Reason::Stale);
         if !was_silent {
             let (bus, device, after) = (&self.context.bus, self.name, self.config.stale_after);
             tracing::warn!(%bus, %device, word = "unit-silent", ?after, "the talker has fallen silent");
@@ -206,7 +205,14 @@ impl<'a, P: Port> Talker<'a, P> {
     }
 
     fn hand_on(&self, readings: Vec<Reading>, outbox: &mut Outbox) -> Result<(), Closed> {
-        self.context.board.lock().devices.entry(self.name.clone()).or_default().add(&readings);
+        {
+            let mut panel = self.context.board.lock();
+            let health = panel.devices.entry(self.name.clone()).or_default();
+            health.add(&readings);
+            if health.state == DeviceState::Failing(Reason::Stale) {
+                health.state = DeviceState::Silent(Reason::Stale);
+            }
+        }
         outbox.send_or_drop(&self.stream, readings)
     }
 }

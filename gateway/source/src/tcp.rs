@@ -176,3 +176,6 @@ impl Line for TcpLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,6 @@ fn text_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&'static str>().copied()).unwrap_or("no word")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! Promises of the line guard: what is handed up is the answer to this very request, or nothing.
+//!
+//! The unit at the far end of a port in memory is scripted, and counts the requests that it gets: each answer carries the
+//! number of its request, so that a value which belongs to another request is seen at once.
+
+use curb_model::Reason;
+use proptest::prelude::*;
+use tokio::io::DuplexStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::frames::crc16;
+use super::*;
+use crate::config::{DataBits, Parity, StopBits, Table};
+use crate::modbus::{Answer, Client};
+
+impl Port for DuplexStream {
+    fn open(_config: &SerialConfig) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn clear_input(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const LIMITS: Limits = Limits { timeout: Duration::from_millis(25), min_gap: Duration::ZERO };
+
+/// What the unit does with one request.
+#[derive(Debug, Clone)]
+enum Act {
+    Answer,
+    /// Answers when the next request has come, before it looks at that one.
+    AnswerLate,
+    Silent,
+    Refuse(u8),
+    /// Hears itself, as on a two-wire adapter that does not mute its receiver.
+    Echo,
+    /// Answers after these bytes.
+    After(Vec<u8>),
+    /// Sends these bytes alone.
+    Only(Vec<u8>),
+    /// Answers in two pieces.
+    Split(usize),
+    /// Answers, with this bit of it turned.
+    Flip(usize),
+    /// Stops after this many bytes of its answer.
+    Short(usize),
+    /// Answers under another address.
+    OtherUnit,
+    /// Answers with more or less than it was asked for.
+    OtherAmount(u8),
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    [body, &crc16(body).to_le_bytes()].concat()
+}
+
+/// The answer to a request: the number of the request in the first register or byte, then the addresses.
+fn answer_to(request: &[u8], number: u16, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let [unit, function, high, low, _, quantity, ..] = *request else { panic!("short request {request:02x?}") };
+    let address = u16::from_be_bytes([high, low]);
+    let mut data = Vec::new();
+    for register in 0..u16::from(quantity) {
+        data.extend(if register == 0 { number } else { address + register }.to_be_bytes());
+    }
+    let mut body = vec![unit, function, u8::try_from(data.len()).unwrap()];
+    body.extend(data);
+    change(&mut body);
+    framed(&body)
+}
+
+/// Plays the unit until the port is closed.
+async fn play(mut port: DuplexStream, script: Vec<Act>) {
+    let mut late: Vec<u8> = Vec::new();
+    let mut acts = script.into_iter();
+    let mut number = 0;
+    let mut request = [0; 8];
+    while port.read_exact(&mut request).await.is_ok() {
+        number += 1;
+        let answer = answer_to(&request, number, |_| {});
+        let bytes = match acts.next().unwrap_or(Act::Answer) {
+            Act::Answer => answer,
+            Act::AnswerLate => {
+                late.extend(answer);
+                continue;
+            }
+            Act::Silent => Vec::new(),
+            Act::Refuse(code) => framed(&[request[0], request[1] | 0x80, code]),
+            Act::Echo => [&request[..], &answer].concat(),
+            Act::After(noise) => [noise, answer].concat(),
+            Act::Only(noise) => noise,
+            Act::Split(at) => {
+                let at = at % answer.len();
+                port.write_all(&late).await.unwrap();
+                late.clear();
+                port.write_all(&answer[..at]).await.unwrap();
+                tokio::task::yield_now().await;
+                answer[at..].to_vec()
+            }
+            Act::Flip(bit) => {
+                let mut answer = answer;
+                let bit = bit % (answer.len() * 8);
+                answer[bit / 8] ^= 1 << (bit % 8);
+                answer
+            }
+            Act::Short(len) => answer[..len % answer.len()].to_vec(),
+            Act::OtherUnit => answer_to(&request, number, |body| body[0] = body[0].wrapping_add(1)),
+            Act::OtherAmount(registers) => {
+                let other = if registers % 20 == request[5] { 20 } else { registers % 20 };
+                let data = vec![0; usize::from(other) * 2];
+                framed(&[&[request[0], request[1], u8::try_from(data.len()).unwrap()], &data[..]].concat())
+            }
+        };
+        late.extend(bytes);
+        if port.write_all(&late).await.is_err() {
+            return;
+        }
+        late.clear();
+    }
+}
+
+/// A line at so high a rate that only the least silences count.
+fn line(port: DuplexStream) -> Client<RtuLine<DuplexStream>> {
+    let mut line = RtuLine::new(SerialConfig {
+        path: "/none".into(),
+        baud: 4_000_000,
+        data_bits: DataBits::Eight,
+        parity: Parity::Even,
+        stop_bits: StopBits::One,
+    });
+    line.port = Some(port);
+    Client::new(line)
+}
+
+const fn ask(address: u16, quantity: u16) -> Ask {
+    Ask { unit: 7, table: Table::Holding, address, quantity }
+}
+
+/// The right answer of the scripted unit to its request `number`.
+fn right(number: u16, ask: Ask) -> Answer {
+    Answer::Registers((0..ask.quantity).map(|n| if n == 0 { number } else { ask.address + n }).collect())
+}
+
+/// Reads each of `asks` from a unit that plays `script`. Returns what came, and what was counted.
+fn run(script: Vec<Act>, asks: &[Ask]) -> (Vec<Result<Answer, Reason>>, LineCounters) {
+    let runtime: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = tokio::io::duplex(4096);
+        let mut unit = JoinSet::new();
+        unit.spawn(play(far, script));
+        let mut client = line(near);
+        let mut results = Vec::new();
+        for ask in asks {
+            let result = client.read(*ask, LIMITS).await;
+            if let Ok(Answer::Registers(_)) = &result {
+                // Whatever is answered is the answer to the request that was sent last.
+                let number = u16::try_from(client.counters.requests).unwrap();
+                assert_eq!(result.as_ref().unwrap(), &right(number, *ask));
+            }
+            results.push(result.map_err(|failure| failure.reason()));
+        }
+        (results, client.counters)
+    })
+}
+
+#[test]
+fn the_check_sum_is_that_of_the_standard() {
+    assert_eq!(crc16(b"123456789"), 0x4B37);
+    assert_eq!(framed(&[0x02, 0x07]), [0x02, 0x07, 0x41, 0x12]);
+}
+
+#[test]
+fn timing_follows_the_rate() {
+    let check = |baud, silence_us, character_us| {
+        let timing = Timing::of(&SerialConfig {
+            path: "/none".into(),
+            baud,
+            data_bits: DataBits::Eight,
+            parity: Parity::Even,
+            stop_bits: StopBits::One,
+        });
+        assert_eq!((timing.silence.as_micros(), timing.character.as_micros()), (silence_us, character_us), "{baud}");
+    };
+    check(9_600, 4_010, 1_145);
+    check(19_200, 2_005, 572);
+    check(115_200, 1_750, 95);
+}
+
+#[test]
+fn each_trouble_is_told_apart() {
+    let check = |act: Act, result: Result<(), Reason>, counted: LineCounters| {
+        let asked = ask(100, 4);
+        let (results, counters) = run(vec![act.clone()], &[asked]);
+        let expected = result.map(|()| right(1, asked));
+        assert_eq!(results, [expected], "{act:?}");
+        assert_eq!(counters, LineCounters { requests: 1, ..counted }, "{act:?}");
+    };
+    let counters = LineCounters::default();
+    let answered = LineCounters { answers: 1, ..counters };
+    check(Act::Answer, Ok(()), answered);
+    check(Act::Split(6), Ok(()), answered);
+    check(Act::Echo, Ok(()), LineCounters { echo: 1, ..answered });
+    check(Act::After(vec![0; 40]), Ok(()), LineCounters { noise_bytes: 40, ..answered });
+    check(Act::After(framed(&[9, 3, 2, 1, 1])), Ok(()), LineCounters { foreign: 1, ..answered });
+    check(Act::Silent, Err(Reason::Timeout), LineCounters { timeouts: 1, ..counters });
+    check(Act::Flip(40), Err(Reason::Crc), LineCounters { crc: 1, noise_bytes: 13, ..counters });
+    check(Act::Short(9), Err(Reason::Framing), LineCounters { framing: 1, noise_bytes: 9, ..counters });
+    check(Act::OtherUnit, Err(Reason::Framing), LineCounters { framing: 1, foreign: 1, ..counters });
+    check(Act::OtherAmount(2), Err(Reason::Framing), LineCounters { framing: 1, foreign: 1, ..counters });
+    check(Act::Only(vec![0xFF; 600]), Err(Reason::Framing), LineCounters { framing: 1, noise_bytes: 600, ..counters });
+}
+
+#[test]
+fn a_refusal_is_handed_up_with_its_code() {
+    let (results, counters) = run(vec![Act::Refuse(2)], &[ask(100, 4), ask(100, 4)]);
+    assert_eq!(results, [Ok(Answer::Exception(2)), Ok(right(2, ask(100, 4)))]);
+    assert_eq!((counters.exceptions, counters.answers), (1, 1));
+}
+
+#[test]
+fn a_late_answer_is_never_that_of_the_next_request() {
+    let check = |first: Ask, second: Ask, results: &[Result<Answer, Reason>], counted: LineCounters| {
+        let (found, counters) = run(vec![Act::AnswerLate], &[first, second]);
+        assert_eq!(found, results, "{first:?} then {second:?}");
+        assert_eq!(counters, counted, "{first:?} then {second:?}");
+    };
+    let counters = LineCounters { timeouts: 1, late: 1, answers: 1, ..LineCounters::default() };
+    // The same registers, and others that look the same: asked for another amount first.
+    let same = LineCounters { requests: 3, answers: 2, ..counters };
+    check(ask(100, 4), ask(100, 4), &[Err(Reason::Timeout), Ok(right(3, ask(100, 4)))], same);
+    check(ask(100, 4), ask(200, 4), &[Err(Reason::Timeout), Ok(right(3, ask(200, 4)))], same);
+    check(ask(100, 1), ask(100, 1), &[Err(Reason::Timeout), Ok(right(3, ask(100, 1)))], same);
+    // Another length cannot be mistaken.
+    let other = LineCounters { requests: 2, ..counters };
+    check(ask(100, 4), ask(200, 3), &[Err(Reason::Timeout), Ok(right(2, ask(200, 3)))], other);
+}
+
+#[test]
+fn a_unit_that_is_always_late_is_never_believed() {
+    let (results, counters) = run(vec![Act::AnswerLate; 40], &[ask(100, 4); 10]);
+    assert!(results.iter().all(Result::is_err), "{results:?}");
+    assert_eq!(counters.answers, 0);
+}
+
+#[test]
+fn a_port_that_is_gone_is_let_go() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (near, far) = tokio::io::duplex(64);
+        drop(far);
+        let mut client = line(near);
+        let result = client.read(ask(0, 1), LIMITS).await;
+        assert!(matches!(result, Err(Failure::Gone(_))), "{result:?}");
+        assert!(!client.line.is_open());
+    });
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    let bytes = || prop::collection::vec(any::<u8>(), 1..60);
+    prop_oneof![
+        3 => Just(Act::Answer),
+        3 => Just(Act::AnswerLate),
+        1 => Just(Act::Silent),
+        1 => (1_u8..12).prop_map(Act::Refuse),
+        1 => Just(Act::Echo),
+        1 => bytes().prop_map(Act::After),
+        1 => bytes().prop_map(Act::Only),
+        1 => (0_usize..50).prop_map(Act::Split),
+        1 => (0_usize..400).prop_map(Act::Flip),
+        1 => (0_usize..50).prop_map(Act::Short),
+        1 => Just(Act::OtherUnit),
+        1 => any::<u8>().prop_map(Act::OtherAmount),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever a unit does, a value that is handed up is the one that it served for this request; `run` asserts it.
+    #[test]
+    fn every_value_is_the_one_that_was_served_for_its_request(
+        script in prop::collection::vec(any_act(), 1..16),
+        asks in prop::collection::vec((0_u16..3, 1_u16..5), 1..12),
+    ) {
+        let asks: Vec<Ask> = asks.into_iter().map(|(address, quantity)| ask(address * 100, quantity)).collect();
+        let (results, counters) = run(script, &asks);
+        let ended = counters.answers + counters.exceptions + counters.timeouts + counters.crc + counters.framing;
+        prop_assert_eq!(results.len(), asks.len());
+        prop_assert!(ended >= counters.requests);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// Garbage around an answer neither hides nor makes one.
+    #[test]
+    fn an_answer_is_found_in_garbage_and_only_there(
+        before in prop::collection::vec(any::<u8>(), 0..80),
+        after in prop::collection::vec(any::<u8>(), 0..80),
+        address in 0_u16..1000,
+        quantity in 1_u16..40,
+        served: bool,
+    ) {
+        let asked = ask(address, quantity);
+        let [high, low] = address.to_be_bytes();
+        let answer = answer_to(&[7, 3, high, low, 0, u8::try_from(quantity).unwrap()], 4711, |_| {});
+        let bytes = if served { [&before[..], &answer, &after].concat() } else { [&before[..], &after].concat() };
+        match frames::find(&bytes, asked) {
+            Some((at, len)) if len > 5 => prop_assert_eq!(&bytes[at..at + len], &answer[..]),
+            Some(_) => {}
+            None => prop_assert!(!served || frames::head(&bytes, asked) == Head::Partial),
+        }
+        let told: usize = frames::kinds(&bytes).map(|kind| match kind {
+            Kind::Noise => 1,
+            Kind::Answer { data_len, .. } => usize::from(data_len) + 5,
+            Kind::Other => 5,
+        }).sum();
+        prop_assert!(told <= bytes.len());
+    }
+}

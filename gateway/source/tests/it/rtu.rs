@@ -1,0 +1,129 @@
+//! A serial line with units that misbehave, and a port that comes and goes.
+
+use std::time::Duration;
+
+use curb_model::{Reading, Reason, Sample};
+use curb_source::{DeviceState, Link};
+
+use crate::street::{Behaviour, Hub, Line, bus, name, number, serial, twin};
+
+const EVERY: Duration = Duration::from_millis(50);
+
+fn start(line: &Line, units: impl IntoIterator<Item = u8>) -> Hub {
+    let devices = units.into_iter().map(|unit| twin(&format!("unit-{unit}"), unit, EVERY));
+    Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), devices)])
+}
+
+fn unit_of(reading: &Reading) -> u8 {
+    reading.point.stream.as_str().strip_prefix("unit-").unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn each_misbehaviour_is_a_bad_reading_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers)]);
+    let mut hub = start(&line, [3]);
+    let reading = hub.good("unit-3").await;
+    assert!(line.is_true(3, number(&reading).unwrap()));
+    let check = async |hub: &mut Hub, behaviour, reason| {
+        line.behave(3, behaviour);
+        hub.bad("unit-3", reason).await;
+        line.behave(3, Behaviour::Answers);
+        let reading = hub.good("unit-3").await;
+        assert!(line.is_true(3, number(&reading).unwrap()), "{behaviour:?}: {reading:?}");
+    };
+    check(&mut hub, Behaviour::Garbled, Reason::Crc).await;
+    check(&mut hub, Behaviour::WrongUnit, Reason::Framing).await;
+    check(&mut hub, Behaviour::Refuses(6), Reason::Exception(6)).await;
+    check(&mut hub, Behaviour::Dead, Reason::Timeout).await;
+    line.behave(3, Behaviour::Split);
+    let split = number(&hub.good("unit-3").await).unwrap();
+    assert!(line.is_true(3, split));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_answer_is_never_another_requests_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers), (4, Behaviour::Answers)]);
+    let mut hub = start(&line, [3, 4]);
+    hub.good("unit-3").await;
+    let mut seen = 0;
+    for late_ms in [120, 200, 400, 600, 640, 700] {
+        line.behave(3, Behaviour::Late(Duration::from_millis(late_ms)));
+        hub.bad("unit-3", Reason::Timeout).await;
+        line.behave(3, Behaviour::Answers);
+        for reading in hub.all_for(Duration::from_millis(1_500)).await {
+            if let Some(number) = number(&reading) {
+                assert!(line.is_true(unit_of(&reading), number), "late by {late_ms} ms: {reading:?}");
+                seen += 1;
+            }
+        }
+        hub.good("unit-3").await;
+    }
+    assert!(seen > 100, "{seen}");
+    assert!(hub.source.health().buses[&name("cabinet")].counters.late > 0);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_unit_costs_the_others_almost_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let units = (1..=4).map(|unit| (unit, if unit == 2 { Behaviour::Dead } else { Behaviour::Answers }));
+    let line = Line::new(dir.path().join("port"), units);
+    let mut hub = start(&line, 1..=4);
+    hub.bad("unit-2", Reason::Timeout).await;
+    hub.bad("unit-2", Reason::Timeout).await;
+    let before = line.record.lock().unwrap().asked.clone();
+    let time = Duration::from_secs(4);
+    let readings = hub.all_for(time).await;
+    let asked = line.record.lock().unwrap().asked.clone();
+    // Two requests for each poll; one poll may lie across either end.
+    let due = 2 * u64::try_from(time.as_millis() / EVERY.as_millis()).unwrap();
+    for unit in [1, 3, 4] {
+        let made = asked[&unit] - before[&unit];
+        assert!(made * 100 >= (due - 2) * 98, "unit {unit}: {made} requests of {due}");
+    }
+    let alive = readings.iter().filter(|reading| unit_of(reading) != 2);
+    assert!(alive.clone().count() > 400 && alive.clone().all(|reading| reading.sample.is_good()));
+    let health = hub.source.health();
+    assert_eq!(health.devices[&name("unit-2")].state, DeviceState::Silent(Reason::Timeout));
+    assert_eq!(hub.fault_words(), ["unit-silent"]);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_that_vanishes_is_bad_at_due_times_and_is_read_again_when_it_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers)]);
+    let mut hub = start(&line, [3]);
+    hub.good("unit-3").await;
+    for _ in 0..3 {
+        line.unplug().await;
+        hub.bad("unit-3", Reason::Port).await;
+        let gone = hub.all_for(Duration::from_secs(1)).await;
+        assert!(gone.len() > 30, "two points at each due time, not {}", gone.len());
+        assert!(gone.iter().all(|reading| reading.sample == Sample::Bad(Reason::Port)), "{gone:?}");
+        assert_eq!(hub.fault_words(), ["port-gone"]);
+        line.plug();
+        let reading = hub.good("unit-3").await;
+        assert!(line.is_true(3, number(&reading).unwrap()));
+        assert_eq!(hub.fault_words(), [""; 0]);
+    }
+    assert_eq!(hub.source.health().buses[&name("cabinet")].counters.reopened, 3);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_unit_on_another_line_is_another_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let dead = Line::new(dir.path().join("dead"), [(3, Behaviour::Dead)]);
+    let alive = Line::new(dir.path().join("alive"), [(3, Behaviour::Answers)]);
+    let on = |name, device, line: &Line| bus(name, Link::Rtu(serial(&line.link)), [twin(device, 3, EVERY)]);
+    let mut hub = Hub::start([on("one", "unit-3", &dead), on("two", "unit-33", &alive)]);
+    hub.bad("unit-3", Reason::Timeout).await;
+    hub.bad("unit-3", Reason::Timeout).await;
+    let good = hub.all_for(Duration::from_secs(1)).await;
+    assert!(good.iter().filter(|reading| reading.sample.is_good()).count() > 30);
+    hub.stop().await;
+}
