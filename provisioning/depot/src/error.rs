@@ -54,6 +54,8 @@ pub(crate) enum Error {
     Url(String),
     #[error("open {}: no such database; give the --db of `depot ingest`", .0.display())]
     NoDatabase(PathBuf),
+    #[error("find hub {0}: it has sent nothing to this database")]
+    UnknownHub(String),
     #[error("open {}: made by another version of depot (schema {found}, this one reads {expected})", path.display())]
     Schema { path: PathBuf, found: i64, expected: i64 },
     #[error("{act} in the database")]
@@ -80,7 +82,8 @@ impl Error {
             | Self::HubTaken { .. }
             | Self::Request { .. }
             | Self::Url(_)
-            | Self::NoDatabase(_) => 2,
+            | Self::NoDatabase(_)
+            | Self::UnknownHub(_) => 2,
             Self::Read { .. }
             | Self::Write { .. }
             | Self::Output(_)

@@ -4,8 +4,13 @@
 //! across a reconnect (its queue is cleared when the broker lost the session, a lost acknowledgement can block it for
 //! ever). Nothing is lost by that: what was not acknowledged the broker sends again, and receipts wait here until they
 //! are sent, the latest of each stream.
+//!
+//! A session has three parts, which do not wait for each other in a circle: `receive` polls, and waits for the broker and
+//! the writer; `collect` takes commits from the writer, and never waits to hand them on;
+//! `send` waits for the event loop to take what is to go out.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,23 +24,27 @@ use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish, Subscrib
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::Stop;
 use super::backoff::Backoff;
 use super::writer::Done;
-use crate::error::chain;
 
-/// Publishes that the broker may have on their way to us. Enough for a full transaction while the next one fills.
+/// Publishes that the broker may have on their way to us. Enough for a full transaction while the next one fills. Not
+/// every broker keeps to it: mosquitto 2.0.11 was seen with three times as many. Then TCP holds it back.
 pub(super) const RECEIVE_MAXIMUM: u16 = 512;
 
 /// Receipts on their way to the broker: below the 20 that mosquitto takes by default.
 const IN_FLIGHT: u16 = 16;
 
-/// Acknowledgements and receipts between the two halves of a session. When full the half that sends waits.
+/// Acknowledgements and receipts waiting for the event loop. When full, `send` waits.
 const REQUESTS: usize = 64;
+
+/// Acknowledgements waiting for that. With a broker that keeps to [`RECEIVE_MAXIMUM`] there are never more than that; one
+/// that sends without end is cut off here, some 20 MB later, and sends again on the next connection.
+const ACKS: usize = 100_000;
 
 /// How long the broker keeps our session, and queues for it, while the ingester is away.
 const SESSION_EXPIRY_SECS: u32 = 86_400;
@@ -81,20 +90,49 @@ pub(super) struct Ticket {
     publish: Publish,
 }
 
-/// Receipts not yet sent. A later one says all that an earlier one said, so each stream has one place: the size is
-/// bounded by the streams that are alive.
-type Receipts = BTreeMap<(Name, Name, RunId, Stream), u64>;
+/// What is to go out.
+#[derive(Debug, Default)]
+struct Outbox {
+    /// Of this session only.
+    acks: VecDeque<Publish>,
+    /// A later one says all that an earlier one said, so each stream has one place: the size is bounded by the streams
+    /// that are alive. Kept over sessions.
+    receipts: BTreeMap<(Name, Name, RunId, Stream), u64>,
+}
+
+enum Next {
+    Ack(Publish),
+    Receipt { topic: String, payload: Vec<u8> },
+}
+
+impl Outbox {
+    fn add(&mut self, done: Done, session: u64) {
+        let ours = done.acks.into_iter().filter(|ticket| ticket.session == session);
+        self.acks.extend(ours.map(|ticket| ticket.publish));
+        self.receipts.extend(done.receipts.into_iter().map(|due| ((due.site, due.hub, due.run, due.stream), due.seq)));
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        if let Some(publish) = self.acks.pop_front() {
+            return Some(Next::Ack(publish));
+        }
+        let ((site, hub, run, stream), seq) = self.receipts.pop_first()?;
+        let topic = Topics::new(&site, &hub).receipt();
+        Some(Next::Receipt { topic, payload: Receipt { v: VERSION, run, stream, seq }.encode() })
+    }
+}
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error(transparent)]
-    Connection(#[from] Box<ConnectionError>),
+    /// Its text has its causes in it already.
+    #[error("{0}")]
+    Connection(Box<ConnectionError>),
     #[error("the broker was silent for {} s", SILENCE.as_secs())]
     Silent,
     #[error("the broker refused the subscription to {filter} ({code:?}); allow it for this certificate")]
     Subscription { filter: String, code: SubscribeReasonCode },
-    #[error("the broker sent more than it may without acknowledgement")]
+    #[error("the broker sends on and on without acknowledgement")]
     TooMany,
     #[error("the writer ended")]
     WriterGone,
@@ -104,19 +142,20 @@ enum Ended {
 
 /// Keeps a session with the broker until asked to stop, or until the writer is gone.
 pub(super) async fn run(broker: &Broker, jobs: mpsc::Sender<Job>, mut done: mpsc::Receiver<Done>, mut stop: Stop) {
-    let mut receipts = Receipts::new();
+    let outbox = RefCell::new(Outbox::default());
     let mut backoff = Backoff::default();
     for number in 1.. {
         let began = Instant::now();
+        outbox.borrow_mut().acks.clear();
         let (client, events) = AsyncClient::new(broker.options(), REQUESTS);
-        let mut session = Session { number, client: &client, filter: broker.filter(), receipts: &mut receipts };
+        let session =
+            Session { number, client: &client, filter: broker.filter(), outbox: &outbox, added: Notify::new() };
         let ended = session.run(events, &jobs, &mut done, &mut stop).await;
         if matches!(ended, Ended::Stopped | Ended::WriterGone) {
             return;
         }
         let wait = backoff.after(began.elapsed(), fastrand::f64());
-        let why = chain(&ended);
-        warn!(%why, retry_in_ms = wait.as_millis(), "not connected");
+        warn!(why = %ended, retry_in_ms = wait.as_millis(), "not connected");
         tokio::select! {
             () = sleep(wait) => {}
             () = stop.asked() => return,
@@ -145,120 +184,132 @@ impl Broker {
     }
 }
 
-/// One connection. Two halves share it: one only polls and never waits for anything but the broker, the other sends; so
-/// that neither can hold up the other.
+/// One connection.
 struct Session<'a> {
     number: u64,
     client: &'a AsyncClient,
     filter: String,
-    receipts: &'a mut Receipts,
+    outbox: &'a RefCell<Outbox>,
+    /// Something was added to the outbox.
+    added: Notify,
 }
 
 impl Session<'_> {
     async fn run(
-        &mut self,
+        &self,
         mut events: EventLoop,
         jobs: &mpsc::Sender<Job>,
         done: &mut mpsc::Receiver<Done>,
         stop: &mut Stop,
     ) -> Ended {
-        let (client, number, filter) = (self.client, self.number, self.filter.clone());
         // The first request of a new event loop, so it goes out before any receipt. No local: our own receipts lie below
         // the same topics.
-        let subscribe = Filter { nolocal: true, ..Filter::new(&filter, QoS::AtLeastOnce) };
-        client.try_subscribe_many([subscribe]).expect("the request queue of a new event loop is empty");
+        let subscribe = Filter { nolocal: true, ..Filter::new(&self.filter, QoS::AtLeastOnce) };
+        self.client.try_subscribe_many([subscribe]).expect("the request queue of a new event loop is empty");
         let ended = {
-            let receive = pin!(receive(&mut events, &filter, number, jobs));
-            let send = pin!(send(client, number, self.receipts, done));
+            let receive = pin!(self.receive(&mut events, jobs));
+            let collect = pin!(self.collect(done));
+            let send = pin!(self.send());
             tokio::select! {
                 ended = receive => ended,
+                ended = collect => ended,
                 ended = send => ended,
                 () = stop.asked() => Ended::Stopped,
             }
         };
         if matches!(ended, Ended::Stopped) {
             // A poll that was dropped may have lost a request; all that is asked of this event loop is to say goodbye.
-            drop(timeout(GOODBYE, goodbye(&mut events, client)).await);
+            drop(timeout(GOODBYE, goodbye(&mut events, self.client)).await);
         }
         ended
     }
-}
 
-/// Takes what the broker sends until the connection fails.
-async fn receive(events: &mut EventLoop, filter: &str, session: u64, jobs: &mpsc::Sender<Job>) -> Ended {
-    loop {
-        // Dropping a poll is safe here alone: after a time-out the whole event loop is dropped.
-        let event = match timeout(SILENCE, events.poll()).await {
-            Err(_) => return Ended::Silent,
-            Ok(Err(error)) => return Ended::Connection(Box::new(error)),
-            Ok(Ok(event)) => event,
-        };
-        let Event::Incoming(packet) = event else {
-            continue;
-        };
-        if let Err(ended) = handle(packet, filter, session, jobs) {
-            return ended;
+    /// Takes what the broker sends until the connection fails. While the writer's queue is full nothing is taken, and TCP
+    /// holds the broker back.
+    async fn receive(&self, events: &mut EventLoop, jobs: &mpsc::Sender<Job>) -> Ended {
+        loop {
+            // Dropping a poll is safe here alone: after a time-out the whole event loop is dropped.
+            let event = match timeout(SILENCE, events.poll()).await {
+                Err(_) => return Ended::Silent,
+                Ok(Err(error)) => return Ended::Connection(Box::new(error)),
+                Ok(Ok(event)) => event,
+            };
+            let Event::Incoming(packet) = event else { continue };
+            match self.take(packet) {
+                Err(ended) => return ended,
+                Ok(None) => {}
+                Ok(Some(job)) => {
+                    if jobs.send(job).await.is_err() {
+                        return Ended::WriterGone;
+                    }
+                }
+            }
         }
     }
-}
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other packets are the protocol's own business")]
-fn handle(packet: Packet, filter: &str, session: u64, jobs: &mpsc::Sender<Job>) -> Result<(), Ended> {
-    match packet {
-        Packet::ConnAck(connack) => {
-            info!(session_present = connack.session_present, "connected");
-        }
-        Packet::SubAck(suback) => match suback.return_codes.first() {
-            Some(SubscribeReasonCode::Success(QoS::AtLeastOnce)) => info!(filter, "subscribed"),
-            Some(code) => {
-                return Err(Ended::Subscription { filter: filter.to_owned(), code: *code });
+    /// Takes commits from the writer.
+    async fn collect(&self, done: &mut mpsc::Receiver<Done>) -> Ended {
+        while let Some(commit) = done.recv().await {
+            let mut outbox = self.outbox.borrow_mut();
+            outbox.add(commit, self.number);
+            if outbox.acks.len() > ACKS {
+                return Ended::TooMany;
             }
-            None => {}
-        },
-        Packet::PubAck(puback) => match puback.reason {
-            // No subscriber: the hub is offline, and gets its receipts at its next birth.
-            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {}
-            reason => warn!(?reason, "the broker refused a receipt; allow publishing to curb/v1/+/+/receipt"),
-        },
-        Packet::Publish(mut publish) => {
-            let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-            let payload = std::mem::take(&mut publish.payload);
-            let job = Job { topic, payload, ticket: Ticket { session, publish } };
-            jobs.try_send(job).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Ended::TooMany,
-                mpsc::error::TrySendError::Closed(_) => Ended::WriterGone,
-            })?;
+            self.added.notify_one();
         }
-        _ => {}
+        Ended::WriterGone
     }
-    Ok(())
-}
 
-/// Sends acknowledgements and receipts of what was committed.
-async fn send(client: &AsyncClient, session: u64, receipts: &mut Receipts, done: &mut mpsc::Receiver<Done>) -> Ended {
-    // An error of the client means that the event loop is gone: the other half says why.
-    let gone = std::future::pending::<Ended>;
-    loop {
-        while let Some(entry) = receipts.first_entry() {
-            let (site, hub, run, stream) = entry.key().clone();
-            let topic = Topics::new(&site, &hub).receipt();
-            let payload = Receipt { v: VERSION, run, stream, seq: *entry.get() }.encode();
-            if client.publish(topic, QoS::AtLeastOnce, false, payload).await.is_err() {
-                return gone().await;
-            }
-            entry.remove();
-        }
-        let Some(Done { acks, receipts: due }) = done.recv().await else {
-            return Ended::WriterGone;
-        };
-        for due in due {
-            receipts.insert((due.site, due.hub, due.run, due.stream), due.seq);
-        }
-        for ticket in acks.iter().filter(|ticket| ticket.session == session) {
-            if client.ack(&ticket.publish).await.is_err() {
-                return gone().await;
+    /// Sends what is in the outbox. A receipt that is on its way when the connection fails is not sent again by itself:
+    /// the hub gets it at its next birth, or when it sends the message again.
+    async fn send(&self) -> Ended {
+        loop {
+            let next = self.outbox.borrow_mut().next();
+            let sent = match next {
+                None => {
+                    self.added.notified().await;
+                    Ok(())
+                }
+                Some(Next::Ack(publish)) => self.client.ack(&publish).await,
+                Some(Next::Receipt { topic, payload }) => {
+                    self.client.publish(topic, QoS::AtLeastOnce, false, payload).await
+                }
+            };
+            if sent.is_err() {
+                // The event loop is gone: the part that polled it says why.
+                return std::future::pending().await;
             }
         }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other packets are the protocol's own business")]
+    fn take(&self, packet: Packet) -> Result<Option<Job>, Ended> {
+        let filter = &self.filter;
+        match packet {
+            Packet::ConnAck(connack) => {
+                info!(session_present = connack.session_present, "connected");
+            }
+            Packet::SubAck(suback) => match suback.return_codes.first() {
+                Some(SubscribeReasonCode::Success(QoS::AtLeastOnce)) => info!(%filter, "subscribed"),
+                Some(code) => {
+                    return Err(Ended::Subscription { filter: filter.clone(), code: *code });
+                }
+                None => {}
+            },
+            Packet::PubAck(puback) => match puback.reason {
+                // No subscriber: the hub is offline, and gets its receipts at its next birth.
+                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {}
+                reason => warn!(?reason, "the broker refused a receipt; allow publishing to curb/v1/+/+/receipt"),
+            },
+            Packet::Publish(mut publish) => {
+                let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                let payload = std::mem::take(&mut publish.payload);
+                let ticket = Ticket { session: self.number, publish };
+                return Ok(Some(Job { topic, payload, ticket }));
+            }
+            _ => {}
+        }
+        Ok(None)
     }
 }
 

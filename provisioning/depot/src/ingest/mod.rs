@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A PUBACK leaves after the commit of its message, and so does a receipt. The session at the broker is kept over restarts
-//! (the broker holds what comes meanwhile, within its own limits), so that a killed ingester loses nothing; what it gets
-//! twice it counts and drops. End to end only `core.ack = "core"` on the hub is a promise: then a hub deletes a message
+//! (the broker holds what comes meanwhile, within its own limits: mosquitto drops beyond `max_queued_messages`, 1,000 if
+//! not set), so that a killed ingester loses nothing; what it gets twice it counts and drops. End to end only `core.ack = "core"` on the hub is a promise: then a hub deletes a message
 //! on the receipt, and no broker's limits matter.
 //!
 //! Deliberately absent: a second writer, deletion of old readings, and any opinion on what a reading means.

@@ -13,9 +13,8 @@ use super::feed::Feed;
 use crate::clock;
 use crate::error::{Error, chain};
 
-/// Publishes waiting for the writer. The broker sends [`RECEIVE_MAXIMUM`](super::client::RECEIVE_MAXIMUM) unacknowledged
-/// ones at most; twice that, because a new connection may begin while those of the last are still here. When it is full
-/// all the same, the client drops the connection: nothing is lost, the broker sends again.
+/// Publishes waiting for the writer: twice what the broker may have on its way, because a new connection may begin while
+/// those of the last are still here. When it is full the client takes nothing more off the connection.
 pub(super) const JOBS: usize = 2 * super::client::RECEIVE_MAXIMUM as usize;
 
 /// Commits waiting for the client. When full the writer waits, so that a slow broker slows the writing.

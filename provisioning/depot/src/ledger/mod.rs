@@ -18,6 +18,9 @@ use crate::error::{Error, Outcome};
 pub(crate) fn run(db: &Path, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let connection = crate::ingest::schema::open_for_reading(db)?;
     let ledger = read::read(&connection, hub).map_err(|source| Error::Database { act: "read the books", source })?;
+    if let Some(hub) = hub.filter(|_| ledger.hubs.is_empty()) {
+        return Err(Error::UnknownHub(hub.to_owned()));
+    }
     let written = if as_json { print::json(&ledger, out) } else { print::table(&ledger, out) };
     written.map_err(Error::Output)?;
     Ok(if ledger.closes() { Outcome::Fine } else { Outcome::FoundWrong })

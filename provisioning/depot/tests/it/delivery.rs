@@ -95,7 +95,11 @@ fn each_message_is_stored_once_receipted_and_balanced() {
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("the ledger closes") && table.contains(&format!("{RUN} (clean)")), "{table}");
 
+    let nobody = output(DEPOT, &["ledger", "--db", &site.text("core.db"), "--hub", "lamp-0043"]);
+    assert_eq!(nobody.status.code(), Some(2));
+
     assert_eq!(ingester.sigterm(), Some(0));
+    assert_eq!(site.ledger().1, 0, "readable when no ingester runs");
 }
 
 #[test]
@@ -145,6 +149,22 @@ fn an_ingester_that_is_killed_loses_and_doubles_nothing() {
     assert_eq!(number("SELECT count(*) FROM reading"), READINGS * MESSAGES);
     assert_eq!(number("SELECT count(*) FROM message"), MESSAGES);
     assert_eq!(number("SELECT count(*) FROM held"), 2, "_run and meter, one interval each");
+}
+
+#[test]
+fn a_flood_is_held_back_and_neither_lost_nor_cut_off() {
+    const MESSAGES: u64 = 4_000;
+    let site = Site::new();
+    let broker = site.broker();
+    let ingester = site.subscribed_ingester();
+    let mut publisher = site.publisher("data/meter");
+    (1..=MESSAGES).for_each(|seq| publisher.say(&data(seq)));
+    eventually("all are stored", &[&ingester], || {
+        (site.ledger().0["hubs"][0]["delivered"] == json!(READINGS * MESSAGES)).then_some(())
+    });
+    assert_eq!(ingester.log().matches(" connected").count(), 1, "{}", ingester.log());
+    assert_eq!(site.ledger().0["hubs"][0]["duplicates"], 0);
+    drop(broker);
 }
 
 #[test]

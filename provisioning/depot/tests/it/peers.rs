@@ -64,7 +64,7 @@ impl Site {
         let config = format!(
             "user root\nlistener {} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n\
              use_identity_as_username true\nallow_anonymous false\nacl_file {}\ntls_version tlsv1.3\n\
-             persistence false\nlog_type all\n",
+             persistence false\nmax_queued_messages 0\n",
             self.port,
             self.text("ca/core/roots.pem"),
             self.text("ca/core/core.crt"),
