@@ -5,6 +5,7 @@
 //! Its `poll` is not cancel-safe, so the future is kept between calls and never dropped while the link lives; but it may
 //! be dropped at any moment *with* the link, and the watchdog does so when a flush never returns.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use rumqttc::v5::mqttbytes::v5::{
     ConnectReturnCode, DisconnectReasonCode, LastWill, Packet, PubAckReason, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, StateError, TlsError};
+use rumqttc::v5::{
+    AsyncClient, ClientError, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, StateError, TlsError,
+};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio_util::sync::ReusableBoxFuture;
@@ -79,6 +82,9 @@ type Polled = (Box<EventLoop>, Result<RawEvent, ConnectionError>);
 pub(crate) struct Link {
     requests: AsyncClient,
     polling: ReusableBoxFuture<'static, Polled>,
+    /// After the error: what had been read before it, and the error. A broker that closes right behind a PUBACK has
+    /// still acknowledged.
+    over: Option<(VecDeque<RawEvent>, Lost)>,
 }
 
 impl std::fmt::Debug for Link {
@@ -107,7 +113,7 @@ impl Link {
             .set_outgoing_inflight_upper_limit(PACKET_IDS)
             .set_last_will(LastWill::new(topic, will, QoS::AtLeastOnce, true, None));
         let (requests, events) = AsyncClient::new(options, REQUESTS);
-        Self { requests, polling: ReusableBoxFuture::new(poll(Box::new(events))) }
+        Self { requests, polling: ReusableBoxFuture::new(poll(Box::new(events))), over: None }
     }
 
     /// The next thing that happens. After an error the link is over.
@@ -116,33 +122,52 @@ impl Link {
     /// Safe: what `rumqttc` was doing goes on with the next call.
     pub(crate) async fn event(&mut self) -> Result<Event, Lost> {
         loop {
-            let (events, polled) = (&mut self.polling).await;
-            let raw = polled.map_err(|error| lost(&error))?;
-            self.polling.set(poll(events));
+            let raw = match &mut self.over {
+                Some((left, lost)) => left.pop_front().ok_or_else(|| lost.clone())?,
+                None => {
+                    let (mut events, polled) = (&mut self.polling).await;
+                    match polled {
+                        Ok(raw) => {
+                            self.polling.set(poll(events));
+                            raw
+                        }
+                        Err(error) => {
+                            self.over = Some((std::mem::take(&mut events.state.events), lost(&error)));
+                            continue;
+                        }
+                    }
+                }
+            };
             if let Some(event) = event(raw)? {
                 return Ok(event);
             }
         }
     }
 
-    /// Publishes with `QoS` 1. The payload is not copied.
+    /// Publishes with `QoS` 1. The payload is not copied. Nothing happens on a link that is over.
     pub(crate) fn publish(&self, topic: String, payload: Bytes, retain: Retain) {
-        self.requests
-            .try_publish(topic, QoS::AtLeastOnce, retain == Retain::Yes, payload)
-            .expect("the line is longer than the window, and topics are made of checked names");
+        if self.over.is_none() {
+            taken(self.requests.try_publish(topic, QoS::AtLeastOnce, retain == Retain::Yes, payload));
+        }
     }
 
     /// Subscribes with `QoS` 1.
     pub(crate) fn subscribe(&self, topic: String) {
-        self.requests
-            .try_subscribe(topic, QoS::AtLeastOnce)
-            .expect("the line is longer than the window, and topics are made of checked names");
+        if self.over.is_none() {
+            taken(self.requests.try_subscribe(topic, QoS::AtLeastOnce));
+        }
     }
 
     /// Says goodbye. The will is not sent then.
     pub(crate) fn leave(&self) {
-        self.requests.try_disconnect().expect("the line is longer than the window");
+        if self.over.is_none() {
+            taken(self.requests.try_disconnect());
+        }
     }
+}
+
+fn taken(request: Result<(), ClientError>) {
+    request.expect("the line is longer than the window, and topics are made of checked names");
 }
 
 /// Whether the broker keeps a message for later subscribers.

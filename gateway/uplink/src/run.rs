@@ -19,6 +19,7 @@ use crate::client::{Dial, Event, Link, Lost, Retain};
 use crate::config::{Ack, Config};
 use crate::flight::Mismatch;
 use crate::health::{self, Health, State};
+use crate::hold::Hold;
 use crate::outbox::{Closed, Outbox};
 use crate::reason;
 use crate::session::{Acked, Broker, Document, READ_BYTES, READ_ROWS, Read, Report, Session};
@@ -74,11 +75,12 @@ pub(crate) struct Room<O> {
     now: Health,
     /// Why the last connection ended, until the next one stands.
     lost: Option<Fault>,
+    /// What the next connection may not send yet.
+    hold: Hold,
     started: Instant,
 }
 
 impl<O: Outbox> Room<O> {
-    #[expect(clippy::too_many_arguments, reason = "called once, from the front")]
     pub(crate) fn new(
         config: Config,
         identity: &Identity,
@@ -99,6 +101,7 @@ impl<O: Outbox> Room<O> {
             health,
             now: Health::default(),
             lost: None,
+            hold: Hold::default(),
             started: Instant::now(),
             config,
         }
@@ -110,7 +113,7 @@ impl<O: Outbox> Room<O> {
         loop {
             let up = self.config.uptime + self.started.elapsed();
             let wait = backoff.wait(up, lasted, fastrand::f64());
-            self.show(State::Waiting, Vec::new());
+            self.show(State::Waiting, self.hold.fault().into_iter().collect());
             tokio::select! {
                 () = self.stop.changed() => return,
                 () = sleep_until((Instant::now() + wait).into()) => {}
@@ -127,7 +130,7 @@ impl<O: Outbox> Room<O> {
     /// One connection, and how long it stood.
     async fn connection(&mut self) -> (End, Option<Duration>) {
         self.now.connection += 1;
-        self.show(State::Connecting, Vec::new());
+        self.show(State::Connecting, self.hold.fault().into_iter().collect());
         let mut link = Link::new(Dial {
             client_id: self.identity.hub.as_str(),
             host: &self.config.host,
@@ -151,7 +154,7 @@ impl<O: Outbox> Room<O> {
         };
         self.lost = None;
         let connected = Instant::now();
-        let mut session = Session::new(&self.config, broker, connected);
+        let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.hold), connected);
         let mut reporting = Call::none();
         tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
@@ -170,6 +173,7 @@ impl<O: Outbox> Room<O> {
         if settled.await.is_err() {
             tracing::warn!("the store did not hear of all acknowledged rows; they will be sent again");
         }
+        self.hold = session.into_hold();
         (end, Some(lasted))
     }
 

@@ -111,7 +111,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(config: &Config, broker: Broker, now: Instant) -> Self {
+    /// A connection that stands. A hold outlives the connection that met it: some brokers close it with the refusal.
+    pub(crate) fn new(config: &Config, broker: Broker, hold: Hold, now: Instant) -> Self {
         Self {
             ack: config.ack,
             retry: config.retry,
@@ -127,13 +128,18 @@ impl Session {
             rows_in_flight: 0,
             progress: now,
             gates: Gates::default(),
-            hold: Hold::default(),
+            hold,
             receipts: Receipts::new(config.receipt_wait),
             status: Retained::new("status", config.retry),
             points: Retained::new("points", config.retry),
             reports: VecDeque::new(),
             unreported: 0,
         }
+    }
+
+    /// What the next connection has to know.
+    pub(crate) fn into_hold(self) -> Hold {
+        self.hold
     }
 
     // Reading.

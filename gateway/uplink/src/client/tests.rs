@@ -1,7 +1,8 @@
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Publish;
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish};
+use rumqttc::v5::{ConnectionError, StateError};
 
-use super::packet_size;
+use super::{lost, packet_size};
 
 #[test]
 fn our_sum_of_a_packet_is_the_clients() {
@@ -11,4 +12,31 @@ fn our_sum_of_a_packet_is_the_clients() {
         publish.pkid = 1;
         assert_eq!(packet_size(topic.len(), payload), publish.size(), "payload {payload}");
     }
+}
+
+#[test]
+fn each_end_that_the_core_gives_a_reason_for_has_its_word() {
+    let connack = ConnectionError::ConnectionRefused;
+    let disconnect = |reason_code| {
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string: Some("because".into()) })
+    };
+    let cases = [
+        ("not-authorised", connack(ConnectReturnCode::NotAuthorized)),
+        ("not-authorised", connack(ConnectReturnCode::Banned)),
+        ("core-busy", connack(ConnectReturnCode::ServerBusy)),
+        ("quota", connack(ConnectReturnCode::QuotaExceeded)),
+        ("core-refuses", connack(ConnectReturnCode::UseAnotherServer)),
+        ("taken-over", disconnect(DisconnectReasonCode::SessionTakenOver)),
+        ("not-authorised", disconnect(DisconnectReasonCode::NotAuthorized)),
+        ("core-busy", disconnect(DisconnectReasonCode::ServerShuttingDown)),
+        ("core-refuses", disconnect(DisconnectReasonCode::PacketTooLarge)),
+        ("core-silent", ConnectionError::MqttState(StateError::AwaitPingResp)),
+        ("core-unreachable", ConnectionError::MqttState(StateError::ConnectionAborted)),
+        ("core-unreachable", ConnectionError::Io(std::io::ErrorKind::ConnectionRefused.into())),
+        ("core-protocol", ConnectionError::MqttState(StateError::WrongPacket)),
+    ];
+    for (word, error) in cases {
+        assert_eq!(lost(&error).word, word, "{error}");
+    }
+    assert!(lost(&disconnect(DisconnectReasonCode::SessionTakenOver)).detail.contains("because"));
 }

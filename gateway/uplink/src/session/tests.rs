@@ -7,6 +7,7 @@ use curb_wire::topic::Topics;
 use proptest::prelude::*;
 
 use super::{Broker, Document, READ_ROWS, Report, Session};
+use crate::hold::Hold;
 use crate::{Ack, Config, WINDOW};
 
 const RUN: RunId = RunId { counter: 1, nonce: 2 };
@@ -50,7 +51,7 @@ impl Street {
     fn new(ack: Ack) -> Self {
         let (config, now) = (config(ack), Instant::now());
         let broker = Broker { receive_max: 20, packet_max: None };
-        let session = Session::new(&config, broker, now);
+        let session = Session::new(&config, broker, Hold::default(), now);
         Self {
             config,
             now,
@@ -165,7 +166,9 @@ impl Street {
     fn lose(&mut self) {
         self.store(); // Acknowledged rows reach the store before the next connection.
         self.acks.clear();
-        self.session = Session::new(&self.config, self.broker, self.now);
+        let fresh = Session::new(&self.config, self.broker, Hold::default(), self.now);
+        let hold = std::mem::replace(&mut self.session, fresh).into_hold();
+        self.session = Session::new(&self.config, self.broker, hold, self.now);
     }
 
     /// Until nothing is left, or the deadline says that something never goes.
@@ -282,6 +285,24 @@ fn a_refused_session_holds_everything_and_loses_nothing() {
 }
 
 #[test]
+fn a_hold_outlives_the_connection_that_met_it() {
+    let mut street = Street::new(Ack::Broker);
+    street.refused.insert(stream(0), 0x87);
+    street.append_many(3);
+    for wait in [30, 60, 120] {
+        assert_eq!(street.send(), [1]);
+        street.ack(1);
+        street.lose();
+        assert_eq!(street.word(), ["not-authorised"]);
+        street.now += wait * S - S;
+        assert_eq!(street.send(), NOTHING);
+        street.now += S;
+    }
+    street.finish();
+    assert_eq!(street.word(), [""; 0]);
+}
+
+#[test]
 fn only_the_messages_own_fault_sets_it_aside() {
     for code in [0x90, 0x95, 0x99] {
         let mut street = Street::new(Ack::Broker);
@@ -393,7 +414,7 @@ fn a_stream_without_receipts_is_bounded() {
 
 #[test]
 fn a_store_that_does_not_listen_stops_the_reading() {
-    let mut session = Session::new(&config(Ack::Broker), Broker { receive_max: 16, packet_max: None }, Instant::now());
+    let mut session = Street::new(Ack::Broker).session;
     for _ in 0..super::REPORTS_MAX {
         session.set_aside(RowId(1), 0x95);
     }

@@ -1,0 +1,74 @@
+//! A store in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use curb_model::{Lane, Message, RowId, RunId, Stream};
+use curb_uplink::{Closed, Outbox};
+use tokio::sync::watch;
+
+pub(crate) const RUN: RunId = RunId { counter: 1, nonce: 0xabcd };
+
+#[derive(Clone)]
+pub(crate) struct Queue(Arc<Inner>);
+
+struct Inner {
+    rows: Mutex<BTreeMap<RowId, Message>>,
+    set_aside: Mutex<Vec<(RowId, u8)>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        let changed = watch::Sender::new(0);
+        Self(Arc::new(Inner { rows: Mutex::default(), set_aside: Mutex::default(), changed }))
+    }
+
+    /// Appends a message whose text is `<stream> <seq>`.
+    pub(crate) fn append(&self, stream: &str, seq: u64) {
+        self.append_text(stream, seq, &format!("{stream} {seq}"));
+    }
+
+    pub(crate) fn append_text(&self, stream: &str, seq: u64, text: &str) {
+        let stream = Stream::parse(stream).unwrap();
+        self.0.changed.send_modify(|count| {
+            *count += 1;
+            let row = RowId(i64::try_from(*count).unwrap());
+            let payload = text.as_bytes().into();
+            let message = Message { row, lane: Lane::Data, stream, run: RUN, seq, readings: 1, payload };
+            self.0.rows.lock().unwrap().insert(row, message);
+        });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.rows.lock().unwrap().len()
+    }
+
+    pub(crate) fn set_aside(&self) -> Vec<(RowId, u8)> {
+        self.0.set_aside.lock().unwrap().clone()
+    }
+}
+
+impl Outbox for Queue {
+    async fn next(&self, after: Option<RowId>, rows: usize, _: usize) -> Result<Vec<Message>, Closed> {
+        let from = after.map_or(RowId(i64::MIN), |row| RowId(row.0 + 1));
+        Ok(self.0.rows.lock().unwrap().range(from..).take(rows).map(|(_, row)| row.clone()).collect())
+    }
+
+    async fn delivered(&self, rows: Vec<RowId>) {
+        self.0.rows.lock().unwrap().retain(|row, _| !rows.contains(row));
+    }
+
+    async fn receipt(&self, run: RunId, stream: Stream, seq: u64) {
+        self.0.rows.lock().unwrap().retain(|_, row| row.run != run || row.stream != stream || row.seq > seq);
+    }
+
+    async fn set_aside(&self, row: RowId, code: u8) {
+        self.0.rows.lock().unwrap().remove(&row);
+        self.0.set_aside.lock().unwrap().push((row, code));
+    }
+
+    fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+}
