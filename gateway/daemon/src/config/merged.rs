@@ -28,12 +28,6 @@ impl Merged {
         collect(&self.0, &mut Vec::new(), &mut leaves);
         leaves
     }
-
-    /// Where a key, or the nearest table around it, was written.
-    pub(crate) fn origin(&self, key: &[&str]) -> &Origin {
-        let around = (0..=key.len()).rev().filter_map(|depth| self.0.at(key[..depth].iter().copied()));
-        around.map(|node| &node.origin).next().unwrap_or(&self.0.origin)
-    }
 }
 
 /// A list of `{"key": "hub.site", "value": "port-credit", "from": "/etc/curb/curb.toml:2:1"}`.
@@ -63,7 +57,11 @@ fn collect<'a>(node: &'a Node, key: &mut Key, leaves: &mut Vec<Leaf<'a>>) {
                 key.pop();
             }
         }
-        _ => leaves.push(Leaf { key: key.clone(), value: json(node), origin: &node.origin }),
+        _ => leaves.push(Leaf {
+            key: key.clone(),
+            value: json(node),
+            origin: &node.origin,
+        }),
     }
 }
 
@@ -75,6 +73,9 @@ fn json(node: &Node) -> serde_json::Value {
         Kind::Float(number) => (*number).into(),
         Kind::Text(text) => text.as_str().into(),
         Kind::List(elements) => elements.iter().map(json).collect(),
-        Kind::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), json(node))).collect(),
+        Kind::Table(entries) => entries
+            .iter()
+            .map(|(key, node)| (key.clone(), json(node)))
+            .collect(),
     }
 }

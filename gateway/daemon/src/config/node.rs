@@ -35,8 +35,11 @@ impl Node {
             Kind::Bool(b) => b.to_string(),
             Kind::Int(i) => i.to_string(),
             Kind::Float(x) => x.to_string(),
-            Kind::Text(t) => shorten(t),
-            Kind::List(_) => "a list".to_owned(),
+            Kind::Text(t) => format!("{:?}", shorten(t.clone())),
+            Kind::List(elements) => {
+                let elements: Vec<_> = elements.iter().map(Self::describe).collect();
+                shorten(format!("[{}]", elements.join(", ")))
+            }
             Kind::Table(_) => "a table".to_owned(),
         }
     }
@@ -51,17 +54,20 @@ impl Node {
 
     /// The node at `path` below this one. A list's elements are addressed by their number.
     pub(super) fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
-        path.into_iter().try_fold(self, |node, key| match &node.kind {
-            Kind::Table(entries) => entries.get(key),
-            Kind::List(elements) => elements.get(key.parse::<usize>().ok()?),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => None,
-        })
+        path.into_iter()
+            .try_fold(self, |node, key| match &node.kind {
+                Kind::Table(entries) => entries.get(key),
+                Kind::List(elements) => elements.get(key.parse::<usize>().ok()?),
+                Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => None,
+            })
     }
 
     /// Takes out what stands at `path`: a list as a whole, since an element's place is its name. `false` when nothing
     /// stands there, or `path` is this node itself.
     pub(super) fn remove(&mut self, path: &[String]) -> bool {
-        let (Kind::Table(entries), Some((key, rest))) = (&mut self.kind, path.split_first()) else { return false };
+        let (Kind::Table(entries), Some((key, rest))) = (&mut self.kind, path.split_first()) else {
+            return false;
+        };
         match entries.get_mut(key) {
             Some(node) if !rest.is_empty() && node.table().is_some() => node.remove(rest),
             _ => entries.remove(key).is_some(),
@@ -69,13 +75,14 @@ impl Node {
     }
 }
 
-/// Text in quotes, cut where a line of a terminal would end: the place is named anyway.
-fn shorten(text: &str) -> String {
+/// Cut where a line of a terminal would end: the place is named anyway.
+fn shorten(mut text: String) -> String {
     const CHARACTERS: usize = 60;
-    match text.char_indices().nth(CHARACTERS) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
+    if let Some((end, _)) = text.char_indices().nth(CHARACTERS) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }
 
 /// What a schema type wanted instead. What was found is known from the tree.
@@ -150,9 +157,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Float(x) => visitor.visit_f64(*x),
             Kind::Text(t) => visitor.visit_borrowed_str(t),
             Kind::List(elements) => visitor.visit_seq(SeqDeserializer::new(elements.iter())),
-            Kind::Table(entries) => {
-                visitor.visit_map(MapDeserializer::new(entries.iter().map(|(key, node)| (key.as_str(), node))))
-            }
+            Kind::Table(entries) => visitor.visit_map(MapDeserializer::new(
+                entries.iter().map(|(key, node)| (key.as_str(), node)),
+            )),
         }
     }
 
@@ -160,7 +167,11 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wanted> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wanted> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -173,7 +184,9 @@ impl<'de> Deserializer<'de> for &'de Node {
     ) -> Result<V::Value, Wanted> {
         match &self.kind {
             Kind::Text(word) => visitor.visit_enum(word.as_str().into_deserializer()),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => Err(Wanted::Word(words)),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => {
+                Err(Wanted::Word(words))
+            }
         }
     }
 

@@ -28,8 +28,14 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("default"),
-            Self::File { path, position: Some((line, column)) } => write!(f, "{path}:{line}:{column}"),
-            Self::File { path, position: None } => f.write_str(path),
+            Self::File {
+                path,
+                position: Some((line, column)),
+            } => write!(f, "{path}:{line}:{column}"),
+            Self::File {
+                path,
+                position: None,
+            } => f.write_str(path),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Set(argument) => write!(f, "--set {argument}"),
         }
@@ -101,7 +107,10 @@ pub(crate) struct Misfit {
 impl Misfit {
     /// Only says what would fit.
     pub(crate) fn expected(expected: impl Into<String>) -> Self {
-        Self { expected: expected.into(), help: None }
+        Self {
+            expected: expected.into(),
+            help: None,
+        }
     }
 
     /// Adds a hint.
@@ -116,12 +125,15 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// `did you mean "x"?`, where there is a near word.
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     nearest(word, known).map(|near| format!("did you mean {near:?}?"))
 }

@@ -43,12 +43,10 @@ pub(crate) struct HubSettings {
 /// `[core]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CoreSettings {
-    /// Host name or address, IPv6 without brackets.
+    /// Host name or address, IPv6 without brackets. The broker's certificate must carry it.
     pub(crate) host: String,
     /// TCP port.
     pub(crate) port: u16,
-    /// The name that the broker's certificate must carry; `host` unless configured.
-    pub(crate) server_name: String,
     /// Whose word deletes a row.
     pub(crate) ack: Ack,
     /// How long until a message that nobody subscribes to is tried again.

@@ -1,6 +1,7 @@
 //! Promises of the configuration, one file per promise.
 
 mod any;
+mod devices;
 mod example;
 mod last_good;
 mod layers;
@@ -44,6 +45,26 @@ impl Folder {
     /// As they are shown, with the folder left out.
     fn show(&self, problems: &[Problem]) -> String {
         let folder = format!("{}/", self.path().display());
-        problems.iter().map(|problem| format!("{problem}\n").replace(&folder, "")).collect()
+        let lines: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.to_string().replace(&folder, ""))
+            .collect();
+        lines.join("\n")
     }
 }
+
+/// Problems and warnings of `text` below the least configuration, so that its first line is line 5.
+fn check(text: &str, expected: &str) {
+    let folder = Folder::new(&format!("{LEAST}{text}"));
+    let loaded = folder.load();
+    let shown = [folder.show(&loaded.problems), folder.show(&loaded.warnings)].join("\n");
+    assert_eq!(shown.trim(), expected, "problems of\n{text}");
+    assert_eq!(
+        loaded.settings.is_some(),
+        loaded.problems.is_empty(),
+        "settings of\n{text}"
+    );
+}
+
+/// A device on a line, in seven more lines; the keys of its point come next.
+const LINE: &str = "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\nbus = \"b\"\nunit_id = 1\n[device.d.point.p]\n";

@@ -6,14 +6,51 @@ use super::{Folder, LEAST};
 use crate::config::load;
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 45] = [
-    "hub", "hub.site", "core", "core.url", "core.ack", "core.retry", "core.keep_alive", "core.server_name", "identity.key",
-    "paths.state", "clock.trust", "clock.wait", "log.level", "store.limit", "plugins.dir", "bus", "bus.b", "bus.b.serial",
-    "bus.b.baud", "bus.b.parity", "bus.b.data", "bus.b.stop", "bus.b.tcp", "bus.b.frame", "bus.b.frame.delimiter",
-    "bus.b.frame.max", "device.d", "device.d.bus", "device.d.unit_id", "device.d.every", "device.d.timeout",
-    "device.d.decode", "device.d.stale_after", "device.d.point", "device.d.point.p", "device.d.point.p.register",
-    "device.d.point.p.type", "device.d.point.p.scale", "device.d.point.p.range", "device.d.point.p.absent",
-    "device.d.point.p.column", "plugin.q", "plugin.q.points", "plugin.q.settings", "plugin.d.component",
+const KEYS: [&str; 44] = [
+    "hub",
+    "hub.site",
+    "core",
+    "core.url",
+    "core.ack",
+    "core.retry",
+    "core.keep_alive",
+    "identity.key",
+    "paths.state",
+    "clock.trust",
+    "clock.wait",
+    "log.level",
+    "store.limit",
+    "plugins.dir",
+    "bus",
+    "bus.b",
+    "bus.b.serial",
+    "bus.b.baud",
+    "bus.b.parity",
+    "bus.b.data",
+    "bus.b.stop",
+    "bus.b.tcp",
+    "bus.b.frame",
+    "bus.b.frame.delimiter",
+    "bus.b.frame.max",
+    "device.d",
+    "device.d.bus",
+    "device.d.unit_id",
+    "device.d.every",
+    "device.d.timeout",
+    "device.d.decode",
+    "device.d.stale_after",
+    "device.d.point",
+    "device.d.point.p",
+    "device.d.point.p.register",
+    "device.d.point.p.type",
+    "device.d.point.p.scale",
+    "device.d.point.p.range",
+    "device.d.point.p.absent",
+    "device.d.point.p.column",
+    "plugin.q",
+    "plugin.q.points",
+    "plugin.q.settings",
+    "plugin.d.component",
 ];
 
 fn value() -> impl Strategy<Value = String> {
@@ -25,14 +62,27 @@ fn value() -> impl Strategy<Value = String> {
         "(holding|coil|input)?:?[0-9]{1,6}".prop_map(|text| format!("{text:?}")),
         "[0-9]{1,20}(ms|s|h| MiB| TiB)".prop_map(|text| format!("{text:?}")),
         "(mqtts?://)?[a-z0-9.:\\[\\]/-]{0,20}".prop_map(|text| format!("{text:?}")),
-        proptest::sample::select(vec!["\"b\"", "\"csv\"", "\"u16\"", "\"f32\"", "\"even\"", "1979-05-27", "[1, 0]", "{}"])
-            .prop_map(str::to_owned),
+        proptest::sample::select(vec![
+            "\"b\"",
+            "\"csv\"",
+            "\"u16\"",
+            "\"f32\"",
+            "\"even\"",
+            "1979-05-27",
+            "[1, 0]",
+            "{}"
+        ])
+        .prop_map(str::to_owned),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(|list| format!("[{}]", list.join(", "))),
+            prop::collection::vec(inner.clone(), 0..3)
+                .prop_map(|list| format!("[{}]", list.join(", "))),
             prop::collection::btree_map("[a-z_]{1,6}", inner, 0..3).prop_map(|table| {
-                let entries: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                let entries: Vec<_> = table
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value}"))
+                    .collect();
                 format!("{{ {} }}", entries.join(", "))
             }),
         ]
@@ -43,7 +93,7 @@ const WHOLE: &str = "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\n
     point.p = { register = \"holding:1\", type = \"u16\" }\n";
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn any_value_at_any_key_is_taken_or_told(
@@ -67,10 +117,25 @@ proptest! {
 
 #[test]
 fn depth_and_length_are_bounded() {
-    let deep = |depth| format!("{LEAST}[plugin.q.settings]\n{} = 1\n", vec!["a"; depth].join("."));
-    assert!(Folder::new(&deep(40)).load().problems.iter().any(|problem| problem.found == "a deeper one"));
+    let deep = |depth| {
+        format!(
+            "{LEAST}[plugin.q.settings]\n{} = 1\n",
+            vec!["a"; depth].join(".")
+        )
+    };
+    assert!(
+        Folder::new(&deep(40))
+            .load()
+            .problems
+            .iter()
+            .any(|problem| problem.found == "a deeper one")
+    );
     assert!(Folder::new(&deep(10_000)).load().settings.is_none());
-    let brackets = format!("{LEAST}[plugin.q.settings]\na = {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
+    let brackets = format!(
+        "{LEAST}[plugin.q.settings]\na = {}{}\n",
+        "[".repeat(5_000),
+        "]".repeat(5_000)
+    );
     assert!(Folder::new(&brackets).load().settings.is_none());
     let long = "# x\n".repeat(2 << 20);
     let problems = Folder::new(&long).load().problems;
