@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use street::demo::{self, Length, Options, Outcome};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// A street in a process.
 #[derive(Debug, Parser)]
@@ -39,11 +43,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let Command::Demo { length, curb, depot, plugin } = Cli::parse().command;
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_max_level(tracing::Level::WARN)
-        .init();
+    // The broker warns of every connection that is cut, and here many are.
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("mqtt5", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
     let run = || -> Result<Outcome, Box<dyn std::error::Error>> {
         // The broker takes the process's default; the daemon itself never does.
         let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -87,11 +87,11 @@ impl Listening {
     ///
     /// # Cancel safety
     /// Cancel safe: bytes are taken in the same poll that returns them.
-    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<Input> {
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<Input> {
         loop {
             self.master.readable().await?;
             match self.master.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.forget_hangup()?,
                 Err(error) if is_nobody(&error) => {
                     tokio::time::sleep(LOOK).await;
                     return Ok(Input::Nobody);
@@ -99,6 +99,13 @@ impl Listening {
                 read => return read.map(Input::Bytes),
             }
         }
+    }
+
+    /// The runtime takes "the other side has closed" for final, and would call the port ready for ever; a port can be
+    /// opened again. A fresh registration knows nothing of it.
+    fn forget_hangup(&mut self) -> io::Result<()> {
+        self.master = pipe::Receiver::from_owned_fd_unchecked(self.master.as_fd().try_clone_to_owned()?)?;
+        Ok(())
     }
 
     /// What there is at once: some bytes, `Bytes(0)` for none, or nobody there.

@@ -56,16 +56,22 @@ pub struct LineCounters {
 struct Shared {
     character: Duration,
     log: Log,
-    units: Mutex<(BTreeMap<u8, Unit>, LineCounters)>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    units: BTreeMap<u8, Unit>,
+    counters: LineCounters,
 }
 
 impl Shared {
-    fn units(&self) -> MutexGuard<'_, (BTreeMap<u8, Unit>, LineCounters)> {
-        self.units.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, count: impl FnOnce(&mut LineCounters)) {
-        count(&mut self.units().1);
+        count(&mut self.state().counters);
     }
 }
 
@@ -86,15 +92,14 @@ impl RtuLine {
             Parity::Even => 11,
         };
         let character = Duration::from_secs(bits) / baud.max(1);
-        let units = Mutex::new((BTreeMap::new(), LineCounters::default()));
-        let shared = Arc::new(Shared { character, log: log.clone(), units });
+        let shared = Arc::new(Shared { character, log: log.clone(), state: Mutex::default() });
         Self { shared, link: link.to_owned(), worker: None }
     }
 
     /// With a unit that treats requests like this.
     #[must_use]
     pub fn unit(self, id: u8, device: Device, behaviour: Behaviour) -> Self {
-        self.shared.units().0.insert(id, Unit::new(device, behaviour));
+        self.shared.state().units.insert(id, Unit::new(device, behaviour));
         self
     }
 
@@ -124,7 +129,7 @@ impl RtuLine {
 
     /// Changes how a unit treats requests; without effect for a unit that is not there.
     pub fn behave(&self, id: u8, behaviour: Behaviour) {
-        if let Some(unit) = self.shared.units().0.get_mut(&id) {
+        if let Some(unit) = self.shared.state().units.get_mut(&id) {
             unit.behaviour = behaviour;
         }
     }
@@ -132,7 +137,7 @@ impl RtuLine {
     /// What has happened so far.
     #[must_use]
     pub fn counters(&self) -> LineCounters {
-        self.shared.units().1
+        self.shared.state().counters
     }
 }
 
@@ -154,7 +159,7 @@ enum Event {
 }
 
 async fn serve(port: Port, shared: Arc<Shared>, stop: CancellationToken) {
-    let port = port.listen().expect("a new pseudo-terminal can be waited on");
+    let mut port = port.listen().expect("a new pseudo-terminal can be waited on");
     let mut line = Line { shared, received: Vec::new(), quiet_since: Instant::now(), outgoing: VecDeque::new() };
     let mut buffer = [0; 512];
     loop {
@@ -215,8 +220,8 @@ impl Line {
 
     /// A whole request, whose last character ends at `end`.
     fn request(&mut self, frame: &[u8], end: Instant) {
-        let mut units = self.shared.units();
-        let (units, counters) = &mut *units;
+        let mut state = self.shared.state();
+        let State { units, counters } = &mut *state;
         counters.requests += 1;
         let Some(unit) = units.get_mut(&frame[0]) else {
             counters.for_nobody += 1;

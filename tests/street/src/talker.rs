@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
@@ -101,8 +102,9 @@ impl Talker {
 }
 
 async fn talk(port: Port, script: Script, stop: CancellationToken) {
-    let port = port.listen().expect("a new pseudo-terminal can be waited on");
+    let mut port = port.listen().expect("a new pseudo-terminal can be waited on");
     let mut beat = tokio::time::interval(script.every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut lines = 0;
     let mut ignored = [0; 256];
     loop {

@@ -40,7 +40,8 @@ impl Settings<'_> {
         writeln!(out, "# Settings of the demo's hub. gateway/daemon/curb.example.toml explains every key.")?;
         writeln!(out, "[hub]\nsite = {SITE:?}\n")?;
         writeln!(out, "# A message is done with when the ingester has it, not when the broker has it.")?;
-        writeln!(out, "[core]\nurl = {url:?}\nack = \"core\"\n")?;
+        writeln!(out, "[core]\nurl = {url:?}\nack = \"core\"")?;
+        writeln!(out, "# One hub need not be considerate of ten thousand others.\nreconnect_spread = \"1s\"\n")?;
         writeln!(out, "[identity]")?;
         writeln!(out, "key = {}", quoted(&identity.join("hub.key")))?;
         writeln!(out, "certificate = {}", quoted(&identity.join("hub.crt")))?;

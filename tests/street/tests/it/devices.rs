@@ -138,7 +138,7 @@ fn a_talker_is_heard_by_whoever_has_its_port_open() {
     air.plug().unwrap();
     let end = || std::time::Instant::now() + Duration::from_secs(10);
     until(end(), || (log.served().len() >= 2).then_some(())).expect("it talks");
-    let (fine, heard) = run("socat", &["-u", "-T", "2", &format!("{},rawer", text(air.path())), "STDOUT,readbytes=30"]);
+    let (fine, heard) = run("socat", &["-u", "-T", "2", &format!("{},rawer,readbytes=30", text(air.path())), "STDOUT"]);
     assert!(fine, "{heard}");
     until(end(), || log.served().iter().rev().take(2).all(|served| !is_heard(served)).then_some(()))
         .expect("nobody hears it any more");
