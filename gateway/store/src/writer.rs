@@ -111,7 +111,8 @@ impl Due {
     }
 
     fn first(&self) -> Instant {
-        [self.retry, self.acks].into_iter().flatten().fold(self.counts.min(self.mark), Instant::min)
+        // Deliveries wait for the next try as everything does: their time may have come long ago.
+        self.retry.or(self.acks).into_iter().fold(self.counts.min(self.mark), Instant::min)
     }
 }
 
@@ -287,7 +288,13 @@ impl Writer {
     fn set_aside(&mut self, row: RowId, code: u8) -> Result<(), Error> {
         let Some(stored) = self.disk.find(row)? else { return Ok(()) };
         match stored.lane {
-            Lane::Data | Lane::Alarm => self.queue.remove(&stored, Leaves::SetAside(code)),
+            Lane::Data | Lane::Alarm => {
+                self.queue.remove(&stored, Leaves::SetAside(code));
+                // At once: later messages of the stream go out from here on, and a kill must not put this one behind them.
+                if self.due.retry.is_none() {
+                    self.commit();
+                }
+            }
             // Without its records the core's ledger cannot close. It stays, and is tried again in the next session.
             Lane::Run | Lane::Gap | Lane::Clock => {
                 let detail = format!("the core refused record {} with code 0x{code:02x}; it is kept", row.0);
@@ -378,6 +385,8 @@ impl Writer {
     /// A damaged file is replaced at once; everything else is tried again after a pause.
     pub(crate) fn failed(&mut self, error: &Error) {
         match error.kind() {
+            // It was told when the file was moved aside, and the next commit makes a new one.
+            _ if matches!(error, Error::Missing) => {}
             Kind::Damaged => self.replace_disk(error),
             Kind::Full => self.pause("disk-full", error),
             Kind::Locked | Kind::Other => self.pause("disk-error", error),

@@ -115,9 +115,12 @@ impl Disk {
 
     /// Hub time of the oldest reading in the queue.
     pub(crate) fn oldest_reading(&self) -> Result<Option<HubTime>, Error> {
-        let sql = "select first from message where readings > 0 order by row limit 1";
-        let first = self.connection()?.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
-        Ok(first.map(HubTime::from_nanos))
+        let sql = "select first from message where row > ?1 and readings > 0 order by row limit 1";
+        let mut statement = self.connection()?.prepare_cached(sql)?;
+        let mut first = |after: i64| statement.query_row([after], |row| row.get(0)).optional();
+        // What waits for the clock is newer than all else.
+        let oldest = first(0)?.map_or_else(|| first(i64::MIN), |time| Ok(Some(time)))?;
+        Ok(oldest.map(HubTime::from_nanos))
     }
 }
 

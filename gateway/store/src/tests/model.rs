@@ -160,6 +160,8 @@ impl World {
                 let seq = (1..).take_while(|seq| received.contains_key(seq)).last().unwrap_or(0);
                 self.writer.answer(Request::Receipt { run, stream, seq });
             }
+            // Refused twice, by the broker and by the disk: a kill in that state may send it once more, out of order.
+            Step::Refuse if self.is_refused() => {}
             Step::Refuse => {
                 let messages = self.writer.next(self.cursor, 1, 2_000).unwrap();
                 if let Some(message) = messages.first() {

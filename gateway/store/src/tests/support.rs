@@ -112,16 +112,16 @@ impl Core {
             told.filtered = told.filtered.max(counts.filtered);
             told.refused = told.refused.max(counts.refused);
         };
-        let StreamCounts { seq, .. } = StreamCounts { seq: message.seq, ..StreamCounts::default() };
+        let seq = message.seq;
         let mut values = Vec::new();
         match message.lane {
             Lane::Data | Lane::Alarm => {
                 let pack = senml::decode(&message.payload).unwrap();
                 let senml::Header { run, stream, read, filtered, refused, .. } = pack.header;
                 assert_eq!((run, &stream, pack.header.seq), (message.run, &message.stream, seq));
-                let value = |record: &senml::Record| match record.sample {
-                    Sample::Good(Value::U64(value)) => value,
-                    ref other => panic!("unexpected {other:?}"),
+                let value = |record: &senml::Record| {
+                    let Sample::Good(Value::U64(value)) = record.sample else { panic!("unexpected {record:?}") };
+                    value
                 };
                 values = pack.records.iter().map(value).collect();
                 assert_eq!(values.len(), message.readings as usize);
