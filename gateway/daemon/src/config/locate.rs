@@ -185,10 +185,14 @@ impl Reader<'_> {
                 for (index, element) in elements.iter().enumerate() {
                     self.key.push(index.to_string());
                     let at = self.places.at(element.span().start);
-                    values.extend(self.value(element, at).map(|kind| Value::new(None, kind)));
+                    values.push(self.value(element, at).map(|kind| Value::new(None, kind)));
                     self.key.pop();
                 }
-                return Some(ValueKind::Array(values));
+                // A list with a hole would be another list.
+                return values
+                    .into_iter()
+                    .collect::<Option<_>>()
+                    .map(ValueKind::Array);
             }
             DeValue::Table(table) => {
                 self.origins.table(&self.key, at);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Folder, LEAST};
-use crate::config::load;
+use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
 const KEYS: [&str; 44] = [
@@ -104,6 +104,11 @@ proptest! {
         let loaded = load(&folder.sources().sets(sets));
         prop_assert_eq!(loaded.settings.is_some(), loaded.problems.is_empty());
         prop_assert!(loaded.problems.iter().all(|problem| problem.expected != "what the source can run"));
+        if let Some(settings) = &loaded.settings {
+            save_last_good(folder.path(), &loaded.merged).unwrap();
+            let last = load_last_good(folder.path()).unwrap().unwrap();
+            prop_assert_eq!(last.settings.as_ref(), Some(settings));
+        }
         prop_assert!(serde_json::to_string(&loaded.problems).is_ok() && serde_json::to_string(&loaded.merged).is_ok());
     }
 
