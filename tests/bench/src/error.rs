@@ -51,6 +51,8 @@ pub(crate) enum Error {
     },
     #[error("use the terminal")]
     Terminal(#[source] io::Error),
+    #[error("take all figures: {settings} settings could not be measured")]
+    Missing { settings: usize },
     #[error("take all figures: interrupted")]
     Interrupted,
     #[error("write a time")]

@@ -89,6 +89,12 @@ fn main() -> ExitCode {
     let Err(error) = done else {
         return ExitCode::SUCCESS;
     };
+    complain(&error);
+    ExitCode::from(CANNOT)
+}
+
+/// An error and its causes, in one line; what a program left in its log stands below.
+fn complain(error: &Error) {
     let mut text = format!("bench: failed to {error}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -97,7 +103,6 @@ fn main() -> ExitCode {
     }
     // Without a stderr there is only the exit code to tell it.
     drop(writeln!(io::stderr(), "{text}"));
-    ExitCode::from(CANNOT)
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
@@ -129,7 +134,14 @@ async fn measure(args: &RunArgs) -> Result<(), Error> {
     };
     let bed = Bed::make(&args.folder, &args.plugin).await?;
     let mut table = Table::default();
-    figures::take(&bed, settings, times, &mut table).await?;
+    let mut missing = 0;
+    for setting in settings {
+        // One setting that cannot be measured does not spoil the others.
+        if let Err(error) = figures::take(&bed, *setting, times, &mut table).await {
+            complain(&error);
+            missing += 1;
+        }
+    }
     if args.quick {
         table.note("--quick: a few seconds for each figure; do not quote these");
     }
@@ -142,7 +154,12 @@ async fn measure(args: &RunArgs) -> Result<(), Error> {
         bed.peers().await?
     )
     .map_err(Error::Terminal)?;
-    table.print(&mut out).map_err(Error::Terminal)
+    table.print(&mut out).map_err(Error::Terminal)?;
+    if missing == 0 {
+        Ok(())
+    } else {
+        Err(Error::Missing { settings: missing })
+    }
 }
 
 /// Date, machine and command, without which a figure says nothing.

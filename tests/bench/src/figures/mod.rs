@@ -60,22 +60,19 @@ impl Times {
     };
 }
 
-/// Takes the figures of `settings`.
+/// Takes the figures of a setting.
 pub(crate) async fn take(
     bed: &Bed,
-    settings: &[Setting],
+    setting: Setting,
     times: Times,
     table: &mut Table,
 ) -> Result<(), Error> {
-    for setting in settings {
-        match setting {
-            Setting::Load => load::take(bed, times, table).await?,
-            Setting::Street => street_hub::take(bed, times, table).await?,
-            Setting::Start => start::take(bed, times, table).await?,
-            Setting::Line => line::take(bed, times, table).await?,
-        }
+    match setting {
+        Setting::Load => load::take(bed, times, table).await,
+        Setting::Street => street_hub::take(bed, times, table).await,
+        Setting::Start => start::take(bed, times, table).await,
+        Setting::Line => line::take(bed, times, table).await,
     }
-    Ok(())
 }
 
 /// Says on the terminal what goes on; a run takes minutes.

@@ -8,7 +8,7 @@ use crate::bed::{Bed, Devices};
 use crate::clock;
 use crate::core::{Core, From};
 use crate::error::Error;
-use crate::hub::{Hub, Plugin};
+use crate::hub::{Hub, LEAST_SPREAD, Plugin};
 use crate::table::{Goal, Table};
 
 pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(), Error> {
@@ -20,6 +20,9 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         with_plugin.push(curb(bed, &devices, "start-plugin", Plugin::Deadband).await?);
         peer.push(c_loop(bed, &devices).await?);
     }
+    table.note(format!(
+        "start-up with core.reconnect_spread = {LEAST_SPREAD}, its least; the default adds a random part of 30 s"
+    ));
     let starts = times.starts;
     let goal = Goal::AtMost(0.3);
     let peer = ("C loop", median(peer));
