@@ -117,6 +117,12 @@ impl Flow {
         }
     }
 
+    /// The host was ended because nobody needs it.
+    pub(crate) fn host_ended(&mut self) {
+        self.host_up = false;
+        self.to_host.clear();
+    }
+
     /// The host is gone. What it owed is asked again when there is another one.
     pub(crate) fn host_died(&mut self, now: Instant) {
         self.host_up = false;

@@ -192,6 +192,8 @@ async fn run(
         let Task { flow, host, .. } = &mut task;
         let event = tokio::select! {
             biased;
+            // First, so that no flood of readings can put off a deadline.
+            () = sleep_until_some(wake) => Event::Time,
             permit = output.reserve(), if !flow.outbox.is_empty() => {
                 let sent = permit.map(|permit| permit.send(flow.outbox.pop_front().expect("it is not empty")));
                 Event::Sent(sent.is_ok())
@@ -201,7 +203,6 @@ async fn run(
                 Event::Setup(changed.ok().map(|()| Arc::clone(&changes.borrow_and_update())))
             }
             batch = input.recv(), if open && flow.outbox.len() < OUTBOX => Event::Batch(batch),
-            () = sleep_until_some(wake) => Event::Time,
         };
         let now = Instant::now();
         match event {
@@ -222,6 +223,7 @@ async fn run(
                 task.setup = setup;
                 task.flow
                     .configure(task.setup.parts.clone(), &task.setup.points, now);
+                task.end_idle_host(now).await;
             }
             Event::Host(heard) => task.host(heard, now).await,
             Event::Time => task.time(now).await,
@@ -272,6 +274,20 @@ impl Task {
                 self.flow.host_started(cache, now);
             }
             Err(error) => self.host_is_gone(format!("cannot be started: {error}"), now),
+        }
+    }
+
+    /// Ends the host if the last plugin is gone.
+    async fn end_idle_host(&mut self, now: Instant) {
+        if self.flow.wants_host() {
+            return;
+        }
+        if let Host::Up { process, .. } =
+            std::mem::replace(&mut self.host, Host::None { not_before: now })
+        {
+            self.flow.host_ended();
+            process.end().await;
+            self.board.lock().host_pid = None;
         }
     }
 

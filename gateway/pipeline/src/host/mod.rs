@@ -15,6 +15,7 @@ mod plugin;
 mod ticker;
 
 use std::collections::HashMap;
+use std::fs::DirEntry;
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,8 +38,8 @@ const QUESTIONS: usize = 2;
 /// Stack of a plugin's thread: the code generator runs on it, and 256 KiB of it are the guest's.
 const STACK: usize = 4 << 20;
 
-/// Files that the host may have open: three for the link, one in the cache, and some to spare.
-const FILES: u64 = 32;
+/// Files that the host may have open: the link, and for each module of each plugin one image of its memory.
+const FILES: u64 = 256;
 
 /// The body of `curb plugin-host`: serves until the end of standard input. Not for people; refuses a terminal.
 #[must_use]
@@ -68,6 +69,7 @@ pub fn plugin_host() -> ExitCode {
 /// Gives up what the host never needs, before it reads the first byte. A system call filter and a user of its own come
 /// from the service that starts it.
 fn confine() -> io::Result<()> {
+    close_inherited()?;
     rustix::thread::set_no_new_privs(true)?;
     let limit = |most| Rlimit {
         current: Some(most),
@@ -75,6 +77,21 @@ fn confine() -> io::Result<()> {
     };
     setrlimit(Resource::Core, limit(0))?;
     setrlimit(Resource::Nofile, limit(FILES))?;
+    Ok(())
+}
+
+/// Closes all but the link and standard error: whoever started the parent may have left it files that are not marked to
+/// be closed. Before any thread or file of our own.
+fn close_inherited() -> io::Result<()> {
+    let number =
+        |entry: io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(number)
+        .collect();
+    for number in open.into_iter().filter(|number| *number > 2) {
+        // The folder that was listed is among them, and closed by now: an error says no more than that.
+        nix::unistd::close(number).ok();
+    }
     Ok(())
 }
 

@@ -147,7 +147,10 @@ impl Plugin<'_> {
         guest.declaring = false;
         self.declared.clone_from(&guest.declared);
         drop(guest.end_call());
-        Ok(planned.map(|_| (store, filter)))
+        Ok(planned.and_then(|plan| match plan.tick_ms {
+            0 => Ok((store, filter)),
+            _ => Err("asks for ticks, which this hub does not give".to_owned()),
+        }))
     }
 
     fn process(&mut self, now: Now, columns: Columns) -> FromHost {

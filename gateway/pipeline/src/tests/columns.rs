@@ -10,9 +10,12 @@ use crate::columns::{Columns, ColumnsError, remark};
 
 /// Integers come back signed where both types hold them.
 fn same_number(sample: Sample) -> Sample {
-    let signed = |value| match value {
-        Value::U64(n) if n <= 1 << 53 => Value::I64(n.try_into().unwrap()),
-        value => value,
+    let signed = |value| {
+        if let Value::U64(n @ ..=0x20_0000_0000_0000) = value {
+            Value::I64(n.try_into().unwrap())
+        } else {
+            value
+        }
     };
     match sample {
         Sample::Good(value) => Sample::Good(signed(value)),

@@ -2,6 +2,8 @@
 //!
 //! Wants the components of `plugins/`, built by `make plugins`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod deadband;
 mod hostile;
 mod life;
