@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: SQL (`disk`), and what a commit contains (`queue`).
 
+mod due;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,10 @@ use crate::disk::{Admit, Disk, Error, Frozen, Kind, Stored};
 use crate::mark::{self, Mark, MarkFile};
 use crate::queue::{Leaves, Queue};
 
+pub(crate) use due::Due;
 pub(crate) use tell::chain;
+
+use due::RETRY;
 
 /// Entries of one commit at most. Bounds its memory and its time on a slow card; at this size SQLite writes some 300,000
 /// rows a second, so that more would gain nothing.
@@ -38,9 +42,6 @@ const ACKS_MAX: usize = 1 << 16;
 
 /// Rows looked up at once for a receipt or an eviction.
 const CHUNK: usize = 1024;
-
-/// Pauses between tries of a commit that failed: the first and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What changes the queue.
 #[derive(Debug)]
@@ -92,28 +93,6 @@ pub(crate) struct Writer {
     pub(crate) aside: u64,
     pub(crate) commits: u64,
     pub(crate) payload_bytes: u64,
-}
-
-/// When the writer acts by itself.
-#[derive(Debug)]
-pub(crate) struct Due {
-    /// The commit that failed, and the pause after the next failure.
-    retry: Option<Instant>,
-    pause: Duration,
-    acks: Option<Instant>,
-    counts: Instant,
-    mark: Instant,
-}
-
-impl Due {
-    pub(crate) fn new(now: Instant, counts_every: Duration) -> Self {
-        Self { retry: None, pause: RETRY.0, acks: None, counts: now + counts_every, mark: now + mark::EVERY }
-    }
-
-    fn first(&self) -> Instant {
-        // Deliveries wait for the next try as everything does: their time may have come long ago.
-        self.retry.or(self.acks).into_iter().fold(self.counts.min(self.mark), Instant::min)
-    }
 }
 
 impl Writer {
@@ -281,6 +260,10 @@ impl Writer {
             if rows.len() < CHUNK {
                 break;
             }
+            // A receipt after a long outage covers more than one commit should hold.
+            if self.due.retry.is_none() {
+                self.commit();
+            }
         }
         Ok(())
     }
@@ -396,8 +379,7 @@ impl Writer {
 
     fn pause(&mut self, word: &'static str, error: &Error) {
         self.raise(word, chain(error));
-        self.due.retry = Some(Instant::now() + self.due.pause);
-        self.due.pause = RETRY.1.min(self.due.pause * 2);
+        self.due.retry_later();
     }
 
     fn replace_disk(&mut self, error: &Error) {
@@ -406,8 +388,7 @@ impl Writer {
                 self.raise("damaged", format!("{}; moved to {}", chain(error), aside.display()));
                 self.queue.lose_disk();
                 // Not at once: a card that damages each new file must not keep this thread busy.
-                self.due.retry = Some(Instant::now() + self.due.pause);
-                self.due.pause = RETRY.1.min(self.due.pause * 2);
+                self.due.retry_later();
             }
             Err(aside) => self.pause("disk-error", &aside),
         }

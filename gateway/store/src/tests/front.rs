@@ -148,6 +148,18 @@ async fn receipt_deletes_what_the_core_holds_of_that_run_and_stream_only() {
 }
 
 #[tokio::test]
+async fn one_receipt_covers_a_long_outage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = open(&config(folder.path()));
+    for value in 0..3_000 {
+        store.append(batch("meter", &clock, [value])).await.unwrap();
+    }
+    store.sync().await.unwrap();
+    store.receipt(store.run(), stream("meter"), 2_999).await.unwrap();
+    assert_eq!(names(&all(&store).await), ["_run 1", "meter 3000"]);
+}
+
+#[tokio::test]
 async fn refused_data_goes_aside_and_refused_records_stay() {
     let folder = tempfile::tempdir().unwrap();
     let (store, clock) = open(&config(folder.path()));
