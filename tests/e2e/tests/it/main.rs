@@ -6,6 +6,7 @@ mod delivery;
 mod devices;
 mod plugins;
 mod refusals;
+mod service;
 mod wire;
 
 use std::path::PathBuf;
