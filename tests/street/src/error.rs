@@ -116,6 +116,9 @@ pub enum Error {
         /// Why it cannot be read.
         source: serde_json::Error,
     },
+    /// Somebody asked twice.
+    #[error("end in order: asked to end at once")]
+    Interrupted,
     /// No terminal to write to, no signal to wait for.
     #[error("use the terminal")]
     Terminal(#[source] io::Error),

@@ -12,6 +12,8 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::demo::scene::{HUB, SITE, Scene};
 use crate::demo::script::{Script, Step};
 use crate::demo::table::Table;
@@ -117,8 +119,12 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
         folder,
     };
     show.start_curb()?;
-    show.follow(Script::new(length)).await?;
-    show.end().await?;
+    let mut interrupt = Interrupt::new()?;
+    show.follow(Script::new(length), &mut interrupt).await?;
+    tokio::select! {
+        ended = show.end() => ended?,
+        () = interrupt.wait() => return Err(Error::Interrupted),
+    }
     let Show { accepted, lives, mut table, .. } = show;
 
     table.say(&scene.describe_line())?;
@@ -172,15 +178,14 @@ impl Show<'_> {
     }
 
     /// Goes through the script, with the table on the terminal, until its end or until somebody asks for it.
-    async fn follow(&mut self, mut script: Script) -> Result<(), Error> {
-        let mut interrupted = Interrupt::new()?;
+    async fn follow(&mut self, mut script: Script, interrupt: &mut Interrupt) -> Result<(), Error> {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let begin = tokio::time::Instant::now();
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
-                () = interrupted.wait() => {
-                    self.table.say("asked to end")?;
+                () = interrupt.wait() => {
+                    self.table.say("asked to end; once more ends at once, without the judge")?;
                     return Ok(());
                 }
             }
@@ -262,19 +267,20 @@ impl Show<'_> {
     }
 }
 
-/// Ctrl-C, or SIGTERM from whoever started the demo.
+/// Ctrl-C, SIGTERM from whoever started the demo, or the terminal closed: the processes must not outlive it.
 #[derive(Debug)]
 struct Interrupt {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
 impl Interrupt {
     fn new() -> Result<Self, Error> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).map_err(Error::Terminal)?,
             terminate: signal(SignalKind::terminate()).map_err(Error::Terminal)?,
+            hangup: signal(SignalKind::hangup()).map_err(Error::Terminal)?,
         })
     }
 
@@ -282,6 +288,7 @@ impl Interrupt {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
