@@ -124,6 +124,11 @@ impl<O: Outbox> Room<O> {
                 End::Stopped => return,
                 End::Lost(lost) => self.lost = Some(health::fault(lost.word, lost.detail)),
             }
+            // A core that is lost while the hub stops is not looked for again.
+            if self.stop.value().is_some() {
+                self.show(State::Waiting, self.hold.fault().into_iter().collect());
+                return;
+            }
         }
     }
 
@@ -269,11 +274,7 @@ impl<O: Outbox> Room<O> {
                     }
                 }
                 Step::Link(Err(_)) if phase == Phase::Leaving => return End::Stopped,
-                Step::Link(Err(lost)) if phase == Phase::Open => return End::Lost(lost),
-                Step::Link(Err(lost)) => {
-                    tracing::warn!(word = lost.word, detail = lost.detail, "lost the core while stopping");
-                    return End::Stopped;
-                }
+                Step::Link(Err(lost)) => return End::Lost(lost),
                 Step::Rows(read, rows) => session.rows(read, rows.unwrap_or_default()),
                 Step::Reported | Step::Tick => {}
                 Step::More => session.more(),
@@ -290,15 +291,13 @@ impl<O: Outbox> Room<O> {
 
     /// Sends what may be sent: the documents first, for they are the birth.
     fn send(&mut self, link: &Link, session: &mut Session, ready: bool, now: Instant) {
-        let status = self.topics.status();
         let online = || self.presence(Presence::Online, Goodbye::None);
-        if let Some(bytes) = session.send_document(Document::Status, &status, now, online) {
-            link.publish(status, bytes.into(), Retain::Yes);
+        if let Some((topic, bytes)) = session.send_document(Document::Status, &self.topics, now, online) {
+            link.publish(topic, bytes.into(), Retain::Yes);
         }
-        let points = self.topics.points();
         let table = || self.points.value().encode();
-        if let Some(bytes) = session.send_document(Document::Points, &points, now, table) {
-            link.publish(points, bytes.into(), Retain::Yes);
+        if let Some((topic, bytes)) = session.send_document(Document::Points, &self.topics, now, table) {
+            link.publish(topic, bytes.into(), Retain::Yes);
         }
         while ready && let Some((topic, message)) = session.send(&self.topics, now) {
             self.now.sent += 1;

@@ -232,24 +232,28 @@ impl Session {
         self.retained(document).changed();
     }
 
-    /// Renders and returns this document if it is to be sent now. It is in flight from here.
+    /// Renders this document, if it is to be sent now, and returns it with its topic. It is in flight from here.
     pub(crate) fn send_document(
         &mut self,
         document: Document,
-        topic: &str,
+        topics: &Topics,
         now: Instant,
         render: impl FnOnce() -> Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<(String, Vec<u8>)> {
         if !self.retained(document).take(now) {
             return None;
         }
+        let topic = match document {
+            Document::Status => topics.status(),
+            Document::Points => topics.points(),
+        };
         let bytes = render();
         if packet_size(topic.len(), bytes.len()) > self.packet_max {
             self.retained(document).too_large();
             return None;
         }
         self.launch(Sent::Document(document), now);
-        Some(bytes)
+        Some((topic, bytes))
     }
 
     /// The last status of a clean stop goes out, whatever the pace.

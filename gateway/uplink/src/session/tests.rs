@@ -1,197 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod street;
 
-use curb_model::{Lane, Message, Name, RowId, RunId, Stream};
-use curb_wire::topic::Topics;
+use std::collections::BTreeSet;
+
+use curb_model::RowId;
 use proptest::prelude::*;
 
-use super::{Broker, Document, READ_ROWS, Report, Session};
-use crate::hold::Hold;
-use crate::{Ack, Config, WINDOW};
-
-const RUN: RunId = RunId { counter: 1, nonce: 2 };
-const NOTHING: [i64; 0] = [];
-const S: Duration = Duration::from_secs(1);
-
-fn config(ack: Ack) -> Config {
-    Config { ack, retry: 30 * S, receipt_wait: 60 * S, ..Config::new("core.example", 8883) }
-}
-
-fn stream(number: u8) -> Stream {
-    Stream::parse(["meter", "lamp", "air"][usize::from(number)]).unwrap()
-}
-
-fn topics() -> Topics {
-    Topics::new(&Name::new("pier").unwrap(), &Name::new("hub-7").unwrap())
-}
-
-/// A store, a connection and a broker, all in memory and all on one clock.
-struct Street {
-    config: Config,
-    now: Instant,
-    rows: BTreeMap<RowId, Message>,
-    appended: u64,
-    set_aside: BTreeSet<RowId>,
-    session: Session,
-    broker: Broker,
-    /// What the broker will say, in order.
-    acks: VecDeque<(u16, u8)>,
-    next_id: u16,
-    /// Streams that nobody subscribes to, and their code if the broker refuses them.
-    refused: HashMap<Stream, u8>,
-    /// What arrived at the core, first arrivals only, in order.
-    arrived: Vec<(Stream, u64)>,
-    sent: usize,
-    repeated: usize,
-    receipts_flow: bool,
-}
-
-impl Street {
-    fn new(ack: Ack) -> Self {
-        let (config, now) = (config(ack), Instant::now());
-        let broker = Broker { receive_max: 20, packet_max: None };
-        let session = Session::new(&config, broker, Hold::default(), now);
-        Self {
-            config,
-            now,
-            rows: BTreeMap::new(),
-            appended: 0,
-            set_aside: BTreeSet::new(),
-            session,
-            broker,
-            acks: VecDeque::new(),
-            next_id: 0,
-            refused: HashMap::new(),
-            arrived: Vec::new(),
-            sent: 0,
-            repeated: 0,
-            receipts_flow: true,
-        }
-    }
-
-    fn append(&mut self, number: u8) -> RowId {
-        self.append_payload(number, b"{}")
-    }
-
-    fn append_many(&mut self, count: usize) {
-        for _ in 0..count {
-            self.append(0);
-        }
-    }
-
-    fn append_payload(&mut self, number: u8, payload: &[u8]) -> RowId {
-        self.appended += 1;
-        let row = RowId(i64::try_from(self.appended).unwrap());
-        let stream = stream(number);
-        let seq = 1 + self.appended; // Unique and growing in every stream is all that matters here.
-        let payload = Arc::from(payload);
-        let message = Message { row, lane: Lane::Data, stream, run: RUN, seq, readings: 1, payload };
-        self.rows.insert(row, message);
-        self.session.more();
-        row
-    }
-
-    /// Reports and reads, as often as there is something.
-    fn store(&mut self) {
-        loop {
-            while let Some(report) = self.session.report() {
-                match report {
-                    Report::Delivered(rows) => self.rows.retain(|row, _| !rows.contains(row)),
-                    Report::Receipt { stream, seq, .. } => {
-                        self.rows.retain(|_, row| row.stream != stream || row.seq > seq);
-                    }
-                    Report::SetAside { row, .. } => {
-                        self.rows.remove(&row);
-                        self.set_aside.insert(row);
-                    }
-                }
-            }
-            let Some(read) = self.session.read(true) else { return };
-            let after = read.after.map_or(i64::MIN, |row| row.0 + 1);
-            let page = self.rows.range(RowId(after)..).take(READ_ROWS).map(|(_, row)| row.clone()).collect();
-            self.session.rows(read, page);
-        }
-    }
-
-    /// Sends all that may go; the rows.
-    fn send(&mut self) -> Vec<i64> {
-        self.session.tick(self.now);
-        let mut sent = Vec::new();
-        loop {
-            self.store();
-            let Some((topic, message)) = self.session.send(&topics(), self.now) else { return sent };
-            assert!(topic.ends_with(message.stream.as_str()));
-            assert!(self.session.rows_in_flight() <= usize::from(WINDOW));
-            sent.push(message.row.0);
-            self.sent += 1;
-            self.next_id = self.next_id % 32 + 1;
-            self.session.numbered(self.next_id).unwrap();
-            let code = self.refused.get(&message.stream).copied().unwrap_or(0);
-            if code == 0 {
-                let arrival = (message.stream, message.seq);
-                if self.arrived.contains(&arrival) { self.repeated += 1 } else { self.arrived.push(arrival) }
-            }
-            self.acks.push_back((self.next_id, code));
-        }
-    }
-
-    /// The broker answers `count` messages.
-    fn ack(&mut self, count: usize) {
-        for (id, code) in self.acks.drain(..count.min(self.acks.len())) {
-            self.session.acked(id, code, self.now).unwrap();
-        }
-    }
-
-    /// The core says what it holds. Row order per stream makes that cumulative.
-    fn receipts(&mut self) {
-        if !self.receipts_flow {
-            return;
-        }
-        let mut held: BTreeMap<Stream, u64> = BTreeMap::new();
-        for (stream, seq) in &self.arrived {
-            let missing = self.rows.values().any(|row| {
-                row.stream == *stream && row.seq < *seq && !self.arrived.contains(&(stream.clone(), row.seq))
-            });
-            if !missing {
-                let to = held.entry(stream.clone()).or_default();
-                *to = (*to).max(*seq);
-            }
-        }
-        for (stream, seq) in held {
-            self.session.receipt(RUN, stream, seq);
-        }
-    }
-
-    fn lose(&mut self) {
-        self.store(); // Acknowledged rows reach the store before the next connection.
-        self.acks.clear();
-        let fresh = Session::new(&self.config, self.broker, Hold::default(), self.now);
-        let hold = std::mem::replace(&mut self.session, fresh).into_hold();
-        self.session = Session::new(&self.config, self.broker, hold, self.now);
-    }
-
-    /// Until nothing is left, or the deadline says that something never goes.
-    fn finish(&mut self) {
-        self.refused.clear();
-        self.receipts_flow = true;
-        for _ in 0..2000 {
-            self.send();
-            self.ack(usize::MAX);
-            self.receipts();
-            self.store();
-            if self.rows.is_empty() && self.session.is_idle() {
-                return;
-            }
-            self.now += self.session.due().map_or(S, |due| due.saturating_duration_since(self.now));
-        }
-        panic!("never delivered: {:?}", self.rows.keys());
-    }
-
-    fn word(&self) -> Vec<&'static str> {
-        self.session.faults().iter().map(|fault| fault.word).collect()
-    }
-}
+use self::street::{NOTHING, RUN, S, Street, stream, topics};
+use super::{Document, REPORTS_MAX, Session};
+use crate::{Ack, WINDOW};
 
 #[test]
 fn a_topic_sends_its_first_message_alone_and_then_a_window() {
@@ -330,13 +146,13 @@ fn what_the_broker_cannot_take_is_never_sent() {
     assert_eq!(street.set_aside, BTreeSet::from([large]));
 
     let status = |session: &mut Session, len| {
-        session.send_document(Document::Status, "t", street.now, || vec![0; len]).is_some()
+        session.send_document(Document::Status, &topics(), street.now, || vec![0; len]).is_some()
     };
     assert!(!status(&mut street.session, 200));
     assert_eq!(street.session.faults()[0].word, "core-refuses");
     street.session.document_changed(Document::Status);
     street.now += S;
-    let status = street.session.send_document(Document::Status, "t", street.now, || vec![0; 100]);
+    let status = street.session.send_document(Document::Status, &topics(), street.now, || vec![0; 100]);
     assert!(status.is_some());
 }
 
@@ -415,7 +231,7 @@ fn a_stream_without_receipts_is_bounded() {
 #[test]
 fn a_store_that_does_not_listen_stops_the_reading() {
     let mut session = Street::new(Ack::Broker).session;
-    for _ in 0..super::REPORTS_MAX {
+    for _ in 0..REPORTS_MAX {
         session.set_aside(RowId(1), 0x95);
     }
     assert_eq!(session.read(true), None);
@@ -445,7 +261,7 @@ fn an_unknown_packet_id_ends_the_connection() {
 fn the_status_is_published_at_birth_and_then_once_a_second_at_most() {
     let mut street = Street::new(Ack::Broker);
     let publish = |street: &mut Street, ack: u8| {
-        let sent = street.session.send_document(Document::Status, "t", street.now, Vec::new).is_some();
+        let sent = street.session.send_document(Document::Status, &topics(), street.now, Vec::new).is_some();
         if sent {
             street.session.numbered(1).unwrap();
             street.session.acked(1, ack, street.now).unwrap();

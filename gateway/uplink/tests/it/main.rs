@@ -2,31 +2,26 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests end where they fail")]
 
+mod city;
 mod mosquitto;
 mod pki;
 mod proxy;
 mod queue;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use curb_identity::Identity;
-use curb_model::{Fault, PointSet, Room};
-use curb_uplink::{Ack, Config, State, Uplink};
-use curb_wire::status::{FaultEntry, Points, State as Presence, Status};
+use curb_model::{Fault, Room};
+use curb_uplink::{Ack, Config, State};
+use curb_wire::status::{FaultEntry, Status};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
-use tempfile::TempDir;
-use tokio::sync::watch;
 
-use mosquitto::{ACL, ACL_WITH_TYPO, DEADLINE, Mosquitto, Reader, publish};
-use pki::{Ca, Pair};
+use city::{City, HOSTS};
+use mosquitto::{ACL, ACL_WITH_TYPO, DEADLINE, Reader, publish};
+use pki::Ca;
 use proxy::Proxy;
-use queue::{Queue, RUN};
-
-const HOSTS: &[&str] = &["localhost", "127.0.0.1"];
-const ALL: &str = "curb/v1/+/+/#";
+use queue::RUN;
 
 /// Waits until `done`, and shows what was seen if it never is.
 async fn eventually(what: &str, mut done: impl FnMut() -> bool, seen: impl FnOnce() -> String) {
@@ -36,101 +31,6 @@ async fn eventually(what: &str, mut done: impl FnMut() -> bool, seen: impl FnOnc
             panic!("not within {DEADLINE:?}: {what}\n{}", seen());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A city with one hub, its queue and its broker.
-struct City {
-    dir: TempDir,
-    hub: Identity,
-    reader: Pair,
-    broker: Mosquitto,
-    queue: Queue,
-    status: watch::Sender<Arc<Status>>,
-    points: watch::Sender<Arc<Points>>,
-}
-
-impl City {
-    async fn new() -> Self {
-        let ca = Ca::new("city");
-        Self::with(&ca, &ca, &ca, HOSTS, 2040, "").await
-    }
-
-    /// The broker's certificate is of `core_ca`, and the broker trusts hubs of `hubs_ca`; the hub is of `ca`.
-    async fn with(ca: &Ca, core_ca: &Ca, hubs_ca: &Ca, hosts: &[&str], last_year: i32, extra: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        ca.write(&path("ca.pem"));
-        hubs_ca.write(&path("hubs-ca.pem"));
-        let hub_pair = ca.issue(dir.path(), "hub-7", &["hub-7"], 2040);
-        let reader = ca.issue(dir.path(), "reader", &["reader"], 2040);
-        let core = core_ca.issue(dir.path(), "core", hosts, last_year);
-        let config = curb_identity::Config {
-            key: hub_pair.key.clone(),
-            certificate: hub_pair.certificate.clone(),
-            roots: path("ca.pem"),
-            site: None,
-        };
-        let hub = curb_identity::load(&config, None).unwrap();
-        let broker = Mosquitto::start(dir.path(), &core, &path("hubs-ca.pem"), extra).await;
-        let status = Status {
-            v: 1,
-            hub: "hub-7".to_owned(),
-            state: Presence::Offline,
-            run: RUN.to_string(),
-            connection: 0,
-            version: "0.1.0".to_owned(),
-            clean: false,
-            faults: Vec::new(),
-            queue: None,
-        };
-        let points = Points::new("hub-7", &PointSet::default());
-        let (status, points) = (watch::Sender::new(Arc::new(status)), watch::Sender::new(Arc::new(points)));
-        Self { dir, hub, reader, broker, queue: Queue::new(), status, points }
-    }
-
-    fn roots(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
-    }
-
-    /// Impatient, so that the tests are quick.
-    fn config(&self) -> Config {
-        Config {
-            retry: Duration::from_secs(1),
-            reconnect_spread: Duration::from_millis(300),
-            keep_alive: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(5),
-            stall: Duration::from_secs(3),
-            ..Config::new("localhost", self.broker.port)
-        }
-    }
-
-    fn uplink(&self) -> Uplink {
-        self.uplink_with(self.config())
-    }
-
-    fn uplink_with(&self, config: Config) -> Uplink {
-        Uplink::start(config, &self.hub, self.queue.clone(), self.status.subscribe(), self.points.subscribe()).unwrap()
-    }
-
-    async fn reader(&self) -> Reader {
-        let reader = Reader::start(self.broker.port, &self.roots(), &self.reader, "reader", ALL);
-        let subscribed = || self.broker.log().contains("Sending SUBACK to reader");
-        eventually("the reader has subscribed", subscribed, || self.broker.log()).await;
-        reader
-    }
-
-    async fn delivered(&self, uplink: &Uplink) {
-        self.until(uplink, "everything is delivered", |city, _| city.queue.len() == 0).await;
-    }
-
-    async fn fault(&self, uplink: &Uplink, word: &str) {
-        self.until(uplink, word, |_, health| health.faults.iter().any(|fault| fault.word == word)).await;
-    }
-
-    async fn until(&self, uplink: &Uplink, what: &str, done: impl Fn(&Self, &curb_uplink::Health) -> bool) {
-        let seen = || format!("{:#?}\nrows {}\n{}", uplink.health(), self.queue.len(), self.broker.log());
-        eventually(what, || done(self, &uplink.health()), seen).await;
     }
 }
 
@@ -427,6 +327,23 @@ async fn with_receipts_a_row_stays_until_the_core_says_that_it_holds_it() {
     city.until(&uplink, "the fault is gone", |_, health| health.faults.is_empty()).await;
     assert_eq!(uplink.health().receipted, 5);
     uplink.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_in_its_grace_although_the_wire_is_dead() {
+    let city = City::new().await;
+    let proxy = Proxy::start(city.broker.port).await;
+    for grace in [1, 20] {
+        // Either the grace ends first or the watchdog; neither looks for the core again.
+        let uplink = city.uplink_with(Config { port: proxy.port, ..city.config() });
+        city.until(&uplink, "connected", |_, health| health.state == State::Connected).await;
+        proxy.freeze();
+        city.queue.append("meter", 1);
+        let before = Instant::now();
+        uplink.stop(Duration::from_secs(grace)).await;
+        assert!(before.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!(city.queue.len(), 2);
 }
 
 #[tokio::test]

@@ -56,7 +56,10 @@ impl Outbox for Queue {
     }
 
     async fn delivered(&self, rows: Vec<RowId>) {
-        self.0.rows.lock().unwrap().retain(|row, _| !rows.contains(row));
+        let mut queue = self.0.rows.lock().unwrap();
+        for row in rows {
+            queue.remove(&row);
+        }
     }
 
     async fn receipt(&self, run: RunId, stream: Stream, seq: u64) {
