@@ -9,6 +9,7 @@
 mod bed;
 mod clock;
 mod core;
+mod counting;
 mod error;
 mod figures;
 mod hub;

@@ -10,7 +10,8 @@ use street::{
 
 use super::{Times, progress};
 use crate::bed::Bed;
-use crate::core::{Core, From, Tally};
+use crate::core::Core;
+use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
 use crate::table::{Goal, Table};
@@ -67,7 +68,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let polls = four.polls_per_second;
     table.add(
         format!(
-            "RTU 19,200 8E1, {} × {REGISTERS} registers, back to back",
+            "RTU line, 19,200 8E1, {} × {REGISTERS} registers: polls",
             ALL.len()
         ),
         "polls/s",
@@ -76,7 +77,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         Goal::AtLeast(0.95 * limit),
     );
     table.add(
-        "the same, beside a master that ignores silences",
+        "RTU line: polls, beside a master that ignores silences",
         "polls/s",
         polls,
         ("C loop", loop_four.polls_per_second),
@@ -84,7 +85,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     );
     let violations = |seen: &Seen| seen.gap_violations as f64;
     table.add(
-        "silences cut short there",
+        "RTU line: silences cut short",
         "requests",
         violations(&four),
         ("C loop", violations(&loop_four)),
@@ -94,14 +95,14 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let share = dead.polls_per_second / three.polls_per_second;
     let loop_share = loop_dead.polls_per_second / loop_four.polls_per_second;
     table.add(
-        "the healthy three, fourth dead: of what three alone get",
-        "share",
+        "RTU line, fourth unit dead: polls of the other three",
+        "of three alone",
         share,
         ("C loop", loop_share),
         Goal::AtLeast(0.98),
     );
     table.add(
-        "silences cut short there",
+        "RTU line, fourth unit dead: silences cut short",
         "requests",
         violations(&dead),
         ("C loop", violations(&loop_dead)),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Times, Watched, progress, watch_loop};
 use crate::bed::{Bed, Devices};
-use crate::core::{Core, From, Tally};
+use crate::core::Core;
+use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
 use crate::table::{Goal, Table};
@@ -20,25 +21,25 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     progress("Modbus TCP under load, C loop")?;
     let (c_loop, _) = watch_loop(bed, &devices, REGISTERS, EVERY, times).await?;
 
-    let setting = format!("Modbus TCP, {DEVICES} × {REGISTERS} registers at 10 Hz");
+    let setting = format!("TCP load, {DEVICES} × {REGISTERS} registers at 10 Hz");
     let asked = f64::from(DEVICES * REGISTERS) / EVERY.as_secs_f64();
     let (curb_cpu, loop_cpu) = (curb.cpu_per_million(), c_loop.cpu_per_million());
     table.add(
-        format!("CPU time, {setting}"),
+        format!("{setting}: CPU time"),
         "CPU-s / million readings",
         curb_cpu,
         ("C loop", loop_cpu),
         Goal::AtMost(1.9),
     );
     table.add(
-        "readings at the core there",
+        "TCP load: readings at the core",
         "1/s",
         curb.rate(),
         ("asked for", asked),
         Goal::AtLeast(0.99 * asked),
     );
     table.add(
-        "delay device → core, p50, there",
+        "TCP load: delay device → core, p50",
         "ms",
         curb.delay_ms(),
         ("C loop", c_loop.delay_ms()),

@@ -11,7 +11,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::bed::{Bed, Devices};
-use crate::core::{Core, From, Tally};
+use crate::core::Core;
+use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::meter::{CpuMeter, Memory};
 use crate::table::Table;

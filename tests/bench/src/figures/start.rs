@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Times, progress, street_hub};
 use crate::bed::{Bed, Devices};
 use crate::clock;
-use crate::core::{Core, From};
+use crate::core::Core;
+use crate::counting::From;
 use crate::error::Error;
 use crate::hub::{Hub, LEAST_SPREAD, Plugin};
 use crate::table::{Goal, Table};
@@ -27,14 +28,14 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let goal = Goal::AtMost(0.3);
     let peer = ("C loop", median(peer));
     table.add(
-        format!("exec → first reading at the core, median of {starts}"),
+        format!("start-up: exec → first reading at the core, median of {starts}"),
         "s",
         median(bare),
         peer,
         goal,
     );
     table.add(
-        "the same with deadband in the plugin host",
+        "start-up with deadband in the plugin host",
         "s",
         median(with_plugin),
         peer,

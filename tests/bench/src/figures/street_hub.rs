@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Times, Watched, progress, watch_loop};
 use crate::bed::{Bed, Devices};
-use crate::core::{Core, From, Tally};
+use crate::core::Core;
+use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
 use crate::meter::{Memory, family, size, written};
@@ -46,42 +47,42 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let setting = format!("street hub, {DEVICES} × {REGISTERS} registers at 1 Hz");
     let cpu = ("C loop", peer.cpu_share());
     table.add(
-        format!("CPU, {setting}"),
+        format!("{setting}: CPU"),
         "% of one",
         bare.watched.cpu_share(),
         cpu,
         Goal::AtMost(0.25),
     );
     table.add(
-        "the same with deadband in the plugin host",
+        "street hub with deadband: CPU, host included",
         "% of one",
         with_plugin.watched.cpu_share(),
         cpu,
         Goal::None,
     );
     table.add(
-        "memory there, RSS",
+        "street hub: memory, RSS",
         "MiB",
         mib(bare.daemon.rss),
         rss,
         Goal::AtMost(12.0),
     );
     table.add(
-        "memory there, PSS",
+        "street hub: memory, PSS",
         "MiB",
         mib(bare.daemon.pss),
         pss,
         Goal::None,
     );
     table.add(
-        "daemon beside a plugin host, RSS",
+        "street hub with deadband: daemon, RSS",
         "MiB",
         mib(with_plugin.daemon.rss),
         rss,
         Goal::AtMost(12.0),
     );
     table.add(
-        "daemon beside a plugin host, PSS",
+        "street hub with deadband: daemon, PSS",
         "MiB",
         mib(with_plugin.daemon.pss),
         pss,
@@ -89,14 +90,14 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     );
     if let Some(host) = with_plugin.host {
         table.add(
-            "plugin host with deadband, RSS",
+            "street hub with deadband: plugin host, RSS",
             "MiB",
             mib(host.rss),
             rss,
             Goal::AtMost(10.0),
         );
         table.add(
-            "plugin host with deadband, PSS",
+            "street hub with deadband: plugin host, PSS",
             "MiB",
             mib(host.pss),
             pss,
@@ -108,21 +109,21 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let per_thousand = |bytes: f64| 1e3 * bytes / bare.watched.tally.readings as f64;
     let payload = ("payload", per_thousand(bare.watched.tally.payload as f64));
     table.add(
-        "bytes to disk there",
+        "street hub: bytes to disk",
         "1 / 1,000 readings",
         per_thousand(bare.written as f64),
         payload,
         Goal::AtMost(2000.0),
     );
     table.add(
-        "growth of the state folder there",
+        "street hub: growth of the state folder",
         "1 / 1,000 readings",
         per_thousand(bare.grown),
         payload,
         Goal::None,
     );
     table.add(
-        "delay device → core, p50, there",
+        "street hub: delay device → core, p50",
         "ms",
         bare.watched.delay_ms(),
         ("C loop", peer.delay_ms()),
