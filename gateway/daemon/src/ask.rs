@@ -29,13 +29,20 @@ pub(crate) struct Tap {
 }
 
 /// `curb check`.
-pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+pub(crate) fn check(
+    args: &ConfigArgs,
+    hub: Option<&str>,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
     #[derive(Serialize)]
     struct Document<'a> {
         v: u32,
         ok: bool,
         problems: Vec<Entry<'a>>,
         warnings: Vec<Entry<'a>>,
+        /// Components that a hub would not run.
+        unfit: &'a [String],
     }
     #[derive(Serialize)]
     struct Entry<'a> {
@@ -52,7 +59,13 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
             Origin::BuiltIn | Origin::Environment(_) | Origin::Set(_) => (None, None),
         };
         let (line, column) = position.unzip();
-        Entry { file, line, column, from: problem.at.to_string(), problem }
+        Entry {
+            file,
+            line,
+            column,
+            from: problem.at.to_string(),
+            problem,
+        }
     }
     if let Some(hub) = hub
         && let Err(error) = Name::new(hub)
@@ -61,33 +74,68 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         return Ok(exit(USAGE));
     }
     let loaded = crate::config::load(&crate::sources(args));
-    let ok = loaded.problems.is_empty();
+    let plugins = loaded
+        .settings
+        .iter()
+        .flat_map(|settings| &settings.pipeline.plugins);
+    // The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
+    let unfit: Vec<String> = plugins
+        .filter_map(|plugin| Some((plugin, curb_pipeline::inspect(&plugin.component).err()?)))
+        .map(|(plugin, error)| {
+            format!(
+                "plugin.{}.component: failed to {}",
+                plugin.name,
+                crate::chain(&error)
+            )
+        })
+        .collect();
+    let ok = loaded.problems.is_empty() && unfit.is_empty();
     if json {
         let problems = loaded.problems.iter().map(entry).collect();
         let warnings = loaded.warnings.iter().map(entry).collect();
-        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings })?;
+        serde_json::to_writer_pretty(
+            &mut *out,
+            &Document {
+                v: 1,
+                ok,
+                problems,
+                warnings,
+                unfit: &unfit,
+            },
+        )?;
         writeln!(out)?;
     } else {
         for problem in loaded.problems.iter().chain(&loaded.warnings) {
             writeln!(out, "{problem}")?;
         }
-        let (errors, warnings) = (loaded.problems.len(), loaded.warnings.len());
+        for component in &unfit {
+            writeln!(out, "{component}")?;
+        }
+        let (errors, warnings) = (loaded.problems.len() + unfit.len(), loaded.warnings.len());
         match &loaded.settings {
-            Some(settings) => {
+            Some(settings) if ok => {
                 let (buses, devices) = (&settings.source.buses, settings.source.buses.values());
                 let devices: usize = devices.map(|bus| bus.devices.len()).sum();
                 let plugins = settings.pipeline.plugins.len();
                 let points = settings.points.len();
-                writeln!(out, "fine: {} buses, {devices} devices, {points} points, {plugins} plugins; {warnings} warnings", buses.len())?;
+                writeln!(
+                    out,
+                    "fine: {} buses, {devices} devices, {points} points, {plugins} plugins; {warnings} warnings",
+                    buses.len()
+                )?;
             }
-            None => writeln!(out, "{errors} problems, {warnings} warnings")?,
+            Some(_) | None => writeln!(out, "{errors} problems, {warnings} warnings")?,
         }
     }
     Ok(exit(if ok { FINE } else { USAGE }))
 }
 
 /// `curb status`.
-pub(crate) async fn status(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+pub(crate) async fn status(
+    run_dir: &Path,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
     let report: Report = match answer(run_dir, Op::Status).await {
         Ok(report) => report,
         Err(error) => return complain(&error, out, json),
@@ -98,11 +146,19 @@ pub(crate) async fn status(run_dir: &Path, json: bool, out: &mut impl Write) -> 
     } else {
         writeln!(out, "{report}")?;
     }
-    Ok(exit(if report.faults.is_empty() { FINE } else { FOUND }))
+    Ok(exit(if report.faults.is_empty() {
+        FINE
+    } else {
+        FOUND
+    }))
 }
 
 /// `curb reload`.
-pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+pub(crate) async fn reload(
+    run_dir: &Path,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
     let reloaded: Reloaded = match answer(run_dir, Op::Reload).await {
         Ok(reloaded) => reloaded,
         Err(error) => return complain(&error, out, json),
@@ -111,7 +167,13 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
         serde_json::to_writer_pretty(&mut *out, &reloaded)?;
         writeln!(out)?;
     } else {
-        let list = |words: &[String]| if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
+        let list = |words: &[String]| {
+            if words.is_empty() {
+                "nothing".to_owned()
+            } else {
+                words.join(", ")
+            }
+        };
         for problem in &reloaded.problems {
             writeln!(out, "{problem}")?;
         }
@@ -121,7 +183,11 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
             writeln!(out, "refused: nothing has changed")?;
         }
         if !reloaded.needs_restart.is_empty() {
-            writeln!(out, "takes effect at the next start: {}", list(&reloaded.needs_restart))?;
+            writeln!(
+                out,
+                "takes effect at the next start: {}",
+                list(&reloaded.needs_restart)
+            )?;
         }
     }
     Ok(exit(if reloaded.accepted { FINE } else { USAGE }))
@@ -129,7 +195,13 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
 
 /// `curb tap`.
 pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::Result<ExitCode> {
-    let Tap { points, count, wait, at, json } = tap;
+    let Tap {
+        points,
+        count,
+        wait,
+        at,
+        json,
+    } = tap;
     let mut call = match control::ask(run_dir, Op::Tap { at, points }).await {
         Ok(call) => call,
         Err(error) => return complain(&error, out, json),
@@ -137,9 +209,15 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
     let mut shown = 0;
     let showing = async {
         while count.is_none_or(|count| shown < count) {
-            let Some(line) = call.next().await? else { break };
+            let Some(line) = call.next().await? else {
+                break;
+            };
             let parsed: Line = serde_json::from_str(line.get()).map_err(control::Error::Answer)?;
-            let written = if json { writeln!(out, "{line}") } else { writeln!(out, "{}", parsed.text()) };
+            let written = if json {
+                writeln!(out, "{line}")
+            } else {
+                writeln!(out, "{}", parsed.text())
+            };
             if written.and_then(|()| out.flush()).is_err() {
                 // Whoever read our output has gone: `curb tap | head`.
                 break;
@@ -153,12 +231,19 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
         None => showing.await,
     };
     match ended {
-        Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) { FOUND } else { FINE })),
+        Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) {
+            FOUND
+        } else {
+            FINE
+        })),
         Err(error) => complain(&error, out, json),
     }
 }
 
-async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, control::Error> {
+async fn answer<T: serde::de::DeserializeOwned>(
+    run_dir: &Path,
+    op: Op,
+) -> Result<T, control::Error> {
     let asking = async {
         let mut call: Call = control::ask(run_dir, op).await?;
         let gone = || control::Error::Talk(io::ErrorKind::UnexpectedEof.into());
@@ -166,7 +251,9 @@ async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Resul
         serde_json::from_str(line.get()).map_err(control::Error::Answer)
     };
     let late = |_| Err(control::Error::Talk(io::ErrorKind::TimedOut.into()));
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(late)
 }
 
 fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Result<ExitCode> {
@@ -178,9 +265,16 @@ fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Res
         writeln!(out, "{text}")?;
     }
     let code = match error {
-        control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
+        control::Error::Connect { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            DENIED
+        }
         control::Error::Refused(_) => USAGE,
-        control::Error::Connect { .. } | control::Error::Listen { .. } | control::Error::Talk(_) | control::Error::Answer(_) => CANNOT,
+        control::Error::Connect { .. }
+        | control::Error::Listen { .. }
+        | control::Error::Talk(_)
+        | control::Error::Answer(_) => CANNOT,
     };
     Ok(exit(code))
 }

@@ -17,7 +17,9 @@ use crate::config::LogFormat;
 
 /// Starts logging. `level` is for Curb's own crates; the libraries below speak at `WARN`.
 pub(crate) fn start(level: Level, format: LogFormat) {
-    let ours = Targets::new().with_target("curb", level).with_default(LevelFilter::WARN.min(LevelFilter::from_level(level)));
+    let ours = Targets::new()
+        .with_target("curb", level)
+        .with_default(LevelFilter::WARN.min(LevelFilter::from_level(level)));
     let ansi = std::io::stderr().is_terminal();
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     let layer = match format {
@@ -37,11 +39,37 @@ impl FaultLog {
     /// Compares with the faults of the last time. A fault whose detail changed is still the same fault.
     pub(crate) fn update(&mut self, faults: &[Fault]) {
         let key = |fault: &Fault| (format!("{} {}", fault.room, fault.subject), fault.word);
-        let now: BTreeMap<_, _> = faults.iter().map(|fault| (key(fault), fault.clone())).collect();
-        for (_, Fault { room, subject, word, detail }) in now.iter().filter(|(key, _)| !self.standing.contains_key(*key)) {
+        let now: BTreeMap<_, _> = faults
+            .iter()
+            .map(|fault| (key(fault), fault.clone()))
+            .collect();
+        for (
+            _,
+            Fault {
+                room,
+                subject,
+                word,
+                detail,
+            },
+        ) in now
+            .iter()
+            .filter(|(key, _)| !self.standing.contains_key(*key))
+        {
             tracing::warn!(%room, subject, word, "{detail}");
         }
-        for (_, Fault { room, subject, word, .. }) in self.standing.iter().filter(|(key, _)| !now.contains_key(*key)) {
+        for (
+            _,
+            Fault {
+                room,
+                subject,
+                word,
+                ..
+            },
+        ) in self
+            .standing
+            .iter()
+            .filter(|(key, _)| !now.contains_key(*key))
+        {
             tracing::info!(%room, subject, word, "no longer so");
         }
         self.standing = now;

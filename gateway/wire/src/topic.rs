@@ -25,7 +25,9 @@ impl Topics {
     /// The topics of `hub` at `site`.
     #[must_use]
     pub fn new(site: &Name, hub: &Name) -> Self {
-        Self { base: format!("{PREFIX}/{site}/{hub}") }
+        Self {
+            base: format!("{PREFIX}/{site}/{hub}"),
+        }
     }
 
     /// Where a queued message goes.

@@ -27,14 +27,31 @@ impl Site {
         let folder = TempDir::new().expect("make a folder for the test");
         let site = Self { folder };
         let pki = site.pki().display().to_string();
-        site.depot("init", &["init", "--site", SITE, "--dir", &pki, "--core-host", "localhost", "--core-host", "127.0.0.1"]).await;
-        site.depot("hub-add", &["hub", "add", HUB, "--dir", &pki]).await;
+        site.depot(
+            "init",
+            &[
+                "init",
+                "--site",
+                SITE,
+                "--dir",
+                &pki,
+                "--core-host",
+                "localhost",
+                "--core-host",
+                "127.0.0.1",
+            ],
+        )
+        .await;
+        site.depot("hub-add", &["hub", "add", HUB, "--dir", &pki])
+            .await;
         site
     }
 
     async fn depot(&self, name: &str, arguments: &[&str]) {
         let depot = binary("depot").expect("depot is built");
-        let (status, _) = Process::run(name, &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
+        let (status, _) = Process::run(name, &depot, arguments, self.path(), PATIENCE)
+            .await
+            .expect("run depot");
         assert!(status.success(), "depot {arguments:?}: {status}");
     }
 
@@ -70,8 +87,14 @@ impl Site {
         let depot = binary("depot").expect("depot is built");
         let db = self.path().join("core.db").display().to_string();
         let arguments = ["ledger", "--db", &db, "--json"];
-        let (status, out) = Process::run("ledger", &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
-        (status.success(), serde_json::from_slice(&out).unwrap_or_else(|e| panic!("ledger: {e}: {}", String::from_utf8_lossy(&out))))
+        let (status, out) = Process::run("ledger", &depot, arguments, self.path(), PATIENCE)
+            .await
+            .expect("run depot");
+        (
+            status.success(),
+            serde_json::from_slice(&out)
+                .unwrap_or_else(|e| panic!("ledger: {e}: {}", String::from_utf8_lossy(&out))),
+        )
     }
 }
 
@@ -106,8 +129,12 @@ impl Ingest {
             path(site.core("roots.pem")),
         ];
         let depot = binary("depot").expect("depot is built");
-        let process = Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
-        Self { process, out: site.path().join("ingest.out") }
+        let process =
+            Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
+        Self {
+            process,
+            out: site.path().join("ingest.out"),
+        }
     }
 
     /// Every message that it has accepted so far, as its JSON lines tell them; duplicates are left out.
@@ -121,7 +148,9 @@ impl Ingest {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
             .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("ingest: {e}: {line}")))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("ingest: {e}: {line}"))
+            })
             .filter(|message: &serde_json::Value| message["duplicate"] == false)
             .collect()
     }
@@ -129,10 +158,13 @@ impl Ingest {
     /// Every reading of `point` that has arrived, in order.
     #[must_use]
     pub fn readings(&self, point: &str) -> Vec<serde_json::Value> {
-        let all = self.messages().into_iter().filter_map(|mut message| match message["readings"].take() {
-            serde_json::Value::Array(readings) => Some(readings),
-            _ => None,
-        });
-        all.flatten().filter(|reading| reading["point"] == point).collect()
+        let messages = self.messages();
+        let all = messages
+            .iter()
+            .filter_map(|message| message["readings"].as_array());
+        all.flatten()
+            .filter(|reading| reading["point"] == point)
+            .cloned()
+            .collect()
     }
 }

@@ -21,15 +21,24 @@ async fn a_clock_at_1970_delivers_undated_readings_and_says_so() {
         "@1970-01-01 00:01:00",
     ]);
     let text = std::fs::read_to_string(hub.config()).unwrap();
-    std::fs::write(hub.config(), text.replace("[clock]\n", "[clock]\nwait = \"2s\"\n")).unwrap();
+    std::fs::write(
+        hub.config(),
+        text.replace("[clock]\n", "[clock]\nwait = \"2s\"\n"),
+    )
+    .unwrap();
     hub.start().await;
     let (_, detail) = hub.fault("clock-not-trusted").await;
     assert!(detail.contains("1970"), "{detail}");
     assert!(hub.log().contains("clock-not-trusted"));
     let reading = || ingest.readings("meter/voltage").last().cloned();
     let logs = [hub.process(), &ingest.process];
-    let reading = eventually(e2e::PATIENCE, "an undated reading", &logs, reading).await.unwrap();
-    assert!(reading["time_ms"].is_null(), "nothing is dated by a clock at 1970: {reading}");
+    let reading = eventually(e2e::PATIENCE, "an undated reading", &logs, reading)
+        .await
+        .unwrap();
+    assert!(
+        reading["time_ms"].is_null(),
+        "nothing is dated by a clock at 1970: {reading}"
+    );
     assert_eq!(reading["value"].to_string(), "230.1");
     assert_eq!(hub.stop().await, Some(0));
 }

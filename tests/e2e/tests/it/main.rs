@@ -40,7 +40,9 @@ const METER: [(&str, &str); 8] = [
 
 /// The deadband component that `make plugins` builds.
 fn component(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../plugins/target/components").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../plugins/target/components")
+        .join(name);
     assert!(path.exists(), "{} is missing: make plugins", path.display());
     path
 }
