@@ -185,9 +185,7 @@ impl Flow {
                     verdict = HostVerdict::Kill;
                 }
                 Phase::Starting { deadline } if *deadline <= now => {
-                    let text =
-                        "the host gave no answer while starting it, and was killed".to_owned();
-                    self.fail(place, "plugin-failed", text, now);
+                    self.start_overdue(place, now);
                     verdict = HostVerdict::Kill;
                 }
                 Phase::Down
@@ -223,6 +221,21 @@ impl Flow {
         let Some(place) = self.stages.iter().position(|stage| stage.slot == slot) else {
             return;
         };
+        let phase = &self.stages[place].phase;
+        let (starting, busy) = (
+            matches!(phase, Phase::Starting { .. }),
+            matches!(phase, Phase::Busy { .. }),
+        );
+        let asked = match &message {
+            FromHost::Ready { .. } | FromHost::Refused { .. } => starting,
+            FromHost::Done { .. } | FromHost::Declined { .. } => busy,
+            FromHost::Trapped { .. } => starting || busy,
+            FromHost::Log { .. } => true,
+        };
+        if !asked {
+            tracing::warn!(plugin = %self.stages[place].name(), "the host answers what it was not asked");
+            return;
+        }
         match message {
             FromHost::Ready { declared, .. } => match self.stages[place].declare(declared) {
                 Ok(()) => {

@@ -16,16 +16,21 @@ const TRAPS: u32 = 2;
 /// Deaths of the host in a row, before plugins count as failing and nobody waits for it any more.
 const HOST_DEATHS: u32 = 4;
 
+/// Starts in a row in which a plugin hung the host, before it is left out: each costs everybody a restart.
+const HANGS: u32 = 3;
+
 impl Flow {
     pub(super) fn declined(&mut self, place: usize, text: &str, now: Instant) {
         let stream = self.answered(place);
         let name = self.stages[place].name().clone();
         tracing::warn!(plugin = %name, reason = text, "plugin declined a batch");
         self.board.plugin(&name, |sheet| sheet.health.declined += 1);
-        self.go_on(place, now);
+        // Decided before the next batch goes to it: it may have to rest.
+        self.set(place, Phase::Idle);
         if let Some(stream) = stream {
             self.failed_on(place, &stream, text, now);
         }
+        self.feed(place, now);
     }
 
     /// The instance is gone, or as good as gone.
@@ -62,6 +67,16 @@ impl Flow {
             if self.stages[place].phase == Phase::Down {
                 self.restart(place, now);
             }
+        }
+    }
+
+    /// The host hangs over starting the plugin, and will be killed.
+    pub(super) fn start_overdue(&mut self, place: usize, now: Instant) {
+        let text = "the host gave no answer while starting it, and was killed";
+        if self.stages[place].failures + 1 < HANGS {
+            self.trapped(place, text, now);
+        } else {
+            self.fail(place, "plugin-failed", text.to_owned(), now);
         }
     }
 
@@ -103,6 +118,9 @@ impl Flow {
                 over: None,
             })
         });
+        if let Some(stream) = self.answered(place) {
+            self.stages[place].waiting.push_front(stream);
+        }
         self.set(place, Phase::Failed);
         self.release_if_unable(place, now);
     }

@@ -138,10 +138,8 @@ pub(crate) fn serve(
         if let Some((questions, _)) = plugins.get(&slot)
             && questions.send(question).is_err()
         {
-            outlet.send(&FromHost::Trapped {
-                slot,
-                text: "the plugin's thread is gone".to_owned(),
-            });
+            // Its thread panicked: nothing here can be relied on. The parent starts another host.
+            break Err(io::Error::other("a plugin's thread is gone").into());
         }
     };
     leaving.extend(plugins.into_values().map(|(_, thread)| thread));

@@ -14,7 +14,7 @@ use super::{name, point};
 use crate::chain::Emission;
 use crate::config::{Limits, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
-use crate::health::Board;
+use crate::health::{Board, PluginState};
 use crate::link::{FromHost, Slot, ToHost, take_frame};
 use crate::stage::rest;
 
@@ -25,6 +25,8 @@ enum Step {
     /// The host answers its oldest question like this.
     Answer(Answer),
     Die,
+    /// The host says this of the plugin in this slot without having been asked.
+    Stray(Slot, Answer),
     /// Milliseconds go by.
     Wait(u64),
     /// Another configuration: which of the plugins are in it.
@@ -49,10 +51,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Answer::Decline),
         2 => Just(Answer::Trap),
         1 => Just(Answer::Refuse),
-    ];
+    ]
+    .boxed();
     let step = prop_oneof![
         6 => (0..3usize, 0..6usize).prop_map(|(stream, rows)| Step::Batch(stream, rows)),
-        12 => answer.prop_map(Step::Answer),
+        12 => answer.clone().prop_map(Step::Answer),
+        1 => (0..4u32, answer).prop_map(|(slot, answer)| Step::Stray(slot, answer)),
         1 => Just(Step::Die),
         2 => (0..5_000u64).prop_map(Step::Wait),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(a, b)| Step::Configure(a, b)),
@@ -87,6 +91,7 @@ fn parts(policies: [OnFailure; 2], first: bool, second: bool) -> Vec<Part> {
 
 /// A host that answers when it is told to.
 struct Street {
+    board: Board,
     flow: Flow,
     now: Instant,
     points: PointSet,
@@ -104,11 +109,13 @@ impl Street {
             .flat_map(|device| ["a", "b"].map(|p| format!("{device}/{p}")));
         let points: PointSet = names.map(|name| point(&name)).collect();
         let clock = HubClock::starting_at(HubTime::ZERO);
-        let mut flow = Flow::new(clock, Board::default());
+        let board = Board::default();
+        let mut flow = Flow::new(clock, board.clone());
         let now = Instant::now();
         flow.configure(parts(policies, true, true), &points, now);
         flow.host_started(String::new(), now);
         Self {
+            board,
             flow,
             now,
             points,
@@ -124,6 +131,26 @@ impl Street {
             Step::Batch(stream, rows) => self.batch(STREAMS[*stream], *rows),
             Step::Answer(answer) => self.answer(*answer),
             Step::Die => self.die(),
+            Step::Stray(slot, answer) => {
+                // One that is owed is no stray.
+                if !self
+                    .questions
+                    .iter()
+                    .any(|question| slot_of(question) == Some(*slot))
+                {
+                    self.flow.heard(started(*slot, *answer), self.now);
+                    self.flow.heard(declined(*slot), self.now);
+                    let emission = Box::new(Emission::default());
+                    self.flow.heard(
+                        FromHost::Done {
+                            slot: *slot,
+                            emission,
+                            metrics: vec![],
+                        },
+                        self.now,
+                    );
+                }
+            }
             Step::Wait(ms) => {
                 self.now += Duration::from_millis(*ms);
                 if self.flow.time(self.now) == HostVerdict::Kill {
@@ -210,6 +237,29 @@ impl Street {
         self.flow.host_started(String::new(), self.now);
     }
 
+    fn any_failed(&self) -> bool {
+        self.board
+            .lock()
+            .plugins
+            .values()
+            .any(|plugin| plugin.health.state == PluginState::Failed)
+    }
+
+    /// From now on the host answers as it should, and time goes by.
+    fn calm(&mut self) {
+        for _ in 0..2_000 {
+            self.collect();
+            if self.questions.is_empty() {
+                let Some(wake) = self.flow.wake() else { return };
+                self.now = self.now.max(wake);
+                assert_eq!(self.flow.time(self.now), HostVerdict::GoOn);
+            } else {
+                self.answer(Answer::KeepAll);
+            }
+        }
+        panic!("never calm: {:?}", self.flow);
+    }
+
     /// The input ends, and the host answers no more.
     fn close(&mut self) {
         self.flow.close(self.now);
@@ -228,6 +278,14 @@ impl Street {
             }
         }
         panic!("never drained: {:?}", self.flow);
+    }
+}
+
+fn slot_of(question: &ToHost) -> Option<Slot> {
+    match question {
+        ToHost::Load(load) => Some(load.slot),
+        ToHost::Reset { slot } | ToHost::Process { slot, .. } => Some(*slot),
+        ToHost::Hello { .. } | ToHost::Unload { .. } => None,
     }
 }
 
@@ -284,6 +342,26 @@ proptest! {
             if policies == [OnFailure::Pass; 2] {
                 prop_assert!(batches.iter().all(|batch| batch.dropped.is_empty()));
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_batch_is_forgotten_once_all_is_well_again(steps in steps(), policies in [policies(), policies()]) {
+        // Who has failed for good may hold what is his for good.
+        let refused = |step: &Step| matches!(step, Step::Answer(Answer::Refuse) | Step::Stray(_, Answer::Refuse));
+        let mut street = Street::new(policies);
+        let mut sent = 0;
+        for step in steps.iter().filter(|step| !refused(step)) {
+            sent += usize::from(matches!(step, Step::Batch(..)));
+            street.step(step);
+        }
+        street.calm();
+        if !street.any_failed() {
+            prop_assert_eq!(street.out.len(), sent);
         }
     }
 }
