@@ -3,7 +3,6 @@
 //! What is due when is decided in [`crate::poll`], what is asked in [`crate::plan`], whether an answer counts in
 //! [`crate::modbus`]. This file only does it, one thing after the other.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{DeviceConfig, ModbusDevice, ModbusPoint};
 use crate::decode;
-use crate::health::{DeviceHealth, DeviceState};
+use crate::health::DeviceState;
 use crate::modbus::{Answer, Client, Failure, Limits, Line};
 use crate::outbox::{Closed, Outbox};
 use crate::plan::{self, Block, Round};
@@ -64,20 +63,19 @@ impl<'a, L: Line> Bus<'a, L> {
         outbox: &'a mut Outbox,
     ) -> Self {
         let mut rounds = Vec::new();
-        let mut healths = BTreeMap::new();
+        let mut panel = context.board.lock();
         for (name, device) in devices {
             let DeviceConfig::Modbus(config) = device else { continue };
-            healths.insert(name.clone(), DeviceHealth::default());
+            panel.devices.entry(name.clone()).or_default();
             let limits = Limits { timeout: config.timeout.unwrap_or(L::TIMEOUT), min_gap: config.min_gap };
             let device = Device { name, stream: Stream::device(name), config, limits };
             rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
         }
-        // After a crash the counts go on.
-        healths.append(&mut context.board.lock().devices);
-        context.board.lock().devices = healths;
         let schedule = Schedule::new(rounds.iter().map(|(device, round)| (device.config.unit_id, round.period)));
         let reopen = Reopen::new(L::LONGEST_REST);
-        Self { context, outbox, client: Client::new(line), reopen, schedule, rounds, started: Instant::now() }
+        // After a crash the counts go on.
+        let client = Client::new(line, panel.bus.counters);
+        Self { context, outbox, client, reopen, schedule, rounds, started: Instant::now() }
     }
 
     /// Runs until it is told to stop, or nobody takes what it reads.

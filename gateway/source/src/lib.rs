@@ -20,6 +20,7 @@
 //! is the retry), and any knowledge of plugins, the store or the core.
 
 mod bus;
+mod check;
 mod config;
 mod decode;
 mod frame;
@@ -37,9 +38,10 @@ mod talker;
 mod tcp;
 mod thread;
 
+pub use check::Problem;
 pub use config::{
     BusConfig, Config, CsvDevice, CsvPoint, DataBits, DeviceConfig, Link, ModbusDevice, ModbusPoint, Order, Parity,
-    Problem, RTU_TIMEOUT, STALE_AFTER, SerialConfig, StopBits, TCP_TIMEOUT, Table,
+    RTU_TIMEOUT, STALE_AFTER, SerialConfig, StopBits, TCP_TIMEOUT, Table,
 };
 pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
 pub use source::{Error, Source};

@@ -55,7 +55,7 @@ pub(crate) trait Line {
     fn client(memory: DuplexStream) -> Context;
 
     /// What has to be done before `ask`.
-    fn step(&self, ask: Ask) -> Step;
+    fn step(&mut self, ask: Ask, counters: &mut LineCounters) -> Step;
 
     /// Sends `request`, which is the frame of `ask`, and waits for its answer. The frame that is returned has a right check
     /// sum, and unit, function and length are those of `ask`.
@@ -133,8 +133,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl<L: Line> Client<L> {
-    pub(crate) fn new(line: L) -> Self {
-        Self { line, counters: LineCounters::default(), session: None }
+    pub(crate) fn new(line: L, counters: LineCounters) -> Self {
+        Self { line, counters, session: None }
     }
 
     /// Reads `ask`.
@@ -142,11 +142,11 @@ impl<L: Line> Client<L> {
     /// # Cancel safety
     /// Not to be dropped half way: the request is on the wire.
     pub(crate) async fn read(&mut self, ask: Ask, limits: Limits) -> Result<Answer, Failure> {
-        if let Step::AskFirst(other) = self.line.step(ask) {
+        if let Step::AskFirst(other) = self.line.step(ask, &mut self.counters) {
             // Only its coming matters; if nothing comes, the unit is out of reach for `ask` too.
             let _other_amount = self.call(other, limits).await?;
         }
-        match self.line.step(ask) {
+        match self.line.step(ask, &mut self.counters) {
             Step::Now => self.call(ask, limits).await,
             Step::AskFirst(_) => Err(Failure::NotAsked(Reason::Timeout)),
             Step::Wait(reason) => Err(Failure::NotAsked(reason)),

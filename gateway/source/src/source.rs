@@ -8,7 +8,8 @@ use curb_model::{Batch, HubClock, Name};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BusConfig, Config, Problem};
+use crate::check::Problem;
+use crate::config::{BusConfig, Config};
 use crate::health::{Board, Health};
 use crate::thread::{self, Context};
 

@@ -130,7 +130,7 @@ impl Line for TcpLine {
         tokio_modbus::client::tcp::attach_slave(memory, Slave::broadcast())
     }
 
-    fn step(&self, _ask: Ask) -> Step {
+    fn step(&mut self, _ask: Ask, _counters: &mut LineCounters) -> Step {
         Step::Now
     }
 

@@ -44,8 +44,15 @@ pub(crate) fn start(
     out: mpsc::Sender<Batch>,
     alive: oneshot::Sender<()>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("bus-{}", context.bus)).spawn(move || {
+    // Made on the thread: where a thread is refused, a runtime could not be dropped again within another one.
+    let (ready, made) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("bus-{}", context.bus)).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        // The starter waits for it.
+        drop(ready.send(Ok(())));
         // Not part of what may crash: counts that are not sent yet outlive it.
         let mut outbox = Outbox::new(context.clock.clone(), out);
         supervise(&context, &runtime, || runtime.block_on(live(&config, &context, &mut outbox)));
@@ -54,7 +61,9 @@ pub(crate) fn start(
         runtime.shutdown_background();
         drop(outbox);
         drop(alive);
-    })
+    })?;
+    made.recv().map_err(io::Error::other)??;
+    Ok(thread)
 }
 
 /// One life of a bus.

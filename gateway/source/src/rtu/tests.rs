@@ -130,7 +130,7 @@ fn line(port: DuplexStream) -> Client<RtuLine<DuplexStream>> {
         stop_bits: StopBits::One,
     });
     line.port = Some(port);
-    Client::new(line)
+    Client::new(line, LineCounters::default())
 }
 
 const fn ask(address: u16, quantity: u16) -> Ask {

@@ -1,7 +1,14 @@
 //! The source against ports that come and go, units that misbehave, and servers that we did not write.
+//!
+//! Each module says `cfg(test)`, which is always so here, for the lints that spare tests.
 
+#[cfg(test)]
 mod peers;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
 mod rtu;
+#[cfg(test)]
 mod street;
+#[cfg(test)]
 mod talker;

@@ -124,25 +124,31 @@ async fn libmodbus_over_tcp_is_read_to_the_last_bit_and_again_after_it_was_away(
 }
 
 #[tokio::test]
-async fn libmodbus_over_rtu_is_read_to_the_last_bit_and_again_after_it_was_dead() {
+async fn libmodbus_over_rtu_is_read_to_the_last_bit_and_again_after_the_cable_was_cut() {
     let dir = tempfile::tempdir().unwrap();
     let program = libmodbus(dir.path());
     let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
     let end = |link: &Path| format!("pty,raw,echo=0,link={}", link.display());
-    let _cable = Peer::start(Path::new("/usr/bin/socat"), [end(&ours), end(&theirs)]);
-    eventually("the cable is there", || ours.exists() && theirs.exists()).await;
-    // Alone on its line: this server takes the next request for the answer of a unit that does not answer.
-    let serve = || Peer::start(&program, [OsStr::new("rtu"), theirs.as_os_str(), OsStr::new("17")]);
-    let server = serve();
+    // The server is alone on its line: it takes the next request for the answer of a unit that does not answer.
+    let plug = async || {
+        let cable = Peer::start(Path::new("/usr/bin/socat"), [end(&ours), end(&theirs)]);
+        eventually("the cable is there", || ours.exists() && theirs.exists()).await;
+        (cable, Peer::start(&program, [OsStr::new("rtu"), theirs.as_os_str(), OsStr::new("17")]))
+    };
+    let cable = plug().await;
     let mut hub = Hub::start([bus("cabinet", Link::Rtu(serial(&ours)), [known(17, Duration::from_millis(100))])]);
     // Only its answer says that the server has opened its end.
     hub.good("meter").await;
     is_read_to_the_last_bit(&mut hub).await;
-    drop(server);
-    hub.bad("meter", Reason::Timeout).await;
-    let _server = serve();
+    drop(cable);
+    hub.bad("meter", Reason::Port).await;
+    for link in [&ours, &theirs] {
+        std::fs::remove_file(link).unwrap();
+    }
+    let _cable = plug().await;
     hub.good("meter").await;
     is_read_to_the_last_bit(&mut hub).await;
-    assert_eq!(hub.source.health().buses[&name("cabinet")].counters.crc, 0);
+    let counters = hub.source.health().buses[&name("cabinet")].counters;
+    assert_eq!((counters.crc, counters.framing, counters.foreign, counters.noise_bytes), (0, 0, 0, 0));
     hub.stop().await;
 }

@@ -127,3 +127,21 @@ async fn the_same_unit_on_another_line_is_another_unit() {
     assert!(good.iter().filter(|reading| reading.sample.is_good()).count() > 30);
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn the_silence_between_frames_is_kept_and_not_much_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers), (4, Behaviour::Answers)]);
+    let fast = |unit| twin(&format!("unit-{unit}"), unit, Duration::from_millis(1));
+    let mut hub = Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), [fast(3), fast(4)])]);
+    let readings = hub.all_for(Duration::from_secs(2)).await;
+    hub.stop().await;
+    let mut silences = std::mem::take(&mut line.record.lock().unwrap().silences);
+    silences.sort();
+    let (least, median) = (silences[0], silences[silences.len() / 2]);
+    println!("{} readings, silence at least {least:?}, mostly {median:?}", readings.len());
+    // 3.5 characters of 11 bits at 19,200 baud.
+    assert!(least >= Duration::from_micros(2_005), "{least:?}");
+    // The source reckons with the 4.6 ms that its request would take on a wire, during which this line is silent too.
+    assert!(median < Duration::from_millis(8), "{median:?}");
+}

@@ -48,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) served: BTreeSet<(u8, u16)>,
     /// By unit.
     pub(crate) asked: BTreeMap<u8, u64>,
+    /// From the last byte of each answer to the request after it.
+    pub(crate) silences: Vec<Duration>,
 }
 
 /// A line with units on it. Dropping it is pulling the plug.
@@ -104,6 +106,7 @@ async fn serve(
     let mut waiting = JoinSet::new();
     let mut heard = Vec::new();
     let mut bytes = [0; 64];
+    let mut last_answer = None;
     loop {
         tokio::select! {
             answer = due.recv() => master.write_all(&answer.unwrap()).await.unwrap(),
@@ -111,6 +114,7 @@ async fn serve(
         }
         while heard.len() >= 8 {
             let request: Vec<u8> = heard.drain(..8).collect();
+            record.lock().unwrap().silences.extend(last_answer.take().map(|answer: Instant| answer.elapsed()));
             let behaviour = *behaviours.lock().unwrap().get(&request[0]).unwrap_or(&Behaviour::Dead);
             let answer = answer_to(&request, behaviour, &mut record.lock().unwrap());
             match behaviour {
@@ -129,6 +133,7 @@ async fn serve(
                     }
                 }
                 Behaviour::Answers | Behaviour::WrongUnit | Behaviour::Garbled | Behaviour::Refuses(_) => {
+                    last_answer = Some(Instant::now());
                     master.write_all(&answer).await.unwrap();
                 }
             }
@@ -144,7 +149,14 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
     let number = record.requests;
     let mut body = match behaviour {
         Behaviour::Refuses(code) => vec![unit, function | 0x80, code],
-        _ => [vec![unit, function, quantity * 2], number.to_be_bytes().repeat(usize::from(quantity))].concat(),
+        Behaviour::Answers
+        | Behaviour::Dead
+        | Behaviour::Late(_)
+        | Behaviour::WrongUnit
+        | Behaviour::Split
+        | Behaviour::Garbled => {
+            [vec![unit, function, quantity * 2], number.to_be_bytes().repeat(usize::from(quantity))].concat()
+        }
     };
     match behaviour {
         Behaviour::WrongUnit => body[0] += 1,
@@ -273,6 +285,6 @@ impl Hub {
 pub(crate) fn number(reading: &Reading) -> Option<u64> {
     match reading.sample.value() {
         Some(curb_model::Value::U64(number)) => Some(*number),
-        _ => None,
+        Some(_) | None => None,
     }
 }
