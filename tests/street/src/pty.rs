@@ -138,19 +138,22 @@ pub(crate) struct Sent {
     pub(crate) heard: bool,
     /// How many bytes came from the other side meanwhile, and are lost.
     pub(crate) collided: u64,
+    /// When the last byte left, never too late: a master that has seen it is not to be accused of being early.
+    pub(crate) ended: Instant,
 }
 
 /// Sends `bytes` at the pace of a line on which a character takes `character`, the first from `begin` on.
 ///
 /// The thread sleeps in between, to a few microseconds: it serves this one line and nobody else.
 pub(crate) fn send_paced(port: &Listening, bytes: &[u8], begin: Instant, character: Duration) -> Sent {
-    let mut sent = Sent { heard: true, collided: 0 };
+    let mut sent = Sent { heard: true, collided: 0, ended: begin };
     for (number, byte) in (1_u32..).zip(bytes) {
         sleep_until(begin + character * number);
         match port.glance(&mut [0; 256]) {
             Input::Nobody => sent.heard = false,
             Input::Bytes(count) => sent.collided += count as u64,
         }
+        sent.ended = Instant::now();
         if sent.heard {
             port.write(std::slice::from_ref(byte));
         }

@@ -253,9 +253,8 @@ impl Line {
         // noise that two drivers would make.
         let begin = begin.max(self.quiet_since);
         let sent = send_paced(port, &frame, begin, character);
-        let ended = Instant::now();
         unit::record(answer, sent.heard, &self.shared.log);
-        self.quiet_since = ended;
+        self.quiet_since = sent.ended;
         self.shared.count(|counters| {
             counters.answers += 1;
             counters.characters += frame.len() as u64;

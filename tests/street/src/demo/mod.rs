@@ -9,6 +9,9 @@ mod script;
 mod settings;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -191,7 +194,8 @@ impl Show<'_> {
             }
             self.look()?;
             self.table.show(begin.elapsed(), clock::now_ms(), self.core.is_there())?;
-            while let Some(step) = script.due(begin.elapsed()) {
+            // The ingester subscribes, and so does a hub that is connected: to its receipts.
+            while let Some(step) = script.due(begin.elapsed(), self.core.subscribers() > 1) {
                 if step == Step::End {
                     return Ok(());
                 }

@@ -1,6 +1,5 @@
 //! What happens when, in the demo. Pure.
 
-use std::collections::VecDeque;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -59,22 +58,46 @@ impl Step {
     }
 }
 
-/// The steps that are still to come.
+/// What is still to come.
 #[derive(Debug)]
-pub(super) struct Script(VecDeque<(Duration, Step)>);
+pub(super) struct Script {
+    length: Length,
+    next: Step,
+    killed_at: Duration,
+}
+
+/// When the core goes, and when it returns.
+const CORE_GOES: Duration = Duration::from_secs(20);
+const CORE_RETURNS: Duration = Duration::from_secs(30);
+/// The hub is killed once it has found the core again and had a moment to hand over what waited, or when it has not for
+/// too long.
+const KILL_EARLIEST: Duration = Duration::from_secs(42);
+const KILL_LATEST: Duration = Duration::from_secs(70);
+/// How long the demo goes on after the kill, at least.
+const AFTER_KILL: Duration = Duration::from_secs(15);
 
 impl Script {
-    pub(super) fn new(length: Length) -> Self {
-        let at = Duration::from_secs;
-        let mut steps = VecDeque::from([(at(20), Step::CoreGoes), (at(30), Step::CoreReturns), (at(42), Step::Kill)]);
-        if let Length::Seconds(seconds) = length {
-            steps.push_back((at(seconds), Step::End));
-        }
-        Self(steps)
+    pub(super) const fn new(length: Length) -> Self {
+        Self { length, next: Step::CoreGoes, killed_at: Duration::ZERO }
     }
 
     /// The next step, if its time has come.
-    pub(super) fn due(&mut self, now: Duration) -> Option<Step> {
-        self.0.pop_front_if(|(at, _)| *at <= now).map(|(_, step)| step)
+    pub(super) fn due(&mut self, now: Duration, hub_is_connected: bool) -> Option<Step> {
+        let (is_due, after) = match (self.next, self.length) {
+            (Step::CoreGoes, _) => (now >= CORE_GOES, Step::CoreReturns),
+            (Step::CoreReturns, _) => (now >= CORE_RETURNS, Step::Kill),
+            (Step::Kill, _) => (now >= KILL_LATEST || (now >= KILL_EARLIEST && hub_is_connected), Step::End),
+            (Step::End, Length::Forever) => (false, Step::End),
+            (Step::End, Length::Seconds(seconds)) => {
+                (now >= Duration::from_secs(seconds).max(self.killed_at + AFTER_KILL), Step::End)
+            }
+        };
+        if !is_due {
+            return None;
+        }
+        if self.next == Step::Kill {
+            self.killed_at = now;
+        }
+        Some(std::mem::replace(&mut self.next, after))
     }
 }
