@@ -45,16 +45,16 @@ enum Command {
     },
 }
 
-/// Make a site's certificate authority, and the certificates of its broker and ingester.
+/// Make a site's certificate authority, and the certificates of its broker and ingester
 ///
 /// What it makes in DIR:
 ///   site.toml               the site's name
-///   root/root.key           secret: move it off this machine; `hub add` does not need it. Not encrypted yet
-///   root/root.crt           the root certificate, 10 years
-///   issuing/issuing.{key,crt}   secret key and certificate of the issuing authority, 2 years
-///   core/core.{key,crt}     the broker's key and certificate chain, 1 year
-///   core/ingest.{key,crt}   the ingester's key and certificate chain, 1 year
-///   core/roots.pem          what broker and ingester check others against
+///   root/root.key              secret, not encrypted yet: move it off this machine
+///   root/root.crt              the root certificate, 10 years
+///   issuing/issuing.{key,crt}  what `hub add` signs with, 2 years
+///   core/core.{key,crt}        the broker's key and certificate chain, 1 year
+///   core/ingest.{key,crt}      the ingester's key and certificate chain, 1 year
+///   core/roots.pem             what broker and ingester check others against
 ///
 /// Nothing is ever overwritten.
 #[derive(Debug, Args)]
@@ -112,26 +112,27 @@ enum HubCommand {
     },
 }
 
-/// Take what the hubs send off the broker, once each, into a SQLite database.
+/// Take what the hubs send off the broker, once each, into a SQLite database
 ///
-/// A message is acknowledged to the broker after it is committed here, and the hub gets a receipt; a message that comes
-/// twice is counted and not stored. What cannot be read goes to the table `refused` with the reason. Ends at SIGTERM or
-/// Ctrl-C; killed at any moment it loses nothing and doubles nothing.
+/// A message is acknowledged to the broker after it is committed here, and the hub gets a
+/// receipt; one that comes twice is counted and not stored. What cannot be read goes to the
+/// table `refused` with the reason. Ends at SIGTERM or Ctrl-C; killed at any moment it loses
+/// nothing and doubles nothing, within what the broker queues (mosquitto: max_queued_messages).
 ///
 /// With --json one line per accepted message on stdout, after its commit:
-///   {"received_ms":1795555555123,   when it was committed, UTC in milliseconds
-///    "site":"port-credit","hub":"lamp-0042","run":"12-00a1b2c3d4e5f607","stream":"meter","seq":17,
-///    "duplicate":false,             true: it was held already, and counted
-///    "readings":[{"point":"meter/voltage",
-///                 "value":230.1,    number, bool or text (bytes as "0x…"); null where the reading is bad
-///                 "unit":"V",       null where the hub gave none
-///                 "quality":"good", or "uncertain:<reason>", "bad:<reason>"
-///                 "time_ms":1795555555100}]}   null while the hub's clock was not trusted
-/// Run, gap and clock records come as lines with no readings.
+///   received_ms  when it was committed, UTC in milliseconds since 1970
+///   site, hub, run, stream, seq   its identity
+///   duplicate    true: it was held already, and counted
+///   readings     a list; empty for run, gap and clock records. Each has
+///     point      "device/point"
+///     value      number, bool or text (bytes as "0x…"); null where the reading is bad
+///     unit       null where the hub gave none
+///     quality    "good", "uncertain:<reason>" or "bad:<reason>"
+///     time_ms    when it was read; null while the hub's clock was not trusted
 #[derive(Debug, Args)]
 #[command(
     verbatim_doc_comment,
-    after_help = "Example:\n  depot ingest --url mqtts://core.city.example --db core.db --cert ca/core/ingest.crt --key ca/core/ingest.key --roots ca/core/roots.pem"
+    after_help = "Example:\n  depot ingest --url mqtts://core.city.example --db core.db \\\n      --cert ca/core/ingest.crt --key ca/core/ingest.key --roots ca/core/roots.pem"
 )]
 struct IngestArgs {
     /// The broker: mqtts://HOST[:PORT], port 8883 if none is given.

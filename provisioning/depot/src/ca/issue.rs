@@ -74,7 +74,7 @@ impl Authority {
     pub(super) fn root(site: &Name, now: OffsetDateTime) -> Result<Self, Error> {
         let failed = |source| Error::Certificate { what: "root certificate", source };
         let key = super::new_key()?;
-        let params = authority_params(site, "root", 1, ROOT_DAYS, now);
+        let params = authority_params(site, "root", &key, 1, ROOT_DAYS, now);
         let pem = params.self_signed(&key).map_err(failed)?.pem();
         Ok(Self { not_after: params.not_after, issuer: Issuer::new(params, key), pem })
     }
@@ -83,7 +83,7 @@ impl Authority {
     pub(super) fn issuing(&self, site: &Name, now: OffsetDateTime) -> Result<Self, Error> {
         let failed = |source| Error::Certificate { what: "issuing certificate", source };
         let key = super::new_key()?;
-        let params = authority_params(site, "issuing", 0, ISSUING_DAYS, now);
+        let params = authority_params(site, "issuing", &key, 0, ISSUING_DAYS, now);
         let pem = params.signed_by(&key, &self.issuer).map_err(failed)?.pem();
         Ok(Self { not_after: params.not_after, issuer: Issuer::new(params, key), pem })
     }
@@ -144,9 +144,20 @@ impl Authority {
     }
 }
 
-fn authority_params(site: &Name, which: &str, below: u8, days: i64, now: OffsetDateTime) -> CertificateParams {
+/// The name ends with four bytes of the key: where a site's authority was made anew, a peer that trusts the old one says
+/// "unknown issuer" and not "bad signature".
+fn authority_params(
+    site: &Name,
+    which: &str,
+    key: &KeyPair,
+    below: u8,
+    days: i64,
+    now: OffsetDateTime,
+) -> CertificateParams {
+    let public = key.public_key_raw();
+    let tag: String = public[public.len() - 4..].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut params = CertificateParams::default();
-    params.distinguished_name = subject(site, &format!("Curb {site} {which}"));
+    params.distinguished_name = subject(site, &format!("Curb {site} {which} {tag}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = true;

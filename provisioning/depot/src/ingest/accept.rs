@@ -3,14 +3,19 @@
 //! A message must come on the topic of the hub, lane and stream that its payload names. The broker's access rules tie a
 //! hub's certificate to its topics; this check ties the payload to the topic, so that no hub can write another's data.
 
-use curb_model::{Name, RunId, Stream};
+use curb_model::{Name, RunId, Stream, UtcOffset};
 use curb_wire::record::{ClockRecord, Document as _, GapRecord, Identity, RunRecord, StreamCounts};
-use curb_wire::senml::{self, Record};
+use curb_wire::senml::{self, Record, Time};
 use curb_wire::status::{State, Status};
 use curb_wire::topic::{Address, Kind, PREFIX};
 
-/// SQLite's integers end there. A hub that counts a thousand readings a second gets there in 292 million years.
-const MOST: u64 = i64::MAX.cast_unsigned();
+/// No number or counter is greater: JSON readers lose exactness there, and sums over streams stay far from overflow. A hub
+/// that counts a thousand readings a second gets there in 285,000 years.
+const MOST: u64 = 1 << 53;
+
+/// Hub times and offsets in nanoseconds lie between minus this and this (146 years), so that their sum is an integer to
+/// SQLite, which would go on in floating point.
+const MOST_NANOS: i64 = 1 << 62;
 
 /// What a publish means to the ingester.
 #[derive(Debug)]
@@ -63,10 +68,12 @@ pub(super) enum Refusal {
     OtherHub { topic: Name, payload: String },
     #[error("came on the topic of stream {topic}, and says that it is of stream {payload:?}")]
     OtherStream { topic: Stream, payload: String },
-    #[error("message number {0} is not in 1..2^63")]
+    #[error("message number {0} is not in 1..=2^53")]
     Number(u64),
-    #[error("counter {0} is not below 2^63")]
+    #[error("counter {0} is above 2^53")]
     Counter(u64),
+    #[error("hub time or offset {0} ns is further than 2^62 from 0")]
+    Nanos(i64),
     #[error("a gap goes from message {from:?} to {to:?}")]
     GapRange { from: Option<u64>, to: Option<u64> },
     #[error("{0:?} is no stream name")]
@@ -87,6 +94,11 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
             let counts =
                 StreamCounts { seq: header.seq, read: header.read, filtered: header.filtered, refused: header.refused };
             check_counts(&counts)?;
+            for record in &pack.records {
+                if let Time::Hub(at) = record.time {
+                    check_nanos(at.as_nanos())?;
+                }
+            }
             (header.run, stream, header.seq, Body::Readings { counts, records: pack.records })
         }
         Kind::Run => {
@@ -112,6 +124,8 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
             let record = ClockRecord::decode(payload)?;
             let (stream, id) = (Stream::clock(), record.id.clone());
             same(&hub, &stream, &id)?;
+            check_nanos(record.ht.as_nanos())?;
+            check_nanos(record.offset.map_or(0, UtcOffset::as_nanos))?;
             (id.run, stream, id.seq, Body::Clock(record))
         }
         Kind::Status => {
@@ -161,8 +175,14 @@ fn check_run(run: RunId) -> Result<(), Refusal> {
     if run.counter > MOST { Err(Refusal::Counter(run.counter)) } else { Ok(()) }
 }
 
+fn check_nanos(nanos: i64) -> Result<(), Refusal> {
+    if (-MOST_NANOS..=MOST_NANOS).contains(&nanos) { Ok(()) } else { Err(Refusal::Nanos(nanos)) }
+}
+
 fn check_gap(record: &GapRecord) -> Result<(), Refusal> {
     let gap = &record.gap;
+    check_nanos(gap.from_ht.as_nanos())?;
+    check_nanos(gap.to_ht.as_nanos())?;
     check_run(gap.run)?;
     Stream::parse(&gap.stream).map_err(|_| Refusal::StreamName(gap.stream.clone()))?;
     let fits = match (gap.from, gap.to) {

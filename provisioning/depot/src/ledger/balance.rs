@@ -57,10 +57,11 @@ pub(super) struct Sums {
 impl Sums {
     /// Adds what `other` counts.
     pub(super) fn add(&mut self, other: &Self) {
-        self.read += other.read;
-        self.delivered += other.delivered;
-        self.filtered += other.filtered;
-        self.refused += other.refused;
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.read, other.read);
+        add(&mut self.delivered, other.delivered);
+        add(&mut self.filtered, other.filtered);
+        add(&mut self.refused, other.refused);
         for (reason, count) in &other.gaps {
             *self.gaps.entry(*reason).or_default() += count;
         }

@@ -9,6 +9,8 @@ mod read;
 use std::io::Write;
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Outcome};
 
 /// Balances the books of a database and shows the result.
@@ -16,8 +18,12 @@ use crate::error::{Error, Outcome};
 /// # Errors
 /// The database cannot be read, or the output not written.
 pub(crate) fn run(db: &Path, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let connection = crate::ingest::schema::open_for_reading(db)?;
-    let ledger = read::read(&connection, hub).map_err(|source| Error::Database { act: "read the books", source })?;
+    show(&crate::ingest::schema::open_for_reading(db)?, hub, as_json, out)
+}
+
+/// Balances the books behind `db` and shows the result.
+pub(crate) fn show(db: &Connection, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let ledger = read::read(db, hub).map_err(|source| Error::Database { act: "read the books", source })?;
     if let Some(hub) = hub.filter(|_| ledger.hubs.is_empty()) {
         return Err(Error::UnknownHub(hub.to_owned()));
     }

@@ -76,11 +76,13 @@ fn each_message_is_stored_once_receipted_and_balanced() {
     let bad = json!({"point": "meter/state", "value": null, "unit": null, "quality": "bad:timeout", "time_ms": 1_795_555_556_300_i64});
     assert_eq!(readings[8], bad);
 
+    eventually("the payload that cannot be read is counted", &processes, || {
+        (site.ledger().0["refused_messages"] == 1).then_some(())
+    });
     let (ledger, code) = site.ledger();
     assert_eq!((ledger["closes"].as_bool(), code), (Some(true), 0), "{ledger}");
     let hub = &ledger["hubs"][0];
     assert_eq!((&hub["read"], &hub["delivered"], &hub["duplicates"]), (&json!(50), &json!(50), &json!(2)), "{ledger}");
-    assert_eq!(ledger["refused_messages"], 1);
 
     // The hub says that it sent a sixth message, then the message itself arrives.
     site.publish("run", &closed(2, 6));
@@ -149,6 +151,17 @@ fn an_ingester_that_is_killed_loses_and_doubles_nothing() {
     assert_eq!(number("SELECT count(*) FROM reading"), READINGS * MESSAGES);
     assert_eq!(number("SELECT count(*) FROM message"), MESSAGES);
     assert_eq!(number("SELECT count(*) FROM held"), 2, "_run and meter, one interval each");
+}
+
+#[test]
+fn a_broker_of_another_authority_is_not_talked_to() {
+    let (site, other) = (Site::new(), Site::new());
+    let broker = site.broker();
+    let ingester = site.ingester_that_trusts(&other.text("ca/core/roots.pem"));
+    eventually("the ingester says why", &[&broker, &ingester], || {
+        ingester.log().contains("UnknownIssuer").then_some(())
+    });
+    assert_eq!(ingester.sigterm(), Some(0), "it tries on until it is told to stop");
 }
 
 #[test]

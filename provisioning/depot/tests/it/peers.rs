@@ -80,11 +80,15 @@ impl Site {
 
     /// Starts `depot ingest --json`; its lines are its output.
     pub(crate) fn ingester(&self) -> Process {
+        self.ingester_that_trusts(&self.text("ca/core/roots.pem"))
+    }
+
+    pub(crate) fn ingester_that_trusts(&self, roots: &str) -> Process {
         let url = format!("mqtts://localhost:{}", self.port);
         let mut command = Command::new(DEPOT);
         command.args(["ingest", "--json", "--url", &url, "--db", &self.text("core.db")]);
         command.args(["--cert", &self.text("ca/core/ingest.crt"), "--key", &self.text("ca/core/ingest.key")]);
-        command.args(["--roots", &self.text("ca/core/roots.pem")]);
+        command.args(["--roots", roots]);
         Process::start(self, "ingester", &mut command)
     }
 

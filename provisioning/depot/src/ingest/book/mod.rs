@@ -278,7 +278,7 @@ fn key(message: &Accepted, run: RunId, stream: Stream) -> StreamKey {
 
 /// A count as SQLite holds it.
 fn int(count: u64) -> i64 {
-    i64::try_from(count).expect("counts above 2^63 are refused before they come here")
+    i64::try_from(count).expect("counts above 2^53 are refused before they come here")
 }
 
 /// A count as SQLite gave it.
