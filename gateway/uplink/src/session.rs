@@ -190,7 +190,8 @@ impl Session {
         self.turn += 1;
         self.more = true;
         self.settle = true;
-        self.queue.clear();
+        // What waits before it has been read and not been sent: the cursor will not meet it again.
+        self.queue.retain(|message| message.row <= before);
     }
 
     // Sending.
