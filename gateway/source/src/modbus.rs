@@ -54,7 +54,7 @@ pub(crate) trait Line {
     /// A client that speaks this framing.
     fn client(memory: DuplexStream) -> Context;
 
-    /// What has to be done before `ask`.
+    /// What has to be done about `ask`.
     fn step(&mut self, ask: Ask, counters: &mut LineCounters) -> Step;
 
     /// Sends `request`, which is the frame of `ask`, and waits for its answer. The frame that is returned has a right check
@@ -112,6 +112,18 @@ pub(crate) enum Answer {
     Exception(u8),
 }
 
+impl Answer {
+    /// What `ask` wants of an answer that begins `skip` registers or bits before it.
+    fn narrowed(self, skip: usize, ask: Ask) -> Self {
+        let quantity = usize::from(ask.quantity);
+        match self {
+            Self::Registers(registers) => Self::Registers(registers.into_iter().skip(skip).take(quantity).collect()),
+            Self::Bits(bits) => Self::Bits(bits.into_iter().skip(skip).take(quantity).collect()),
+            Self::Exception(code) => Self::Exception(code),
+        }
+    }
+}
+
 /// A Modbus client on a line that it can trust.
 #[derive(Debug)]
 pub(crate) struct Client<L> {
@@ -142,14 +154,21 @@ impl<L: Line> Client<L> {
     /// # Cancel safety
     /// Not to be dropped half way: the request is on the wire.
     pub(crate) async fn read(&mut self, ask: Ask, limits: Limits) -> Result<Answer, Failure> {
-        if let Step::AskFirst(other) = self.line.step(ask, &mut self.counters) {
-            // Only its coming matters; if nothing comes, the unit is out of reach for `ask` too.
-            let _other_amount = self.call(other, limits).await?;
-        }
         match self.line.step(ask, &mut self.counters) {
             Step::Now => self.call(ask, limits).await,
-            Step::AskFirst(_) => Err(Failure::NotAsked(Reason::Timeout)),
             Step::Wait(reason) => Err(Failure::NotAsked(reason)),
+            Step::Wider(blocks, reason) => {
+                for wider in blocks.into_iter().flatten() {
+                    match self.call(wider, limits).await? {
+                        // It says nothing about what is wanted: the unit may have no register beside it.
+                        Answer::Exception(_) => {}
+                        answer @ (Answer::Registers(_) | Answer::Bits(_)) => {
+                            return Ok(answer.narrowed(usize::from(ask.address - wider.address), ask));
+                        }
+                    }
+                }
+                Err(Failure::NotAsked(reason))
+            }
         }
     }
 

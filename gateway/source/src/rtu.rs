@@ -274,16 +274,17 @@ impl<P: Port> Line for RtuLine<P> {
             Ok(frame) => {
                 if frames::is_refusal(&frame) {
                     self.owed.refused(ask, Instant::now());
-                } else {
-                    self.owed.answered(ask);
                 }
                 return Ok(frame);
             }
             Err(failure) => failure,
         };
-        self.owed.failed(ask, failure.reason(), Instant::now());
+        if !matches!(failure, Failure::Crc) {
+            self.owed.failed(ask, failure.reason(), Instant::now());
+        }
         match failure {
             Failure::Timeout => counters.timeouts += 1,
+            // It has been answered, though nobody can read it: nothing is owed.
             Failure::Crc => counters.crc += 1,
             Failure::Framing => counters.framing += 1,
             Failure::NotAsked(_) => {}

@@ -2,12 +2,12 @@
 //!
 //! A frame on a serial line does not say which request it answers: an answer that comes after its time looks like the
 //! answer to the next request, if that has the same function and length. So the line keeps a list of requests that were
-//! never answered. As long as one of them could be mistaken, the unit is first asked for a different amount; a unit
-//! answers in order, so that this answer, which cannot be mistaken, proves that nothing older is to come. Where no
-//! different amount is to be had, the unit is not asked until the old answer cannot come any more.
+//! never answered. As long as one of them could be mistaken, the same registers are read as part of a wider block, whose
+//! answer has another length. Where the unit has no wider block, it is not asked until the old answer cannot come any
+//! more.
 //!
-//! Deliberately absent: trust in timing alone. A guard time after each failure would have to be as long as the latest
-//! answer there is, on a line that all the others share.
+//! Deliberately absent: trust in timing (a guard time after each failure would have to be as long as the latest answer
+//! there is, on a line that all the others share), and trust that a unit answers in order (a bridge in between may not).
 
 use std::time::Duration;
 
@@ -20,13 +20,16 @@ use crate::plan::{Ask, MAX_BITS, MAX_REGISTERS};
 /// within one second), and shorter than the second back-off of a silent unit.
 pub(crate) const LATE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What to do before a request.
+/// How many lengths are tried at most. Two requests in a row may fail within [`LATE_LIMIT`]; after that a unit rests.
+const MOST_WIDER: u16 = 3;
+
+/// What to do about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Ask: no owed answer could be taken for this one's.
     Now,
-    /// Ask this first, and throw its answer away.
-    AskFirst(Ask),
+    /// Ask for one of these wider blocks instead, the second if the unit refuses the first.
+    Wider([Option<Ask>; 2], Reason),
     /// Do not ask now; this is what went wrong before.
     Wait(Reason),
 }
@@ -43,23 +46,13 @@ struct Debt {
 }
 
 impl Owed {
-    /// What has to be done before `ask`.
+    /// What has to be done about `ask`.
     pub(crate) fn step(&self, ask: Ask, now: Instant) -> Step {
-        let Some(debt) = self.look_alike(ask, now) else { return Step::Now };
-        let other_amounts = if ask.table.is_bits() {
-            let bytes = u16::from(ask.data_len());
-            [(bytes - 1) * 8, (bytes + 1) * 8]
-        } else {
-            [ask.quantity - 1, ask.quantity + 1]
-        };
-        let max = if ask.table.is_bits() { MAX_BITS } else { MAX_REGISTERS };
-        let exists = |quantity: u16| (1..=max).contains(&quantity) && ask.address.checked_add(quantity - 1).is_some();
-        other_amounts
-            .into_iter()
-            .filter(|&quantity| exists(quantity))
-            .map(|quantity| Ask { quantity, ..ask })
-            .find(|&other| self.look_alike(other, now).is_none())
-            .map_or(Step::Wait(debt.reason), Step::AskFirst)
+        let Some(reason) = self.look_alike(ask, now).map(|debt| debt.reason) else { return Step::Now };
+        let wider = (1..=MOST_WIDER)
+            .map(|steps| widened(ask, steps))
+            .find(|wider| wider.iter().flatten().any(|wider| self.look_alike(*wider, now).is_none()));
+        wider.map_or(Step::Wait(reason), |wider| Step::Wider(wider, reason))
     }
 
     /// `ask` got no answer.
@@ -68,33 +61,44 @@ impl Owed {
         self.0.push(Debt { ask, since: now, reason });
     }
 
-    /// The answer to `ask` came, with data: nothing older of this unit is to come.
-    pub(crate) fn answered(&mut self, ask: Ask) {
-        self.0.retain(|debt| debt.ask.unit != ask.unit);
-    }
-
     /// An exception came after `ask`. It carries no length: if another answer of this function is owed, it may be that
     /// one's, and then the answer to `ask` is still to come.
     pub(crate) fn refused(&mut self, ask: Ask, now: Instant) {
         let shared = |debt: &Debt| debt.ask.unit == ask.unit && debt.ask.table == ask.table;
-        match self.0.iter().find(|debt| shared(debt) && now.duration_since(debt.since) < LATE_LIMIT) {
-            Some(debt) => self.failed(ask, debt.reason, now),
-            None => self.answered(ask),
+        let debt = self.0.iter().find(|debt| shared(debt) && now.duration_since(debt.since) < LATE_LIMIT);
+        if let Some(reason) = debt.map(|debt| debt.reason) {
+            self.failed(ask, reason, now);
         }
     }
 
-    /// A frame with data came that nobody waits for. Says whether it was owed; if so, it is not any more, nor is what is older.
+    /// A frame with data came that nobody waits for. Says whether it was owed; if so, it is not any more.
     pub(crate) fn settle(&mut self, unit: u8, function: u8, data_len: u8) -> bool {
         let fits =
             |debt: &Debt| debt.ask.unit == unit && debt.ask.function() == function && debt.ask.data_len() == data_len;
-        let Some(since) = self.0.iter().find(|debt| fits(debt)).map(|debt| debt.since) else { return false };
-        self.0.retain(|debt| debt.ask.unit != unit || debt.since > since);
-        true
+        let before = self.0.len();
+        self.0.retain(|debt| !fits(debt));
+        self.0.len() < before
     }
 
     fn look_alike(&self, ask: Ask, now: Instant) -> Option<&Debt> {
         self.0.iter().find(|debt| same_shape(debt.ask, ask) && now.duration_since(debt.since) < LATE_LIMIT)
     }
+}
+
+/// The blocks that hold `ask` and have an answer that is longer by `steps` registers or bytes: beginning with it, and
+/// ending with it.
+fn widened(ask: Ask, steps: u16) -> [Option<Ask>; 2] {
+    let (quantity, max) = if ask.table.is_bits() {
+        ((u16::from(ask.data_len()) + steps) * 8, MAX_BITS)
+    } else {
+        (ask.quantity + steps, MAX_REGISTERS)
+    };
+    let from = |address: Option<u16>| {
+        let address = address?;
+        let ends = address.checked_add(quantity - 1).is_some();
+        (ends && quantity <= max).then_some(Ask { address, quantity, ..ask })
+    };
+    [from(Some(ask.address)), from(ask.address.checked_sub(quantity - ask.quantity))]
 }
 
 /// Whether the answers to both look alike.

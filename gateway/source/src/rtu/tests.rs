@@ -32,6 +32,8 @@ enum Act {
     Answer,
     /// Answers when the next request has come, before it looks at that one.
     AnswerLate,
+    /// Answers when the next request has come, after it has answered that one.
+    AnswerOutOfOrder,
     Silent,
     Refuse(u8),
     /// Hears itself, as on a two-wire adapter that does not mute its receiver.
@@ -56,14 +58,16 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [body, &crc16(body).to_le_bytes()].concat()
 }
 
-/// The answer to a request: the number of the request in the first register or byte, then the addresses.
+/// What register `address` holds in the answer to the request `number`.
+fn held(number: u16, address: u16) -> u16 {
+    number << 8 | address & 0xFF
+}
+
+/// The right answer to the request `number`.
 fn answer_to(request: &[u8], number: u16, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let [unit, function, high, low, _, quantity, ..] = *request else { panic!("short request {request:02x?}") };
     let address = u16::from_be_bytes([high, low]);
-    let mut data = Vec::new();
-    for register in 0..u16::from(quantity) {
-        data.extend(if register == 0 { number } else { address + register }.to_be_bytes());
-    }
+    let data: Vec<u8> = (0..u16::from(quantity)).flat_map(|n| held(number, address + n).to_be_bytes()).collect();
     let mut body = vec![unit, function, u8::try_from(data.len()).unwrap()];
     body.extend(data);
     change(&mut body);
@@ -73,6 +77,7 @@ fn answer_to(request: &[u8], number: u16, change: impl FnOnce(&mut Vec<u8>)) -> 
 /// Plays the unit until the port is closed.
 async fn play(mut port: DuplexStream, script: Vec<Act>) {
     let mut late: Vec<u8> = Vec::new();
+    let mut out_of_order: Vec<u8> = Vec::new();
     let mut acts = script.into_iter();
     let mut number = 0;
     let mut request = [0; 8];
@@ -83,6 +88,10 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
             Act::Answer => answer,
             Act::AnswerLate => {
                 late.extend(answer);
+                continue;
+            }
+            Act::AnswerOutOfOrder => {
+                out_of_order.extend(answer);
                 continue;
             }
             Act::Silent => Vec::new(),
@@ -113,6 +122,7 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
             }
         };
         late.extend(bytes);
+        late.append(&mut out_of_order);
         if port.write_all(&late).await.is_err() {
             return;
         }
@@ -139,7 +149,7 @@ const fn ask(address: u16, quantity: u16) -> Ask {
 
 /// The right answer of the scripted unit to its request `number`.
 fn right(number: u16, ask: Ask) -> Answer {
-    Answer::Registers((0..ask.quantity).map(|n| if n == 0 { number } else { ask.address + n }).collect())
+    Answer::Registers((0..ask.quantity).map(|n| held(number, ask.address + n)).collect())
 }
 
 /// Reads each of `asks` from a unit that plays `script`. Returns what came, and what was counted.
@@ -225,15 +235,20 @@ fn a_late_answer_is_never_that_of_the_next_request() {
         assert_eq!(found, results, "{first:?} then {second:?}");
         assert_eq!(counters, counted, "{first:?} then {second:?}");
     };
-    let counters = LineCounters { timeouts: 1, late: 1, answers: 1, ..LineCounters::default() };
-    // The same registers, and others that look the same: asked for another amount first.
-    let same = LineCounters { requests: 3, answers: 2, ..counters };
-    check(ask(100, 4), ask(100, 4), &[Err(Reason::Timeout), Ok(right(3, ask(100, 4)))], same);
-    check(ask(100, 4), ask(200, 4), &[Err(Reason::Timeout), Ok(right(3, ask(200, 4)))], same);
-    check(ask(100, 1), ask(100, 1), &[Err(Reason::Timeout), Ok(right(3, ask(100, 1)))], same);
-    // Another length cannot be mistaken.
-    let other = LineCounters { requests: 2, ..counters };
-    check(ask(100, 4), ask(200, 3), &[Err(Reason::Timeout), Ok(right(2, ask(200, 3)))], other);
+    let counters = LineCounters { requests: 2, timeouts: 1, late: 1, answers: 1, ..LineCounters::default() };
+    for second in [ask(100, 4), ask(200, 4), ask(200, 3), ask(0, 4)] {
+        check(ask(100, 4), second, &[Err(Reason::Timeout), Ok(right(2, second))], counters);
+    }
+    check(ask(0, 1), ask(0, 1), &[Err(Reason::Timeout), Ok(right(2, ask(0, 1)))], counters);
+}
+
+#[test]
+fn a_unit_without_registers_beside_the_wanted_ones_is_read_from_the_other_side_or_later() {
+    let (first, second) = (ask(100, 4), ask(200, 4));
+    let (results, _) = run(vec![Act::Silent, Act::Refuse(2)], &[first, second]);
+    assert_eq!(results, [Err(Reason::Timeout), Ok(right(3, second))]);
+    let (results, _) = run(vec![Act::Silent, Act::Refuse(2), Act::Refuse(2)], &[first, second, ask(200, 3)]);
+    assert_eq!(results, [Err(Reason::Timeout), Err(Reason::Timeout), Ok(right(4, ask(200, 3)))]);
 }
 
 #[test]
@@ -261,6 +276,7 @@ fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => Just(Act::Answer),
         3 => Just(Act::AnswerLate),
+        2 => Just(Act::AnswerOutOfOrder),
         1 => Just(Act::Silent),
         1 => (1_u8..12).prop_map(Act::Refuse),
         1 => Just(Act::Echo),
@@ -305,7 +321,7 @@ proptest! {
     ) {
         let asked = ask(address, quantity);
         let [high, low] = address.to_be_bytes();
-        let answer = answer_to(&[7, 3, high, low, 0, u8::try_from(quantity).unwrap()], 4711, |_| {});
+        let answer = answer_to(&[7, 3, high, low, 0, u8::try_from(quantity).unwrap()], 47, |_| {});
         let bytes = if served { [&before[..], &answer, &after].concat() } else { [&before[..], &after].concat() };
         match frames::find(&bytes, asked) {
             Some((at, len)) if len > 5 => prop_assert_eq!(&bytes[at..at + len], &answer[..]),

@@ -10,43 +10,34 @@ const fn ask(unit: u8, address: u16, quantity: u16) -> Ask {
 }
 
 #[test]
-fn a_unit_that_owes_an_answer_is_first_asked_for_another_amount() {
+fn a_unit_that_owes_an_answer_is_asked_for_a_wider_block() {
     let now = Instant::now();
     let mut owed = Owed::default();
     owed.failed(ask(1, 100, 4), Reason::Timeout, now);
     let check = |asked, step| assert_eq!(owed.step(asked, now), step, "{asked:?}");
-    check(ask(1, 200, 4), Step::AskFirst(ask(1, 200, 3)));
+    check(ask(1, 200, 4), Step::Wider([Some(ask(1, 200, 5)), Some(ask(1, 199, 5))], Reason::Timeout));
     check(ask(1, 200, 5), Step::Now);
     check(ask(2, 100, 4), Step::Now);
     check(Ask { table: Table::Input, ..ask(1, 100, 4) }, Step::Now);
 }
 
 #[test]
-fn the_smallest_and_the_last_are_asked_for_more_or_wait() {
+fn at_the_edges_there_is_one_wider_block_or_none() {
     let now = Instant::now();
-    let check = |asked: Ask, step| {
+    let check = |asked: Ask, wider: Option<[Option<Ask>; 2]>| {
         let mut owed = Owed::default();
-        owed.failed(asked, Reason::Crc, now);
+        owed.failed(asked, Reason::Framing, now);
+        let step = wider.map_or(Step::Wait(Reason::Framing), |wider| Step::Wider(wider, Reason::Framing));
         assert_eq!(owed.step(asked, now), step, "{asked:?}");
     };
-    let coils = |quantity| Ask { table: Table::Coil, ..ask(1, 0, quantity) };
-    check(ask(1, 7, 1), Step::AskFirst(ask(1, 7, 2)));
-    check(ask(1, 0, 125), Step::AskFirst(ask(1, 0, 124)));
-    check(ask(1, 65_535, 1), Step::Wait(Reason::Crc));
-    check(coils(3), Step::AskFirst(coils(16)));
-    check(coils(9), Step::AskFirst(coils(8)));
-    check(coils(2000), Step::AskFirst(coils(1992)));
-}
-
-#[test]
-fn an_answer_that_cannot_be_mistaken_settles_all_that_is_older() {
-    let now = Instant::now();
-    let mut owed = Owed::default();
-    owed.failed(ask(1, 100, 4), Reason::Timeout, now);
-    owed.failed(ask(2, 100, 4), Reason::Timeout, now);
-    owed.answered(ask(1, 100, 3));
-    assert_eq!(owed.step(ask(1, 100, 4), now), Step::Now);
-    assert_eq!(owed.step(ask(2, 100, 4), now), Step::AskFirst(ask(2, 100, 3)), "another unit's is its own affair");
+    let coils = |address, quantity| Ask { table: Table::Coil, ..ask(1, address, quantity) };
+    check(ask(1, 0, 1), Some([Some(ask(1, 0, 2)), None]));
+    check(ask(1, 65_535, 1), Some([None, Some(ask(1, 65_534, 2))]));
+    check(ask(1, 0, 124), Some([Some(ask(1, 0, 125)), None]));
+    check(ask(1, 7, 125), None);
+    check(coils(0, 3), Some([Some(coils(0, 16)), None]));
+    check(coils(100, 9), Some([Some(coils(100, 24)), Some(coils(85, 24))]));
+    check(coils(0, 2000), None);
 }
 
 #[test]
@@ -57,7 +48,7 @@ fn an_exception_may_be_that_of_an_older_request() {
     assert_eq!(owed.step(ask(1, 100, 4), now), Step::Now, "nothing was owed, so it was this one's");
     owed.failed(ask(1, 100, 4), Reason::Timeout, now);
     owed.refused(ask(1, 100, 3), now);
-    assert_eq!(owed.step(ask(1, 200, 3), now), Step::AskFirst(ask(1, 200, 2)), "its own answer may still come");
+    assert_ne!(owed.step(ask(1, 200, 3), now), Step::Now, "its own answer may still come");
 }
 
 #[test]
@@ -76,16 +67,17 @@ fn a_late_answer_that_is_seen_is_owed_no_more() {
 fn a_debt_is_void_after_the_late_limit() {
     let now = Instant::now();
     let mut owed = Owed::default();
-    owed.failed(ask(1, 65_535, 1), Reason::Timeout, now);
-    let check = |after: Duration, step| assert_eq!(owed.step(ask(1, 65_535, 1), now + after), step, "{after:?}");
+    owed.failed(ask(1, 0, 125), Reason::Timeout, now);
+    let check = |after: Duration, step| assert_eq!(owed.step(ask(1, 0, 125), now + after), step, "{after:?}");
     check(LATE_LIMIT - Duration::from_millis(1), Step::Wait(Reason::Timeout));
     check(LATE_LIMIT, Step::Now);
 }
 
 proptest! {
     #[test]
-    fn what_is_asked_first_looks_like_nothing_that_is_owed(
+    fn what_is_asked_instead_holds_what_is_wanted_and_looks_like_nothing_that_is_owed(
         failed in prop::collection::vec((1_u16..126, any::<bool>()), 0..20),
+        address: u16,
         quantity in 1_u16..126,
     ) {
         let now = Instant::now();
@@ -97,8 +89,14 @@ proptest! {
                 owed.failed(ask(1, 0, quantity), Reason::Timeout, now);
             }
         }
-        if let Step::AskFirst(other) = owed.step(ask(1, 0, quantity), now) {
-            prop_assert_eq!(owed.step(other, now), Step::Now);
+        let wanted = ask(1, address, quantity);
+        if let Step::Wider(blocks, _) = owed.step(wanted, now) {
+            for wider in blocks.into_iter().flatten() {
+                prop_assert_eq!(owed.step(wider, now), Step::Now);
+                prop_assert!(wider.address <= address && wider.quantity <= MAX_REGISTERS);
+                let ends = |ask: Ask| u32::from(ask.address) + u32::from(ask.quantity);
+                prop_assert!(ends(wider) >= ends(wanted) && ends(wider) <= 65_536);
+            }
         }
         prop_assert!(owed.0.len() <= 125);
     }
