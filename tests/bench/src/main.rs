@@ -135,6 +135,7 @@ async fn measure(args: &RunArgs) -> Result<(), Error> {
     };
     let bed = Bed::make(&args.folder, &args.plugin).await?;
     let mut table = Table::default();
+    note_load(&mut table);
     let mut missing = 0;
     for setting in settings {
         // One setting that cannot be measured does not spoil the others.
@@ -160,6 +161,22 @@ async fn measure(args: &RunArgs) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Missing { settings: missing })
+    }
+}
+
+/// Others at work on the machine make delays longer and caches colder; whoever reads the figures should know.
+fn note_load(table: &mut Table) {
+    const BUSY: f64 = 0.5;
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = text
+        .split_whitespace()
+        .next()
+        .and_then(|minute| minute.parse().ok())
+        .unwrap_or(0.0_f64);
+    if load > BUSY {
+        table.note(format!(
+            "the machine was busy before the run: load {load} in the last minute"
+        ));
     }
 }
 
