@@ -90,6 +90,8 @@ struct World {
     /// `truth` at the last commit: what a kill leaves.
     durable: BTreeMap<(RunId, String), Truth>,
     commits: u64,
+    /// The disk has no room, whether the writer has met that or not.
+    full: bool,
     next_value: u64,
     /// The uplink's session: how far it has read, and what arrived and is not acknowledged.
     cursor: Option<RowId>,
@@ -106,6 +108,7 @@ impl World {
             core: Core::default(),
             truth: BTreeMap::new(),
             durable: BTreeMap::new(),
+            full: false,
             next_value: 0,
             cursor: None,
             arrived: Vec::new(),
@@ -161,7 +164,7 @@ impl World {
                 self.writer.answer(Request::Receipt { run, stream, seq });
             }
             // Refused twice, by the broker and by the disk: a kill in that state may send it once more, out of order.
-            Step::Refuse if self.is_refused() => {}
+            Step::Refuse if self.is_refused() || self.full => {}
             Step::Refuse => {
                 let messages = self.writer.next(self.cursor, 1, 2_000).unwrap();
                 if let Some(message) = messages.first() {
@@ -181,7 +184,10 @@ impl World {
                 }
             }
             Step::Due => self.writer.act(Instant::now() + Duration::from_secs(3600)),
-            Step::DiskFull(full) => self.writer.disk.limit_growth(full.then_some(0)),
+            Step::DiskFull(full) => {
+                self.full = full;
+                self.writer.disk.limit_growth(full.then_some(0));
+            }
             Step::Kill => {
                 self.truth.clone_from(&self.durable);
                 self.reopen();
@@ -213,6 +219,7 @@ impl World {
         let before = self.writer.clock.now();
         // The old file must be closed before it can be opened again.
         self.writer.disk.close().unwrap();
+        self.full = false;
         self.writer = writer(&self.config);
         assert!(self.writer.clock.now() > before, "hub time went back");
         self.commits = self.writer.commits;
