@@ -51,10 +51,7 @@ pub(crate) struct Selection {
 impl Selection {
     /// `None` if the plugin sees none of it.
     pub(crate) fn of(batch: &Batch, inputs: &HashMap<PointName, u32>) -> Option<Self> {
-        let mut selection = Self {
-            places: Vec::new(),
-            columns: Columns::default(),
-        };
+        let mut selection = Self { places: Vec::new(), columns: Columns::default() };
         for (place, reading) in batch.readings.iter().enumerate() {
             if let Some(id) = inputs.get(&reading.point.name) {
                 selection.places.push(place);
@@ -105,23 +102,10 @@ pub(crate) fn apply(
     for &place in &selection.places {
         verdicts[place] = Verdict::LeftOut;
     }
-    let mut judge = Judge {
-        selection,
-        verdicts,
-    };
+    let mut judge = Judge { selection, verdicts };
     judge.all(emission.keep.iter().map(|row| (*row, Verdict::Kept)))?;
-    judge.all(
-        emission
-            .remark
-            .iter()
-            .map(|(row, quality)| (*row, Verdict::Marked(*quality))),
-    )?;
-    judge.all(
-        emission
-            .rejects
-            .iter()
-            .map(|(row, _)| (*row, Verdict::Rejected)),
-    )?;
+    judge.all(emission.remark.iter().map(|(row, quality)| (*row, Verdict::Marked(*quality))))?;
+    judge.all(emission.rejects.iter().map(|(row, _)| (*row, Verdict::Rejected)))?;
     for (reading, verdict) in batch.readings.iter().zip(&judge.verdicts) {
         if let Verdict::Marked(quality) = verdict {
             remark(reading.sample.clone(), *quality)?;
@@ -152,9 +136,7 @@ impl Judge<'_> {
         let mut next = 0;
         for (row, verdict) in list {
             let rows = self.selection.places.len();
-            let place = usize::try_from(row)
-                .ok()
-                .and_then(|row| self.selection.places.get(row));
+            let place = usize::try_from(row).ok().and_then(|row| self.selection.places.get(row));
             let place = *place.ok_or(Breach::NoSuchRow { row, rows })?;
             if row < next || self.verdicts[place] != Verdict::LeftOut {
                 return Err(Breach::RowOrder(row));
@@ -172,9 +154,7 @@ fn carry_out(batch: &mut Batch, verdicts: &[Verdict]) -> Tally {
     let mut rejected: Option<Dropped> = None;
     let mut verdicts = verdicts.iter();
     batch.readings.retain_mut(|reading| {
-        let verdict = *verdicts
-            .next()
-            .expect("there is a verdict for each reading");
+        let verdict = *verdicts.next().expect("there is a verdict for each reading");
         match verdict {
             Verdict::Unseen => {}
             Verdict::Kept => tally.kept += 1,
@@ -212,30 +192,16 @@ pub(crate) fn drop_seen(batch: &mut Batch, inputs: &HashMap<PointName, u32>) -> 
 }
 
 fn count_dropped(dropped: &mut Option<Dropped>, at: HubTime) {
-    let dropped = dropped.get_or_insert(Dropped {
-        reason: GapReason::Plugin,
-        count: 0,
-        from: at,
-        to: at,
-    });
+    let dropped = dropped.get_or_insert(Dropped { reason: GapReason::Plugin, count: 0, from: at, to: at });
     dropped.count += 1;
     dropped.to = at;
 }
 
 fn own_readings(add: Columns, grant: Grant<'_>) -> Result<Vec<Reading>, Breach> {
     if usize::try_from(grant.rows_out).is_ok_and(|limit| add.len() > limit) {
-        return Err(Breach::TooManyRows {
-            rows: add.len(),
-            limit: grant.rows_out,
-        });
+        return Err(Breach::TooManyRows { rows: add.len(), limit: grant.rows_out });
     }
-    let readings = add.into_readings(|id| {
-        grant
-            .points
-            .get(&id)
-            .map(Arc::clone)
-            .ok_or(Breach::ForeignPoint(id))
-    })?;
+    let readings = add.into_readings(|id| grant.points.get(&id).map(Arc::clone).ok_or(Breach::ForeignPoint(id)))?;
     let late = readings.last().is_some_and(|last| last.at > grant.now);
     if late || !readings.is_sorted_by_key(|reading| reading.at) {
         return Err(Breach::Time);
@@ -246,13 +212,7 @@ fn own_readings(add: Columns, grant: Grant<'_>) -> Result<Vec<Reading>, Breach> 
 fn batches(own: Vec<Reading>, offset: Option<curb_model::UtcOffset>) -> Vec<Batch> {
     let mut streams: BTreeMap<(Class, Stream), Vec<Reading>> = BTreeMap::new();
     for reading in own {
-        streams
-            .entry((reading.point.class, reading.point.stream.clone()))
-            .or_default()
-            .push(reading);
+        streams.entry((reading.point.class, reading.point.stream.clone())).or_default().push(reading);
     }
-    streams
-        .into_iter()
-        .map(|((class, stream), readings)| Batch::read(stream, class, offset, readings))
-        .collect()
+    streams.into_iter().map(|((class, stream), readings)| Batch::read(stream, class, offset, readings)).collect()
 }

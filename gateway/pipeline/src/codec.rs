@@ -122,11 +122,7 @@ impl<'a> Body<'a> {
 
     /// The body is read to its end.
     pub(crate) const fn finish(&self) -> Result<(), Damaged> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Damaged::Long(self.0.len()))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Damaged::Long(self.0.len())) }
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, Damaged> {
@@ -165,20 +161,14 @@ impl<'a> Body<'a> {
     }
 
     pub(crate) fn text(&mut self) -> Result<String, Damaged> {
-        std::str::from_utf8(self.bytes()?)
-            .map(str::to_owned)
-            .map_err(|_| Damaged::Utf8)
+        std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| Damaged::Utf8)
     }
 
     pub(crate) fn option<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Damaged>,
     ) -> Result<Option<T>, Damaged> {
-        if self.flag()? {
-            read(self).map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
     /// `least`: bytes that an item has at least.
@@ -213,11 +203,7 @@ impl<'a> Body<'a> {
 
     fn count(&mut self, least: usize) -> Result<usize, Damaged> {
         let count = usize::try_from(self.u32()?).unwrap_or(usize::MAX);
-        if count.saturating_mul(least) > self.0.len() {
-            Err(Damaged::Short)
-        } else {
-            Ok(count)
-        }
+        if count.saturating_mul(least) > self.0.len() { Err(Damaged::Short) } else { Ok(count) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {

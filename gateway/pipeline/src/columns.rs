@@ -68,12 +68,8 @@ impl Columns {
         let (kind, number) = match reading.sample.value() {
             None => (NONE, 0.0),
             Some(Value::Bool(b)) => (BOOL, f64::from(u8::from(*b))),
-            Some(value @ Value::I64(n)) if n.unsigned_abs() <= EXACT => {
-                (INTEGER, value.as_f64().unwrap_or_default())
-            }
-            Some(value @ Value::U64(n)) if *n <= EXACT => {
-                (INTEGER, value.as_f64().unwrap_or_default())
-            }
+            Some(value @ Value::I64(n)) if n.unsigned_abs() <= EXACT => (INTEGER, value.as_f64().unwrap_or_default()),
+            Some(value @ Value::U64(n)) if *n <= EXACT => (INTEGER, value.as_f64().unwrap_or_default()),
             Some(Value::F64(number)) => (FLOAT, number.get()),
             Some(Value::I64(n)) => {
                 other(Other::Signed(*n));
@@ -108,13 +104,7 @@ impl Columns {
         mut point: impl FnMut(u32) -> Result<Arc<Point>, E>,
     ) -> Result<Vec<Reading>, E> {
         let rows = self.points.len();
-        if [
-            self.times.len(),
-            self.values.len(),
-            self.kinds.len(),
-            self.quality.len(),
-        ] != [rows; 4]
-        {
+        if [self.times.len(), self.values.len(), self.kinds.len(), self.quality.len()] != [rows; 4] {
             return Err(ColumnsError::Length.into());
         }
         let mut others = self.others.into_iter();
@@ -146,10 +136,7 @@ impl Columns {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a whole number within ±2^53, as checked"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a whole number within ±2^53, as checked")]
 fn narrow(kind: u8, number: f64) -> Result<Value, ColumnsError> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match kind {

@@ -28,10 +28,7 @@ pub struct HostCommand {
 
 impl Default for HostCommand {
     fn default() -> Self {
-        Self {
-            exe: PathBuf::from("/proc/self/exe"),
-            args: vec!["plugin-host".to_owned()],
-        }
+        Self { exe: PathBuf::from("/proc/self/exe"), args: vec!["plugin-host".to_owned()] }
     }
 }
 

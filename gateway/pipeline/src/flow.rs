@@ -167,11 +167,7 @@ impl Flow {
     /// When [`Flow::time`] has something to do.
     pub(crate) fn wake(&self) -> Option<Instant> {
         let closing = self.closing.filter(|_| !self.lanes.is_empty());
-        self.stages
-            .iter()
-            .filter_map(Stage::wake)
-            .chain(closing)
-            .min()
+        self.stages.iter().filter_map(Stage::wake).chain(closing).min()
     }
 
     /// Time has passed.
@@ -222,10 +218,7 @@ impl Flow {
             return;
         };
         let phase = &self.stages[place].phase;
-        let (starting, busy) = (
-            matches!(phase, Phase::Starting { .. }),
-            matches!(phase, Phase::Busy { .. }),
-        );
+        let (starting, busy) = (matches!(phase, Phase::Starting { .. }), matches!(phase, Phase::Busy { .. }));
         let asked = match &message {
             FromHost::Ready { .. } | FromHost::Refused { .. } => starting,
             FromHost::Done { .. } | FromHost::Declined { .. } => busy,
@@ -241,8 +234,7 @@ impl Flow {
                 Ok(()) => {
                     let stage = &self.stages[place];
                     let points = stage.own.values().map(Arc::clone).collect();
-                    self.board
-                        .plugin(stage.name(), |sheet| sheet.points = points);
+                    self.board.plugin(stage.name(), |sheet| sheet.points = points);
                     self.set(place, Phase::Idle);
                     self.feed(place, now);
                 }
@@ -255,44 +247,27 @@ impl Flow {
                 };
                 self.fail(place, word, text, now);
             }
-            FromHost::Done {
-                emission, metrics, ..
-            } => self.done(place, *emission, metrics, now),
+            FromHost::Done { emission, metrics, .. } => self.done(place, *emission, metrics, now),
             FromHost::Declined { text, .. } => self.declined(place, &text, now),
             FromHost::Trapped { text, .. } => self.trapped(place, &text, now),
             FromHost::Log { level, text, .. } => log(self.stages[place].name(), level, &text),
         }
     }
 
-    fn done(
-        &mut self,
-        place: usize,
-        emission: chain::Emission,
-        metrics: Vec<Metric>,
-        now: Instant,
-    ) {
+    fn done(&mut self, place: usize, emission: chain::Emission, metrics: Vec<Metric>, now: Instant) {
         let Some(stream) = self.answered(place) else {
             return self.go_on(place, now);
         };
         let stage = &self.stages[place];
-        let job = self
-            .lanes
-            .get_mut(&stream)
-            .and_then(Lane::head)
-            .expect("who is in a call heads a lane");
+        let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
         let selection = job.selection.as_ref().expect("it was made for the call");
-        let grant = Grant {
-            points: &stage.own,
-            rows_out: stage.config.limits.rows_out,
-            now: job.now,
-        };
+        let grant = Grant { points: &stage.own, rows_out: stage.config.limits.rows_out, now: job.now };
         match chain::apply(&mut job.batch, selection, emission, grant) {
             Ok((own, tally)) => {
                 let name = stage.name().clone();
                 job.pass(name.clone());
                 let at = job.now;
-                self.board
-                    .plugin(&name, |sheet| count(&mut sheet.health, tally, metrics));
+                self.board.plugin(&name, |sheet| count(&mut sheet.health, tally, metrics));
                 self.stages[place].failures = 0;
                 self.go_on(place, now);
                 for batch in own {
@@ -301,10 +276,7 @@ impl Flow {
                 self.advance(&stream, now);
             }
             Err(breach) => {
-                self.stages[place].phase = Phase::Busy {
-                    stream: Some(stream),
-                    deadline: now,
-                };
+                self.stages[place].phase = Phase::Busy { stream: Some(stream), deadline: now };
                 self.trapped(place, &breach.to_string(), now);
             }
         }
@@ -314,11 +286,7 @@ impl Flow {
     fn answered(&mut self, place: usize) -> Option<Stream> {
         match &mut self.stages[place].phase {
             Phase::Busy { stream, .. } => stream.take(),
-            Phase::Down
-            | Phase::Starting { .. }
-            | Phase::Idle
-            | Phase::Resting { .. }
-            | Phase::Failed => None,
+            Phase::Down | Phase::Starting { .. } | Phase::Idle | Phase::Resting { .. } | Phase::Failed => None,
         }
     }
 
@@ -354,18 +322,11 @@ impl Flow {
             };
             let next = self.stages.iter().enumerate().find_map(|(place, stage)| {
                 let unseen = !job.done.contains(stage.name());
-                unseen
-                    .then(|| Selection::of(&job.batch, &stage.inputs))
-                    .flatten()
-                    .map(|selection| (place, selection))
+                unseen.then(|| Selection::of(&job.batch, &stage.inputs)).flatten().map(|selection| (place, selection))
             });
             let Some((place, selection)) = next else {
                 let job = lane.pop().expect("it was there");
-                debug_assert!(
-                    job.batch.closes(),
-                    "a batch does not close: {:?}",
-                    job.batch
-                );
+                debug_assert!(job.batch.closes(), "a batch does not close: {:?}", job.batch);
                 self.outbox.push_back(job.batch);
                 continue;
             };
@@ -390,30 +351,11 @@ impl Flow {
         };
         let deadline = stage.call_deadline(now);
         let slot = stage.slot;
-        let job = self
-            .lanes
-            .get_mut(&stream)
-            .and_then(Lane::head)
-            .expect("who waits heads a lane");
-        let columns = job
-            .selection
-            .as_ref()
-            .expect("it was made before waiting")
-            .columns
-            .clone();
-        let time = Now {
-            hub: job.now.as_nanos(),
-            utc_offset: job.batch.offset.map(curb_model::UtcOffset::as_nanos),
-        };
-        self.send(&ToHost::Process {
-            slot,
-            now: time,
-            columns,
-        });
-        self.stages[place].phase = Phase::Busy {
-            stream: Some(stream),
-            deadline,
-        };
+        let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who waits heads a lane");
+        let columns = job.selection.as_ref().expect("it was made before waiting").columns.clone();
+        let time = Now { hub: job.now.as_nanos(), utc_offset: job.batch.offset.map(curb_model::UtcOffset::as_nanos) };
+        self.send(&ToHost::Process { slot, now: time, columns });
+        self.stages[place].phase = Phase::Busy { stream: Some(stream), deadline };
     }
 
     fn load(&mut self, place: usize, now: Instant) {
@@ -452,8 +394,7 @@ impl Flow {
             Phase::Resting { .. } => PluginState::Resting,
             Phase::Failed => PluginState::Failed,
         };
-        self.board
-            .plugin(stage.name(), |sheet| sheet.health.state = state);
+        self.board.plugin(stage.name(), |sheet| sheet.health.state = state);
     }
 }
 

@@ -108,17 +108,11 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     fn is_shown(&self, now: Instant) -> bool {
-        self.over
-            .is_none_or(|over| now.saturating_duration_since(over) < SHOWN)
+        self.over.is_none_or(|over| now.saturating_duration_since(over) < SHOWN)
     }
 
     fn fault(&self, subject: String) -> Fault {
-        Fault {
-            room: Room::Pipeline,
-            subject,
-            word: self.word,
-            detail: self.detail.clone(),
-        }
+        Fault { room: Room::Pipeline, subject, word: self.word, detail: self.detail.clone() }
     }
 }
 
@@ -135,35 +129,20 @@ impl Board {
     }
 
     pub(crate) fn points(&self) -> PointSet {
-        self.lock()
-            .plugins
-            .values()
-            .flat_map(|sheet| sheet.points.iter().map(Arc::clone))
-            .collect()
+        self.lock().plugins.values().flat_map(|sheet| sheet.points.iter().map(Arc::clone)).collect()
     }
 
     pub(crate) fn health(&self, now: Instant) -> Health {
         let sheet = self.lock();
-        let host = sheet
-            .host_trouble
-            .iter()
-            .filter(|t| t.is_shown(now))
-            .map(|t| t.fault("plugin host".to_owned()));
+        let host = sheet.host_trouble.iter().filter(|t| t.is_shown(now)).map(|t| t.fault("plugin host".to_owned()));
         let plugins = sheet.plugins.iter().filter_map(|(name, plugin)| {
-            let trouble = plugin
-                .trouble
-                .as_ref()
-                .filter(|trouble| trouble.is_shown(now))?;
+            let trouble = plugin.trouble.as_ref().filter(|trouble| trouble.is_shown(now))?;
             Some(trouble.fault(format!("plugin {name}")))
         });
         Health {
             host_pid: sheet.host_pid,
             restarts: sheet.restarts,
-            plugins: sheet
-                .plugins
-                .iter()
-                .map(|(name, plugin)| (name.clone(), plugin.health.clone()))
-                .collect(),
+            plugins: sheet.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.health.clone())).collect(),
             faults: host.chain(plugins).collect(),
         }
     }

@@ -30,14 +30,7 @@ impl Job {
     pub(crate) fn new(batch: Batch, now: HubTime) -> Self {
         // A reading may be younger than the clock was when the batch was taken in.
         let now = batch.readings.last().map_or(now, |last| now.max(last.at));
-        Self {
-            batch,
-            now,
-            done: Vec::new(),
-            selection: None,
-            traps: 0,
-            deaths: 0,
-        }
+        Self { batch, now, done: Vec::new(), selection: None, traps: 0, deaths: 0 }
     }
 
     /// The plugin is behind it; the next one finds it fresh.

@@ -37,11 +37,7 @@ pub(crate) enum ToHost {
     /// A fresh instance. Answers as for `Load`.
     Reset { slot: Slot },
     /// Handle a batch. Answer: [`FromHost::Done`], [`FromHost::Declined`] or [`FromHost::Trapped`].
-    Process {
-        slot: Slot,
-        now: Now,
-        columns: Columns,
-    },
+    Process { slot: Slot, now: Now, columns: Columns },
     /// The plugin is no more. No answer.
     Unload { slot: Slot },
 }
@@ -84,17 +80,9 @@ pub(crate) enum FromHost {
     /// The plugin is initialized, and has declared these points since it was loaded.
     Ready { slot: Slot, declared: Vec<Declared> },
     /// The plugin will not run as it is, ever.
-    Refused {
-        slot: Slot,
-        refusal: Refusal,
-        text: String,
-    },
+    Refused { slot: Slot, refusal: Refusal, text: String },
     /// The answer to a batch.
-    Done {
-        slot: Slot,
-        emission: Box<Emission>,
-        metrics: Vec<Metric>,
-    },
+    Done { slot: Slot, emission: Box<Emission>, metrics: Vec<Metric> },
     /// The plugin cannot handle this batch.
     Declined { slot: Slot, text: String },
     /// The instance is dead.
@@ -179,11 +167,7 @@ pub(crate) fn take_frame<M: Message>(buffer: &mut Vec<u8>) -> Result<Option<M>, 
 pub(crate) fn read_frame<M: Message>(input: &mut impl Read) -> Result<Option<M>, LinkError> {
     let mut len = [0; 4];
     if let Err(error) = input.read_exact(&mut len) {
-        return if error.kind() == io::ErrorKind::UnexpectedEof {
-            Ok(None)
-        } else {
-            Err(error.into())
-        };
+        return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error.into()) };
     }
     let mut body = vec![0; checked_len(len)?];
     input.read_exact(&mut body)?;
@@ -192,11 +176,7 @@ pub(crate) fn read_frame<M: Message>(input: &mut impl Read) -> Result<Option<M>,
 
 fn checked_len(len: [u8; 4]) -> Result<usize, LinkError> {
     let len = usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX);
-    if len > FRAME_MAX {
-        Err(LinkError::TooLong(len))
-    } else {
-        Ok(len)
-    }
+    if len > FRAME_MAX { Err(LinkError::TooLong(len)) } else { Ok(len) }
 }
 
 fn parse<M: Message>(body: &[u8]) -> Result<M, Damaged> {
@@ -217,9 +197,7 @@ impl Message for ToHost {
                 .bytes(&load.component)
                 .text(&load.settings)
                 .list(&load.inputs, |w, input| {
-                    w.u32(input.id)
-                        .text(&input.name)
-                        .option(input.unit.as_ref(), |w, unit| w.text(unit))
+                    w.u32(input.id).text(&input.name).option(input.unit.as_ref(), |w, unit| w.text(unit))
                 })
                 .bytes(&load.seed)
                 .u32(load.first_own)
@@ -245,13 +223,7 @@ impl Message for ToHost {
                 name: r.text()?,
                 component: r.bytes()?.to_vec(),
                 settings: r.text()?,
-                inputs: r.list(9, |r| {
-                    Ok(Input {
-                        id: r.u32()?,
-                        name: r.text()?,
-                        unit: r.option(Body::text)?,
-                    })
-                })?,
+                inputs: r.list(9, |r| Ok(Input { id: r.u32()?, name: r.text()?, unit: r.option(Body::text)? }))?,
                 seed: r.bytes()?.to_vec(),
                 first_own: r.u32()?,
                 memory: r.u64()?,
@@ -261,10 +233,7 @@ impl Message for ToHost {
             2 => Self::Reset { slot: r.u32()? },
             3 => Self::Process {
                 slot: r.u32()?,
-                now: Now {
-                    hub: r.i64()?,
-                    utc_offset: r.option(Body::i64)?,
-                },
+                now: Now { hub: r.i64()?, utc_offset: r.option(Body::i64)? },
                 columns: r.columns()?,
             },
             4 => Self::Unload { slot: r.u32()? },
@@ -283,35 +252,17 @@ impl Message for FromHost {
                     .text(&point.output)
                     .u8(u8::from(point.alarm))
             }),
-            Self::Refused {
-                slot,
-                refusal,
-                text,
-            } => w
-                .u8(1)
-                .u32(*slot)
-                .u8(u8::from(*refusal == Refusal::Settings))
-                .text(text),
-            Self::Done {
-                slot,
-                emission,
-                metrics,
-            } => w
+            Self::Refused { slot, refusal, text } => {
+                w.u8(1).u32(*slot).u8(u8::from(*refusal == Refusal::Settings)).text(text)
+            }
+            Self::Done { slot, emission, metrics } => w
                 .u8(2)
                 .u32(*slot)
                 .list(&emission.keep, |w, row| w.u32(*row))
                 .columns(&emission.add)
-                .list(&emission.remark, |w, (row, quality)| {
-                    w.u32(*row).u8(*quality)
-                })
-                .list(&emission.rejects, |w, (row, reason)| {
-                    w.u32(*row).text(reason)
-                })
-                .list(metrics, |w, metric| {
-                    w.text(&metric.name)
-                        .u8(u8::from(metric.adds))
-                        .f64(metric.value)
-                }),
+                .list(&emission.remark, |w, (row, quality)| w.u32(*row).u8(*quality))
+                .list(&emission.rejects, |w, (row, reason)| w.u32(*row).text(reason))
+                .list(metrics, |w, metric| w.text(&metric.name).u8(u8::from(metric.adds)).f64(metric.value)),
             Self::Declined { slot, text } => w.u8(3).u32(*slot).text(text),
             Self::Trapped { slot, text } => w.u8(4).u32(*slot).text(text),
             Self::Log { slot, level, text } => w.u8(5).u32(*slot).u8(*level).text(text),
@@ -334,11 +285,7 @@ impl Message for FromHost {
             },
             1 => Self::Refused {
                 slot: r.u32()?,
-                refusal: if r.flag()? {
-                    Refusal::Settings
-                } else {
-                    Refusal::Component
-                },
+                refusal: if r.flag()? { Refusal::Settings } else { Refusal::Component },
                 text: r.text()?,
             },
             2 => Self::Done {
@@ -349,27 +296,11 @@ impl Message for FromHost {
                     remark: r.list(5, |r| Ok((r.u32()?, r.u8()?)))?,
                     rejects: r.list(8, |r| Ok((r.u32()?, r.text()?.into())))?,
                 }),
-                metrics: r.list(13, |r| {
-                    Ok(Metric {
-                        name: r.text()?,
-                        adds: r.flag()?,
-                        value: r.f64()?,
-                    })
-                })?,
+                metrics: r.list(13, |r| Ok(Metric { name: r.text()?, adds: r.flag()?, value: r.f64()? }))?,
             },
-            3 => Self::Declined {
-                slot: r.u32()?,
-                text: r.text()?,
-            },
-            4 => Self::Trapped {
-                slot: r.u32()?,
-                text: r.text()?,
-            },
-            5 => Self::Log {
-                slot: r.u32()?,
-                level: r.u8()?,
-                text: r.text()?,
-            },
+            3 => Self::Declined { slot: r.u32()?, text: r.text()? },
+            4 => Self::Trapped { slot: r.u32()?, text: r.text()? },
+            5 => Self::Log { slot: r.u32()?, level: r.u8()?, text: r.text()? },
             kind => return Err(Damaged::Kind(kind)),
         })
     }

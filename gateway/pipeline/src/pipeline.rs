@@ -64,11 +64,7 @@ impl Pipeline {
         let flow = Flow::new(clock, board.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(run(flow, board.clone(), changes, input, output));
-        Ok(Self {
-            tasks,
-            setup,
-            board,
-        })
+        Ok(Self { tasks, setup, board })
     }
 
     /// Changes to `config` and `points`, and reads the component files again. Plugins that are the same in both go on
@@ -116,45 +112,25 @@ impl Pipeline {
 impl Setup {
     fn new(config: Config, points: PointSet) -> Result<Self, Error> {
         let mut names = HashSet::new();
-        if let Some(twice) = config
-            .plugins
-            .iter()
-            .find(|plugin| !names.insert(&plugin.name))
-        {
-            return Err(Error::DuplicatePlugin {
-                name: twice.name.clone(),
-            });
+        if let Some(twice) = config.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
+            return Err(Error::DuplicatePlugin { name: twice.name.clone() });
         }
         let parts = config.plugins.into_iter().map(|config| {
-            let component = component::read(&config.component)
-                .map(Arc::from)
-                .map_err(|error| {
-                    let why = std::error::Error::source(&error)
-                        .map(|source| format!(": {source}"))
-                        .unwrap_or_default();
-                    format!("cannot {error}{why}").into()
-                });
+            let component = component::read(&config.component).map(Arc::from).map_err(|error| {
+                let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                format!("cannot {error}{why}").into()
+            });
             Part { config, component }
         });
-        Ok(Self {
-            parts: parts.collect(),
-            points,
-            host: config.host,
-            cache: config.cache,
-        })
+        Ok(Self { parts: parts.collect(), points, host: config.host, cache: config.cache })
     }
 }
 
 /// The host, or when to try for one.
 #[derive(Debug)]
 enum Host {
-    None {
-        not_before: Instant,
-    },
-    Up {
-        process: Box<Process>,
-        since: Instant,
-    },
+    None { not_before: Instant },
+    Up { process: Box<Process>, since: Instant },
 }
 
 /// What the task waits for.
@@ -176,15 +152,8 @@ async fn run(
 ) {
     let setup = Arc::clone(&changes.borrow_and_update());
     let now = Instant::now();
-    let mut task = Task {
-        flow,
-        board,
-        setup,
-        host: Host::None { not_before: now },
-        ever_started: false,
-    };
-    task.flow
-        .configure(task.setup.parts.clone(), &task.setup.points, now);
+    let mut task = Task { flow, board, setup, host: Host::None { not_before: now }, ever_started: false };
+    task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
     let (mut open, mut changeable) = (true, true);
     while !task.flow.is_drained() {
         task.tend_host();
@@ -208,9 +177,7 @@ async fn run(
         match event {
             Event::Sent(true) => {}
             Event::Sent(false) => {
-                tracing::error!(
-                    "the room behind the pipeline is gone; what is in the pipeline is lost"
-                );
+                tracing::error!("the room behind the pipeline is gone; what is in the pipeline is lost");
                 break;
             }
             Event::Batch(Some(batch)) => task.flow.take_in(batch, now),
@@ -221,8 +188,7 @@ async fn run(
             Event::Setup(None) => changeable = false,
             Event::Setup(Some(setup)) => {
                 task.setup = setup;
-                task.flow
-                    .configure(task.setup.parts.clone(), &task.setup.points, now);
+                task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
                 task.end_idle_host(now).await;
             }
             Event::Host(heard) => task.host(heard, now).await,
@@ -266,10 +232,7 @@ impl Task {
                 }
                 drop(sheet);
                 self.ever_started = true;
-                self.host = Host::Up {
-                    process: Box::new(process),
-                    since: now,
-                };
+                self.host = Host::Up { process: Box::new(process), since: now };
                 let cache = self.setup.cache.to_string_lossy().into_owned();
                 self.flow.host_started(cache, now);
             }
@@ -282,9 +245,7 @@ impl Task {
         if self.flow.wants_host() {
             return;
         }
-        if let Host::Up { process, .. } =
-            std::mem::replace(&mut self.host, Host::None { not_before: now })
-        {
+        if let Host::Up { process, .. } = std::mem::replace(&mut self.host, Host::None { not_before: now }) {
             self.flow.host_ended();
             process.end().await;
             self.board.lock().host_pid = None;
@@ -327,15 +288,12 @@ impl Task {
             self.flow.host_settled();
         }
         if self.flow.time(now) == HostVerdict::Kill {
-            self.kill("gave no answer, and was killed".to_owned(), now)
-                .await;
+            self.kill("gave no answer, and was killed".to_owned(), now).await;
         }
     }
 
     async fn kill(&mut self, why: String, now: Instant) {
-        if let Host::Up { process, .. } =
-            std::mem::replace(&mut self.host, Host::None { not_before: now })
-        {
+        if let Host::Up { process, .. } = std::mem::replace(&mut self.host, Host::None { not_before: now }) {
             process.kill().await;
             self.host_is_gone(why, now);
         }
@@ -345,19 +303,11 @@ impl Task {
         tracing::error!(reason = why, "the plugin host is gone");
         self.flow.host_died(now);
         let doublings = self.flow.host_deaths().saturating_sub(1);
-        let pause = RESTART
-            .saturating_mul(2u32.saturating_pow(doublings))
-            .min(RESTART_LONGEST);
-        self.host = Host::None {
-            not_before: now + pause,
-        };
+        let pause = RESTART.saturating_mul(2u32.saturating_pow(doublings)).min(RESTART_LONGEST);
+        self.host = Host::None { not_before: now + pause };
         let mut sheet = self.board.lock();
         sheet.host_pid = None;
-        sheet.host_trouble = Some(Trouble {
-            word: "host-down",
-            detail: why,
-            over: None,
-        });
+        sheet.host_trouble = Some(Trouble { word: "host-down", detail: why, over: None });
     }
 }
 

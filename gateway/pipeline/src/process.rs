@@ -51,12 +51,7 @@ impl Process {
             .spawn()?;
         let input = child.stdin.take().expect("it was asked for");
         let output = child.stdout.take().expect("it was asked for");
-        Ok(Self {
-            child,
-            input,
-            output,
-            buffer: Vec::new(),
-        })
+        Ok(Self { child, input, output, buffer: Vec::new() })
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
@@ -68,12 +63,7 @@ impl Process {
     /// # Cancel safety
     /// Cancel safe: bytes that were read are in the buffer, bytes that were taken are told of.
     pub(crate) async fn wait(&mut self, to_host: &[u8]) -> Heard {
-        let Self {
-            input,
-            output,
-            buffer,
-            ..
-        } = self;
+        let Self { input, output, buffer, .. } = self;
         tokio::select! {
             read = output.read_buf(buffer) => match read {
                 Ok(0) | Err(_) => Heard::Gone,
@@ -96,12 +86,7 @@ impl Process {
 
     /// Ends the host's input and waits for it; one that does not end by itself is killed.
     pub(crate) async fn end(self) {
-        let Self {
-            mut child,
-            input,
-            output,
-            ..
-        } = self;
+        let Self { mut child, input, output, .. } = self;
         drop(input);
         if tokio::time::timeout(END, child.wait()).await.is_err() {
             kill(&mut child).await;

@@ -32,10 +32,7 @@ pub(crate) enum Phase {
     /// Waits for a batch.
     Idle,
     /// Has the first batch of this stream; `None` if nobody waits for its answer any more.
-    Busy {
-        stream: Option<Stream>,
-        deadline: Instant,
-    },
+    Busy { stream: Option<Stream>, deadline: Instant },
     /// Pauses after failures.
     Resting { until: Instant },
     /// Will not run as it is configured.
@@ -123,11 +120,7 @@ impl Stage {
             let point_of = Point {
                 name: PointName::new(self.name().clone(), name),
                 stream: Stream::plugin(self.name(), &output),
-                class: if point.alarm {
-                    Class::Alarm
-                } else {
-                    Class::Data
-                },
+                class: if point.alarm { Class::Alarm } else { Class::Data },
                 unit: point.unit.map(Into::into),
                 // A plugin computes; what it makes of it, it does not say.
                 value_type: ValueType::F64,
@@ -148,8 +141,5 @@ pub(crate) struct BadPoint;
 /// The pause after this many failures in a row. One failure is a bad batch and costs no pause.
 pub(crate) fn rest(failures: u32) -> Option<Duration> {
     let doublings = failures.checked_sub(2)?;
-    Some(
-        REST.saturating_mul(2u32.saturating_pow(doublings))
-            .min(REST_LONGEST),
-    )
+    Some(REST.saturating_mul(2u32.saturating_pow(doublings)).min(REST_LONGEST))
 }

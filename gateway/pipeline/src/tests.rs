@@ -7,23 +7,13 @@ mod link;
 
 use std::sync::Arc;
 
-use curb_model::{
-    Batch, Class, HubTime, Name, Point, PointName, Reading, Reason, Sample, Stream, Value,
-    ValueType,
-};
+use curb_model::{Batch, Class, HubTime, Name, Point, PointName, Reading, Reason, Sample, Stream, Value, ValueType};
 use proptest::prelude::*;
 
 fn point(name: &str) -> Arc<Point> {
     let name = PointName::parse(name).unwrap();
     let stream = Stream::device(name.owner());
-    Arc::new(Point {
-        name,
-        stream,
-        class: Class::Data,
-        unit: None,
-        value_type: ValueType::F64,
-        range: None,
-    })
+    Arc::new(Point { name, stream, class: Class::Data, unit: None, value_type: ValueType::F64, range: None })
 }
 
 fn name(text: &str) -> Name {
@@ -68,11 +58,6 @@ fn batches() -> impl Strategy<Value = Batch> {
             at: HubTime::from_nanos(at),
             sample,
         });
-        Batch::read(
-            Stream::device(&name("meter")),
-            Class::Data,
-            None,
-            readings.collect(),
-        )
+        Batch::read(Stream::device(&name("meter")), Class::Data, None, readings.collect())
     })
 }

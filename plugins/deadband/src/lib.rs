@@ -35,10 +35,7 @@ pub enum Held {
     Bytes(Box<[u8]>),
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a threshold on a wide integer is a float as well"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a threshold on a wide integer is a float as well")]
 impl From<&Row<'_>> for Sample {
     fn from(row: &Row<'_>) -> Self {
         let value = row.value.map(|value| match value {
@@ -49,10 +46,7 @@ impl From<&Row<'_>> for Sample {
             Value::Text(text) => Held::Text(text.into()),
             Value::Bytes(bytes) => Held::Bytes(bytes.into()),
         });
-        Self {
-            value,
-            quality: row.quality,
-        }
+        Self { value, quality: row.quality }
     }
 }
 
@@ -66,24 +60,14 @@ pub struct Deadband {
 
 impl Filter for Deadband {
     fn init(setup: &Setup) -> Result<Self, String> {
-        let (default, bands) = settings::bands(
-            setup.settings()?,
-            setup.inputs().map(|(id, name, _)| (id, name)),
-        )?;
-        Ok(Self {
-            default,
-            bands,
-            memory: Memory::default(),
-        })
+        let (default, bands) = settings::bands(setup.settings()?, setup.inputs().map(|(id, name, _)| (id, name)))?;
+        Ok(Self { default, bands, memory: Memory::default() })
     }
 
     fn process(&mut self, _: Now, rows: Rows<'_>, out: &mut Out) -> Result<(), String> {
         for row in rows {
             let band = self.bands.get(&row.point).copied().unwrap_or(self.default);
-            if self
-                .memory
-                .passes(row.point, row.at, Sample::from(&row), band)
-            {
+            if self.memory.passes(row.point, row.at, Sample::from(&row), band) {
                 out.keep(&row);
             }
         }

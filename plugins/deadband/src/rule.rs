@@ -85,10 +85,7 @@ fn is_news(last: &Passed, at: i64, sample: &Sample, band: Band) -> bool {
     if sample.quality != last.sample.quality {
         return true;
     }
-    if band
-        .max_silence
-        .is_some_and(|longest| at.saturating_sub(last.at) >= longest)
-    {
+    if band.max_silence.is_some_and(|longest| at.saturating_sub(last.at) >= longest) {
         return true;
     }
     match (value, &last.sample.value) {

@@ -15,40 +15,19 @@ pub(crate) fn bands<'a, P: Ord>(
     inputs: impl Iterator<Item = (P, &'a str)>,
 ) -> Result<(Band, Table<P, Band>), String> {
     let default = threshold("default", settings.number("default")?.unwrap_or(0.0))?;
-    let max_silence = settings
-        .text("max_silence")?
-        .as_deref()
-        .map(nanoseconds)
-        .transpose()?;
+    let max_silence = settings.text("max_silence")?.as_deref().map(nanoseconds).transpose()?;
     let mut points = settings.table("points")?.unwrap_or_default();
     settings.finish()?;
 
     let mut bands = Table::default();
     for (id, name) in inputs {
         if let Some(value) = points.number(name)? {
-            bands.insert(
-                id,
-                Band {
-                    threshold: threshold(name, value)?,
-                    max_silence,
-                },
-            );
+            bands.insert(id, Band { threshold: threshold(name, value)?, max_silence });
         }
     }
     match points.names().next() {
-        Some(name) => Err([
-            "points: ",
-            name,
-            " is not among the points that this plugin sees",
-        ]
-        .concat()),
-        None => Ok((
-            Band {
-                threshold: default,
-                max_silence,
-            },
-            bands,
-        )),
+        Some(name) => Err(["points: ", name, " is not among the points that this plugin sees"].concat()),
+        None => Ok((Band { threshold: default, max_silence }, bands)),
     }
 }
 
@@ -62,14 +41,7 @@ fn threshold(setting: &str, value: f64) -> Result<f64, String> {
 
 /// A whole number and a unit: `500ms`, `60s`, `5m`, `1h`.
 fn nanoseconds(text: &str) -> Result<i64, String> {
-    let bad = || {
-        [
-            "max_silence: found \"",
-            text,
-            "\", expected a duration like \"60s\"",
-        ]
-        .concat()
-    };
+    let bad = || ["max_silence: found \"", text, "\", expected a duration like \"60s\""].concat();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
     let unit: i64 = match unit {
@@ -79,9 +51,5 @@ fn nanoseconds(text: &str) -> Result<i64, String> {
         "h" => 3_600_000_000_000,
         _ => return Err(bad()),
     };
-    number
-        .parse::<i64>()
-        .ok()
-        .and_then(|n| n.checked_mul(unit))
-        .ok_or_else(bad)
+    number.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(bad)
 }

@@ -32,12 +32,7 @@ impl Guest for Hostile {
 
     fn process(now: Now, readings: Columns) -> Result<Emission, String> {
         let rows = u32::try_from(readings.points.len()).unwrap_or(u32::MAX);
-        let mut emission = Emission {
-            keep: (0..rows).collect(),
-            add: nothing(),
-            remark: vec![],
-            rejects: vec![],
-        };
+        let mut emission = Emission { keep: (0..rows).collect(), add: nothing(), remark: vec![], rejects: vec![] };
         let calls = CALLS.get() + 1;
         CALLS.set(calls);
         let attack = ATTACK.take();

@@ -75,14 +75,7 @@ pub mod glue {
     /// Nothing to give out.
     #[must_use]
     pub fn no_rows() -> Columns {
-        Columns {
-            points: vec![],
-            times: vec![],
-            values: vec![],
-            kinds: vec![],
-            quality: vec![],
-            others: vec![],
-        }
+        Columns { points: vec![], times: vec![], values: vec![], kinds: vec![], quality: vec![], others: vec![] }
     }
 
     /// Makes the plugin.
@@ -98,11 +91,7 @@ pub mod glue {
     ///
     /// # Errors
     /// The plugin says that it cannot.
-    pub fn process<P: Filter>(
-        slot: &mut Option<P>,
-        now: Now,
-        readings: &Columns,
-    ) -> Result<Emission, String> {
+    pub fn process<P: Filter>(slot: &mut Option<P>, now: Now, readings: &Columns) -> Result<Emission, String> {
         let plugin = slot.as_mut().ok_or("process was called before init")?;
         let mut out = Out::default();
         plugin.process(now, Rows::new(readings), &mut out)?;

@@ -11,14 +11,7 @@ pub struct Out {
 
 impl Default for Out {
     fn default() -> Self {
-        Self {
-            emission: Emission {
-                keep: vec![],
-                add: glue::no_rows(),
-                remark: vec![],
-                rejects: vec![],
-            },
-        }
+        Self { emission: Emission { keep: vec![], add: glue::no_rows(), remark: vec![], rejects: vec![] } }
     }
 }
 
@@ -30,36 +23,19 @@ impl Out {
 
     /// The row passes with another quality. Marked bad, it loses its value.
     pub fn remark(&mut self, row: &Row<'_>, quality: Quality) {
-        insert(
-            &mut self.emission.remark,
-            Mark {
-                row: row.number,
-                quality: quality.0,
-            },
-            |mark| mark.row,
-        );
+        insert(&mut self.emission.remark, Mark { row: row.number, quality: quality.0 }, |mark| mark.row);
     }
 
     /// The row is set aside, with the reason.
     pub fn reject(&mut self, row: &Row<'_>, reason: &str) {
-        let reject = Reject {
-            row: row.number,
-            reason: reason.to_owned(),
-        };
+        let reject = Reject { row: row.number, reason: reason.to_owned() };
         insert(&mut self.emission.rejects, reject, |reject| reject.row);
     }
 
     /// A new reading on a point that the plugin declared: not earlier than the one before, not later than now.
     /// Without a value it must be bad, with one it must not.
     pub fn add(&mut self, point: PointId, at: i64, value: Option<Value<'_>>, quality: Quality) {
-        let Columns {
-            points,
-            times,
-            values,
-            kinds,
-            quality: qualities,
-            others,
-        } = &mut self.emission.add;
+        let Columns { points, times, values, kinds, quality: qualities, others } = &mut self.emission.add;
         let row = u32::try_from(points.len()).unwrap_or(u32::MAX);
         let mut other = |value| others.push(Other { row, value });
         let (kind, number) = match value {
@@ -99,9 +75,7 @@ impl Out {
 /// is a push; a sort of std would be 4 KB of the component for each list.
 fn insert<T>(list: &mut Vec<T>, item: T, number: impl Fn(&T) -> u32) {
     let place = match list.last() {
-        Some(last) if number(last) > number(&item) => {
-            list.partition_point(|other| number(other) <= number(&item))
-        }
+        Some(last) if number(last) > number(&item) => list.partition_point(|other| number(other) <= number(&item)),
         _ => list.len(),
     };
     list.insert(place, item);

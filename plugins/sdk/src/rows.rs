@@ -69,11 +69,7 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(crate) const fn new(columns: &'a Columns) -> Self {
-        Self {
-            columns,
-            next: 0,
-            next_other: 0,
-        }
+        Self { columns, next: 0, next_other: 0 }
     }
 
     fn other(&mut self) -> Option<Value<'a>> {

@@ -33,10 +33,7 @@ impl Settings {
     /// # Errors
     /// The text is something else.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut reader = Reader {
-            rest: text.chars().peekable(),
-            depth: 0,
-        };
+        let mut reader = Reader { rest: text.chars().peekable(), depth: 0 };
         let value = reader.value().ok_or("settings are no JSON")?;
         reader.blank();
         let table = match value {
@@ -44,9 +41,7 @@ impl Settings {
             Setting::Null => Some(Self::default()),
             Setting::Bool(_) | Setting::Number(_) | Setting::Text(_) | Setting::List(_) => None,
         };
-        table
-            .filter(|_| reader.rest.peek().is_none())
-            .ok_or_else(|| "settings are no table".to_owned())
+        table.filter(|_| reader.rest.peek().is_none()).ok_or_else(|| "settings are no table".to_owned())
     }
 
     /// Takes a number, if it is there.
@@ -54,13 +49,7 @@ impl Settings {
     /// # Errors
     /// It is something else.
     pub fn number(&mut self, name: &str) -> Result<Option<f64>, String> {
-        self.take(name, "a number", |setting| {
-            if let Setting::Number(n) = setting {
-                Some(n)
-            } else {
-                None
-            }
-        })
+        self.take(name, "a number", |setting| if let Setting::Number(n) = setting { Some(n) } else { None })
     }
 
     /// Takes a text, if it is there.
@@ -68,13 +57,7 @@ impl Settings {
     /// # Errors
     /// It is something else.
     pub fn text(&mut self, name: &str) -> Result<Option<String>, String> {
-        self.take(name, "a text", |setting| {
-            if let Setting::Text(text) = setting {
-                Some(text)
-            } else {
-                None
-            }
-        })
+        self.take(name, "a text", |setting| if let Setting::Text(text) = setting { Some(text) } else { None })
     }
 
     /// Takes a yes or no, if it is there.
@@ -82,13 +65,7 @@ impl Settings {
     /// # Errors
     /// It is something else.
     pub fn bool(&mut self, name: &str) -> Result<Option<bool>, String> {
-        self.take(name, "true or false", |setting| {
-            if let Setting::Bool(b) = setting {
-                Some(b)
-            } else {
-                None
-            }
-        })
+        self.take(name, "true or false", |setting| if let Setting::Bool(b) = setting { Some(b) } else { None })
     }
 
     /// Takes a table, if it is there.
@@ -96,22 +73,13 @@ impl Settings {
     /// # Errors
     /// It is something else.
     pub fn table(&mut self, name: &str) -> Result<Option<Self>, String> {
-        self.take(name, "a table", |setting| {
-            if let Setting::Table(table) = setting {
-                Some(table)
-            } else {
-                None
-            }
-        })
+        self.take(name, "a table", |setting| if let Setting::Table(table) = setting { Some(table) } else { None })
     }
 
     /// A setting, left where it is.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Setting> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, setting)| setting)
+        self.0.iter().find(|(key, _)| key == name).map(|(_, setting)| setting)
     }
 
     /// Names that are still here.
@@ -124,9 +92,7 @@ impl Settings {
     /// # Errors
     /// There is one that nobody asked for: most likely a slip of the pen.
     pub fn finish(self) -> Result<(), String> {
-        self.names()
-            .next()
-            .map_or(Ok(()), |name| Err([name, ": no such setting"].concat()))
+        self.names().next().map_or(Ok(()), |name| Err([name, ": no such setting"].concat()))
     }
 
     fn take<T>(
@@ -142,9 +108,7 @@ impl Settings {
         if setting == Setting::Null {
             return Ok(None);
         }
-        read(setting)
-            .map(Some)
-            .ok_or_else(|| [name, ": expected ", expected].concat())
+        read(setting).map(Some).ok_or_else(|| [name, ": expected ", expected].concat())
     }
 }
 
@@ -167,11 +131,7 @@ impl Decimal {
             // 10²² is the greatest power of ten that a float holds exactly.
             let step = left.min(22);
             let scale = (0..step).fold(1.0f64, |scale, _| scale * 10.0);
-            value = if self.power < 0 {
-                value / scale
-            } else {
-                value * scale
-            };
+            value = if self.power < 0 { value / scale } else { value * scale };
             left -= step;
         }
         value
@@ -185,11 +145,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn blank(&mut self) {
-        while self
-            .rest
-            .next_if(|c| matches!(c, ' ' | '\t' | '\n' | '\r'))
-            .is_some()
-        {}
+        while self.rest.next_if(|c| matches!(c, ' ' | '\t' | '\n' | '\r')).is_some() {}
     }
 
     /// Skips blanks, then takes `c` if it is next.
@@ -199,9 +155,7 @@ impl Reader<'_> {
     }
 
     fn word(&mut self, word: &str, value: Setting) -> Option<Setting> {
-        word.chars()
-            .all(|c| self.rest.next_if_eq(&c).is_some())
-            .then_some(value)
+        word.chars().all(|c| self.rest.next_if_eq(&c).is_some()).then_some(value)
     }
 
     fn value(&mut self) -> Option<Setting> {
@@ -220,11 +174,7 @@ impl Reader<'_> {
     fn nested(&mut self, read: fn(&mut Self) -> Option<Setting>) -> Option<Setting> {
         self.rest.next();
         self.depth += 1;
-        let value = if self.depth <= DEPTH {
-            read(self)
-        } else {
-            None
-        };
+        let value = if self.depth <= DEPTH { read(self) } else { None };
         self.depth -= 1;
         value
     }
@@ -242,15 +192,11 @@ impl Reader<'_> {
             let down = self.rest.next_if(|c| matches!(c, '+' | '-')) == Some('-');
             let mut power = Decimal::default();
             self.digits(&mut power, 0)?;
-            let power = i32::try_from(power.digits)
-                .ok()
-                .filter(|power| *power < 400)?;
+            let power = i32::try_from(power.digits).ok().filter(|power| *power < 400)?;
             number.power += if down { -power } else { power };
         }
         let value = number.value();
-        value
-            .is_finite()
-            .then_some(Setting::Number(if negative { -value } else { value }))
+        value.is_finite().then_some(Setting::Number(if negative { -value } else { value }))
     }
 
     /// One digit or more; each behind the point counts `step` powers of ten.
@@ -339,8 +285,6 @@ impl Reader<'_> {
     }
 
     fn unit(&mut self) -> Option<u32> {
-        (0..4).try_fold(0, |unit, _| {
-            Some(unit << 4 | self.rest.next()?.to_digit(16)?)
-        })
+        (0..4).try_fold(0, |unit, _| Some(unit << 4 | self.rest.next()?.to_digit(16)?))
     }
 }

@@ -29,13 +29,7 @@ impl Setup {
 
     /// The points that the plugin sees: number, `device/point`, unit.
     pub fn inputs(&self) -> impl Iterator<Item = (PointId, &str, Option<&str>)> {
-        self.raw.inputs.iter().map(|point| {
-            (
-                PointId(point.id),
-                point.name.as_str(),
-                point.unit.as_deref(),
-            )
-        })
+        self.raw.inputs.iter().map(|point| (PointId(point.id), point.name.as_str(), point.unit.as_deref()))
     }
 
     /// Secret of this hub and plugin: for noise that can be replayed here and predicted nowhere else.
@@ -48,13 +42,7 @@ impl Setup {
     ///
     /// # Errors
     /// The name or output is not a name, or there are too many.
-    pub fn declare(
-        &self,
-        point: &str,
-        unit: Option<&str>,
-        output: &str,
-        class: Class,
-    ) -> Result<PointId, String> {
+    pub fn declare(&self, point: &str, unit: Option<&str>, output: &str, class: Class) -> Result<PointId, String> {
         points::declare(point, unit, output, class).map(PointId)
     }
 }

@@ -16,8 +16,7 @@ fn json() -> impl Strategy<Value = Json> {
     leaf.prop_recursive(3, 24, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::Array),
-            prop::collection::btree_map(any::<String>(), inner, 0..6)
-                .prop_map(|map| map.into_iter().collect()),
+            prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|map| map.into_iter().collect()),
         ]
     })
 }
@@ -26,17 +25,11 @@ fn same(ours: &Setting, theirs: &Json) -> bool {
     match (ours, theirs) {
         (Setting::Null, Json::Null) => true,
         (Setting::Bool(a), Json::Bool(b)) => a == b,
-        (Setting::Number(a), Json::Number(b)) => {
-            b.as_f64().is_some_and(|b| (a - b).abs() <= b.abs() * 1e-15)
-        }
+        (Setting::Number(a), Json::Number(b)) => b.as_f64().is_some_and(|b| (a - b).abs() <= b.abs() * 1e-15),
         (Setting::Text(a), Json::String(b)) => a == b,
-        (Setting::List(a), Json::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
+        (Setting::List(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Setting::Table(a), Json::Object(b)) => {
-            a.names().count() == b.len()
-                && b.iter()
-                    .all(|(name, b)| a.get(name).is_some_and(|a| same(a, b)))
+            a.names().count() == b.len() && b.iter().all(|(name, b)| a.get(name).is_some_and(|a| same(a, b)))
         }
         _ => false,
     }
@@ -60,46 +53,18 @@ proptest! {
 
 #[test]
 fn numbers_that_people_write_are_exact() {
-    for text in [
-        "0.5",
-        "-0.1",
-        "5",
-        "5.0",
-        "1e3",
-        "2.5E-3",
-        "123456.789",
-        "0.000001",
-        "1e22",
-        "999999999999999",
-    ] {
+    for text in ["0.5", "-0.1", "5", "5.0", "1e3", "2.5E-3", "123456.789", "0.000001", "1e22", "999999999999999"] {
         let mut settings = Settings::parse(&[r#"{"n":"#, text, "}"].concat()).unwrap();
-        assert_eq!(
-            settings.number("n"),
-            Ok(Some(text.parse().unwrap())),
-            "{text}"
-        );
+        assert_eq!(settings.number("n"), Ok(Some(text.parse().unwrap())), "{text}");
     }
     for text in ["-", "1.", ".5", "1e", "1e999", "+1", "0x1"] {
-        assert!(
-            Settings::parse(&[r#"{"n":"#, text, "}"].concat()).is_err(),
-            "{text}"
-        );
+        assert!(Settings::parse(&[r#"{"n":"#, text, "}"].concat()).is_err(), "{text}");
     }
 }
 
 #[test]
 fn what_is_no_table_is_refused() {
-    for text in [
-        "",
-        "[]",
-        "1",
-        "{",
-        "{}x",
-        r#"{"a":1,}"#,
-        r#"{"a"}"#,
-        r#"{"a":"\ud800"}"#,
-        r#"{"a":1e}"#,
-    ] {
+    for text in ["", "[]", "1", "{", "{}x", r#"{"a":1,}"#, r#"{"a"}"#, r#"{"a":"\ud800"}"#, r#"{"a":1e}"#] {
         assert!(Settings::parse(text).is_err(), "{text}");
     }
     assert!(Settings::parse(&"[".repeat(100_000)).is_err());
@@ -111,10 +76,7 @@ fn a_setting_that_does_not_fit_is_named() {
     let mut settings = Settings::parse(r#"{"a":"x","b":2,"c":{"d":true},"e":null,"f":1}"#).unwrap();
     assert_eq!(settings.number("a"), Err("a: expected a number".to_owned()));
     assert_eq!(settings.number("b"), Ok(Some(2.0)));
-    assert_eq!(
-        settings.table("c").unwrap().unwrap().bool("d"),
-        Ok(Some(true))
-    );
+    assert_eq!(settings.table("c").unwrap().unwrap().bool("d"), Ok(Some(true)));
     assert_eq!(settings.text("e"), Ok(None));
     assert_eq!(settings.finish(), Err("f: no such setting".to_owned()));
 }

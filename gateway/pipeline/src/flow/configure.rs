@@ -18,9 +18,7 @@ impl Flow {
         for part in parts {
             let inputs = self.inputs(&part.config, points);
             let same = |stage: &Stage| {
-                stage.config == part.config
-                    && stage.component == part.component
-                    && stage.input_list == inputs
+                stage.config == part.config && stage.component == part.component && stage.input_list == inputs
             };
             let stage = match old.iter().position(same) {
                 Some(place) => old.swap_remove(place),
@@ -38,11 +36,7 @@ impl Flow {
                 self.send(&ToHost::Unload { slot: stage.slot });
             }
         }
-        let names: Vec<Name> = self
-            .stages
-            .iter()
-            .map(|stage| stage.name().clone())
-            .collect();
+        let names: Vec<Name> = self.stages.iter().map(|stage| stage.name().clone()).collect();
         {
             let mut sheet = self.board.lock();
             sheet.plugins.retain(|name, _| names.contains(name));
@@ -70,12 +64,7 @@ impl Flow {
     fn fresh(&mut self, part: Part, input_list: Vec<Input>) -> Stage {
         let inputs = input_list
             .iter()
-            .map(|input| {
-                (
-                    PointName::parse(&input.name).expect("it was printed from one"),
-                    input.id,
-                )
-            })
+            .map(|input| (PointName::parse(&input.name).expect("it was printed from one"), input.id))
             .collect();
         let (slot, first_own) = (self.next_slot, self.next_id);
         self.next_slot += 1;
@@ -96,20 +85,14 @@ impl Flow {
 
     /// The points that the plugin's globs name, with ids that stay while the pipeline lives.
     fn inputs(&mut self, config: &PluginConfig, points: &PointSet) -> Vec<Input> {
-        let seen = points
-            .iter()
-            .filter(|point| config.points.iter().any(|glob| glob.matches(&point.name)));
+        let seen = points.iter().filter(|point| config.points.iter().any(|glob| glob.matches(&point.name)));
         let mut inputs = Vec::new();
         for point in seen {
             let id = *self.ids.entry(point.name.clone()).or_insert_with(|| {
                 self.next_id += 1;
                 self.next_id - 1
             });
-            inputs.push(Input {
-                id,
-                name: point.name.to_string(),
-                unit: point.unit.as_ref().map(ToString::to_string),
-            });
+            inputs.push(Input { id, name: point.name.to_string(), unit: point.unit.as_ref().map(ToString::to_string) });
         }
         inputs
     }

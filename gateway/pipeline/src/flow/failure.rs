@@ -39,11 +39,7 @@ impl Flow {
         tracing::warn!(plugin = %name, reason = text, "plugin trapped");
         self.board.plugin(&name, |sheet| {
             sheet.health.traps += 1;
-            sheet.trouble = Some(Trouble {
-                word: "plugin-trapped",
-                detail: text.to_owned(),
-                over: Some(now),
-            });
+            sheet.trouble = Some(Trouble { word: "plugin-trapped", detail: text.to_owned(), over: Some(now) });
         });
         let starting = matches!(self.stages[place].phase, Phase::Starting { .. });
         let Some(stream) = self.answered(place) else {
@@ -52,11 +48,7 @@ impl Flow {
             }
             return self.restart(place, now);
         };
-        let head = self
-            .lanes
-            .get_mut(&stream)
-            .and_then(Lane::head)
-            .expect("who is in a call heads a lane");
+        let head = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
         head.traps += 1;
         if head.traps < TRAPS {
             self.stages[place].waiting.push_front(stream);
@@ -111,13 +103,7 @@ impl Flow {
     pub(super) fn fail(&mut self, place: usize, word: &'static str, text: String, now: Instant) {
         let name = self.stages[place].name().clone();
         tracing::error!(plugin = %name, word, reason = text, "plugin does not run");
-        self.board.plugin(&name, |sheet| {
-            sheet.trouble = Some(Trouble {
-                word,
-                detail: text,
-                over: None,
-            })
-        });
+        self.board.plugin(&name, |sheet| sheet.trouble = Some(Trouble { word, detail: text, over: None }));
         if let Some(stream) = self.answered(place) {
             self.stages[place].waiting.push_front(stream);
         }
@@ -160,9 +146,7 @@ impl Flow {
         let rows = job.selection.as_ref().map_or(0, Selection::rows) as u64;
         let (bypassed, dropped) = match stage.config.on_failure {
             OnFailure::Pass => (rows, 0),
-            OnFailure::Drop | OnFailure::Hold => {
-                (0, chain::drop_seen(&mut job.batch, &stage.inputs))
-            }
+            OnFailure::Drop | OnFailure::Hold => (0, chain::drop_seen(&mut job.batch, &stage.inputs)),
         };
         job.pass(stage.name().clone());
         self.board.plugin(stage.name(), |sheet| {

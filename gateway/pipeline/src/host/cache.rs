@@ -53,23 +53,15 @@ impl Cache {
     /// Uses the folder, and makes it if need be. If it is not ours alone, nothing is kept.
     pub(super) fn open(folder: &Path) -> Self {
         let made = DirBuilder::new().mode(0o700).recursive(true).create(folder);
-        let ours = made
-            .and_then(|()| fs::symlink_metadata(folder))
-            .is_ok_and(|meta| {
-                meta.is_dir()
-                    && meta.uid() == rustix::process::geteuid().as_raw()
-                    && meta.mode() & 0o077 == 0
-            });
+        let ours = made.and_then(|()| fs::symlink_metadata(folder)).is_ok_and(|meta| {
+            meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0
+        });
         Self(ours.then(|| folder.to_owned()))
     }
 
     /// The component, from the cache or compiled. A cache that cannot be read or written costs time, nothing else.
     pub(super) fn compile(&self, engine: &Engine, component: &[u8]) -> wasmtime::Result<Component> {
-        let Some(path) = self
-            .0
-            .as_ref()
-            .map(|folder| folder.join(key(engine, component)))
-        else {
+        let Some(path) = self.0.as_ref().map(|folder| folder.join(key(engine, component))) else {
             return Component::new(engine, component);
         };
         if let Some(code) = verified(&path)
@@ -90,25 +82,15 @@ fn key(engine: &Engine, component: &[u8]) -> String {
     let mut digest = Sha256::new();
     digest.update(component);
     digest.update(compatible.finish().to_le_bytes());
-    digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The file's content, if it is whole and nobody else could have written it.
 fn verified(path: &Path) -> Option<Verified> {
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).ok()?;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .ok()?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     let meta = file.metadata().ok()?;
-    let ours = meta.is_file()
-        && meta.uid() == rustix::process::geteuid().as_raw()
-        && meta.mode() & 0o077 == 0;
+    let ours = meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0;
     if !ours || meta.len() > CODE_MAX {
         return None;
     }
@@ -120,17 +102,9 @@ fn verified(path: &Path) -> Option<Verified> {
 
 fn keep(path: &Path, code: &[u8]) -> io::Result<()> {
     // Plugins of one digest may be compiled at the same moment; each writes its own file, and the last name wins.
-    let temporary = path.with_extension(format!(
-        "{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    let temporary = path.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
     drop(fs::remove_file(&temporary));
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(&Sha256::digest(code))?;
     file.write_all(code)?;
     drop(file);

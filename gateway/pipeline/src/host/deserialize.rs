@@ -1,9 +1,6 @@
 //! The one place where bytes become native code without being compiled here.
 
-#![expect(
-    unsafe_code,
-    reason = "maps a compiled component that was verified first"
-)]
+#![expect(unsafe_code, reason = "maps a compiled component that was verified first")]
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

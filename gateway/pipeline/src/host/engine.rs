@@ -78,30 +78,17 @@ enum Exceeded {
 impl Usage {
     pub(super) fn new(memory_limit: u64) -> Self {
         let memory_limit = usize::try_from(memory_limit).unwrap_or(usize::MAX);
-        Self {
-            memory_limit,
-            memory: 0,
-            table_elements: 0,
-            last: 0,
-        }
+        Self { memory_limit, memory: 0, table_elements: 0, last: 0 }
     }
 }
 
 impl ResourceLimiter for Usage {
     /// An error and not `false`: the plugin is to end here with the reason, not to go on and abort without one.
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         let wanted = self.memory.saturating_add(more);
         if wanted > self.memory_limit {
-            return Err(wasmtime::Error::new(Exceeded::Memory {
-                wanted,
-                limit: self.memory_limit,
-            }));
+            return Err(wasmtime::Error::new(Exceeded::Memory { wanted, limit: self.memory_limit }));
         }
         (self.memory, self.last) = (wanted, more);
         Ok(true)
@@ -112,15 +99,8 @@ impl ResourceLimiter for Usage {
         Err(error)
     }
 
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let wanted = self
-            .table_elements
-            .saturating_add(desired.saturating_sub(current));
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let wanted = self.table_elements.saturating_add(desired.saturating_sub(current));
         if wanted > TABLE_ELEMENTS {
             return Err(wasmtime::Error::new(Exceeded::Table { wanted }));
         }

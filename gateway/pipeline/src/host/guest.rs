@@ -40,33 +40,14 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(
-        usage: Usage,
-        slot: Slot,
-        outlet: Outlet,
-        first_own: u32,
-        declared: Vec<Declared>,
-    ) -> Self {
-        Self {
-            usage,
-            slot,
-            outlet,
-            first_own,
-            declared,
-            declaring: true,
-            metrics: BTreeMap::new(),
-            calls: 0,
-            lines: 0,
-        }
+    pub(super) fn new(usage: Usage, slot: Slot, outlet: Outlet, first_own: u32, declared: Vec<Declared>) -> Self {
+        Self { usage, slot, outlet, first_own, declared, declaring: true, metrics: BTreeMap::new(), calls: 0, lines: 0 }
     }
 
     /// After a call of the plugin: what it counted, and the lines that were too many. The next call starts afresh.
     pub(super) fn end_call(&mut self) -> Vec<Metric> {
         if let Some(more) = self.lines.checked_sub(LOG_LINES).filter(|more| *more > 0) {
-            self.say(
-                log::Level::Warn,
-                format!("{more} more lines in this call were not logged"),
-            );
+            self.say(log::Level::Warn, format!("{more} more lines in this call were not logged"));
         }
         (self.calls, self.lines) = (0, 0);
         std::mem::take(&mut self.metrics)
@@ -82,20 +63,12 @@ impl Guest {
             log::Level::Warn => 2,
             log::Level::Error => 3,
         };
-        self.outlet.send(&FromHost::Log {
-            slot: self.slot,
-            level,
-            text,
-        });
+        self.outlet.send(&FromHost::Log { slot: self.slot, level, text });
     }
 
     fn count_call(&mut self) -> wasmtime::Result<()> {
         self.calls += 1;
-        if self.calls > HOST_CALLS {
-            Err(wasmtime::Error::new(TooManyCalls))
-        } else {
-            Ok(())
-        }
+        if self.calls > HOST_CALLS { Err(wasmtime::Error::new(TooManyCalls)) } else { Ok(()) }
     }
 }
 
@@ -117,31 +90,15 @@ impl points::Host for Guest {
         if !self.declaring {
             return Ok(Err("points are declared in init".to_owned()));
         }
-        if let Some(error) = [&name, &output]
-            .into_iter()
-            .find_map(|text| Name::new(text).err())
-        {
+        if let Some(error) = [&name, &output].into_iter().find_map(|text| Name::new(text).err()) {
             return Ok(Err(error.to_string()));
         }
         let next = self.first_own + u32::try_from(self.declared.len()).expect("at most OWN_POINTS");
-        let point = Declared {
-            id: next,
-            name,
-            unit,
-            output,
-            alarm: class == points::Class::Alarm,
-        };
+        let point = Declared { id: next, name, unit, output, alarm: class == points::Class::Alarm };
         // A fresh instance declares what the one before it did; the ids stay.
         if let Some(known) = self.declared.iter().find(|known| known.name == point.name) {
-            let same = Declared {
-                id: known.id,
-                ..point
-            } == *known;
-            return Ok(if same {
-                Ok(known.id)
-            } else {
-                Err(format!("{} was declared otherwise", known.name))
-            });
+            let same = Declared { id: known.id, ..point } == *known;
+            return Ok(if same { Ok(known.id) } else { Err(format!("{} was declared otherwise", known.name)) });
         }
         if next - self.first_own >= OWN_POINTS {
             return Ok(Err(format!("a plugin has at most {OWN_POINTS} points")));
@@ -164,21 +121,11 @@ impl log::Host for Guest {
 }
 
 impl metrics::Host for Guest {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a counter beyond 2^53 may be rounded"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a counter beyond 2^53 may be rounded")]
     fn counter_add(&mut self, name: String, n: u64) -> wasmtime::Result<()> {
         self.count_call()?;
         if let Some(metric) = self.metric(name) {
-            *metric = (
-                true,
-                if metric.0 {
-                    metric.1 + n as f64
-                } else {
-                    n as f64
-                },
-            );
+            *metric = (true, if metric.0 { metric.1 + n as f64 } else { n as f64 });
         }
         Ok(())
     }

@@ -48,18 +48,11 @@ pub fn plugin_host() -> ExitCode {
     if input.is_terminal() {
         return ExitCode::from(2);
     }
-    match confine()
-        .map_err(LinkError::from)
-        .and_then(|()| serve(BufReader::new(input.lock()), io::stdout()))
-    {
+    match confine().map_err(LinkError::from).and_then(|()| serve(BufReader::new(input.lock()), io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is the parent's; the host has no log of its own.
-            let said = writeln!(
-                io::stderr(),
-                "plugin host failed to {error}: {:?}",
-                std::error::Error::source(&error)
-            );
+            let said = writeln!(io::stderr(), "plugin host failed to {error}: {:?}", std::error::Error::source(&error));
             drop(said);
             ExitCode::FAILURE
         }
@@ -71,10 +64,7 @@ pub fn plugin_host() -> ExitCode {
 fn confine() -> io::Result<()> {
     close_inherited()?;
     rustix::thread::set_no_new_privs(true)?;
-    let limit = |most| Rlimit {
-        current: Some(most),
-        maximum: Some(most),
-    };
+    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Core, limit(0))?;
     setrlimit(Resource::Nofile, limit(FILES))?;
     Ok(())
@@ -83,11 +73,8 @@ fn confine() -> io::Result<()> {
 /// Closes all but the link and standard error: whoever started the parent may have left it files that are not marked to
 /// be closed. Before any thread or file of our own.
 fn close_inherited() -> io::Result<()> {
-    let number =
-        |entry: io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
-        .filter_map(number)
-        .collect();
+    let number = |entry: io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
     for number in open.into_iter().filter(|number| *number > 2) {
         // The folder that was listed is among them, and closed by now: an error says no more than that.
         nix::unistd::close(number).ok();
@@ -99,10 +86,7 @@ fn close_inherited() -> io::Result<()> {
 ///
 /// # Errors
 /// The parent's bytes make no sense, or cannot be read.
-pub(crate) fn serve(
-    mut input: impl Read,
-    output: impl Write + Send + 'static,
-) -> Result<(), LinkError> {
+pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -> Result<(), LinkError> {
     let ticker = Ticker::start()?;
     let outlet = Outlet(Arc::new(Mutex::new(Box::new(output))));
     let mut cache = Cache::none();
@@ -160,11 +144,7 @@ fn start(
     let engine = match engine::engine(load.memory) {
         Ok(engine) => engine,
         Err(error) => {
-            outlet.send(&FromHost::Refused {
-                slot,
-                refusal: Refusal::Component,
-                text: format!("{error:#}"),
-            });
+            outlet.send(&FromHost::Refused { slot, refusal: Refusal::Component, text: format!("{error:#}") });
             return Ok(None);
         }
     };
@@ -200,17 +180,9 @@ impl Outlet {
 pub fn inspect(component: &Path) -> Result<(), Error> {
     let path = || PathBuf::from(component);
     let bytes = crate::component::read(component)?;
-    let engine = engine::engine(crate::Limits::default().memory)
-        .map_err(|error| Error::Engine(error.into()))?;
-    let compiled = wasmtime::component::Component::new(&engine, bytes).map_err(|source| {
-        Error::CompileComponent {
-            path: path(),
-            source: source.into(),
-        }
-    })?;
-    plugin::link(&engine, &compiled).map_err(|source| Error::WrongWorld {
-        path: path(),
-        source: source.into(),
-    })?;
+    let engine = engine::engine(crate::Limits::default().memory).map_err(|error| Error::Engine(error.into()))?;
+    let compiled = wasmtime::component::Component::new(&engine, bytes)
+        .map_err(|source| Error::CompileComponent { path: path(), source: source.into() })?;
+    plugin::link(&engine, &compiled).map_err(|source| Error::WrongWorld { path: path(), source: source.into() })?;
     Ok(())
 }

@@ -43,17 +43,10 @@ pub(super) fn run(
     questions: &Receiver<Question>,
 ) {
     let slot = load.slot;
-    let pre = match cache
-        .compile(engine, &load.component)
-        .and_then(|component| link(engine, &component))
-    {
+    let pre = match cache.compile(engine, &load.component).and_then(|component| link(engine, &component)) {
         Ok(pre) => pre,
         Err(error) => {
-            outlet.send(&FromHost::Refused {
-                slot,
-                refusal: Refusal::Component,
-                text: format!("{error:#}"),
-            });
+            outlet.send(&FromHost::Refused { slot, refusal: Refusal::Component, text: format!("{error:#}") });
             return;
         }
     };
@@ -62,10 +55,7 @@ pub(super) fn run(
         clock,
         outlet,
         pre,
-        load: Load {
-            component: Vec::new(),
-            ..load
-        },
+        load: Load { component: Vec::new(), ..load },
         declared: Vec::new(),
         live: None,
     };
@@ -100,36 +90,17 @@ impl Plugin<'_> {
         match self.instantiate(limit) {
             Ok(Ok(live)) => {
                 self.live = Some(live);
-                FromHost::Ready {
-                    slot,
-                    declared: self.declared.clone(),
-                }
+                FromHost::Ready { slot, declared: self.declared.clone() }
             }
-            Ok(Err(text)) => FromHost::Refused {
-                slot,
-                refusal: Refusal::Settings,
-                text: bounded(text),
-            },
-            Err(error) => FromHost::Trapped {
-                slot,
-                text: why("init", &error, limit),
-            },
+            Ok(Err(text)) => FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) },
+            Err(error) => FromHost::Trapped { slot, text: why("init", &error, limit) },
         }
     }
 
-    fn instantiate(
-        &mut self,
-        limit: Duration,
-    ) -> wasmtime::Result<Result<(Store<Guest>, Filter), String>> {
+    fn instantiate(&mut self, limit: Duration) -> wasmtime::Result<Result<(Store<Guest>, Filter), String>> {
         let load = &self.load;
         let usage = Usage::new(load.memory);
-        let guest = Guest::new(
-            usage,
-            load.slot,
-            self.outlet.clone(),
-            load.first_own,
-            self.declared.clone(),
-        );
+        let guest = Guest::new(usage, load.slot, self.outlet.clone(), load.first_own, self.declared.clone());
         let mut store = engine::store(self.engine, guest);
         store.set_epoch_deadline(Clock::epochs(limit));
         let running = self.clock.run();
@@ -139,9 +110,7 @@ impl Plugin<'_> {
             inputs: load.inputs.iter().map(point).collect(),
             seed: load.seed.clone(),
         };
-        let planned = filter
-            .curb_plugin_transform()
-            .call_init(&mut store, &setup)?;
+        let planned = filter.curb_plugin_transform().call_init(&mut store, &setup)?;
         drop(running);
         let guest = store.data_mut();
         guest.declaring = false;
@@ -156,39 +125,21 @@ impl Plugin<'_> {
     fn process(&mut self, now: Now, columns: Columns) -> FromHost {
         let slot = self.load.slot;
         let Some((store, filter)) = &mut self.live else {
-            return FromHost::Trapped {
-                slot,
-                text: "process after a trap".to_owned(),
-            };
+            return FromHost::Trapped { slot, text: "process after a trap".to_owned() };
         };
         let limit = millis(self.load.call_ms);
         store.set_epoch_deadline(Clock::epochs(limit));
-        let now = types::Now {
-            time: now.hub,
-            utc_offset: now.utc_offset,
-        };
+        let now = types::Now { time: now.hub, utc_offset: now.utc_offset };
         let running = self.clock.run();
-        let result = filter
-            .curb_plugin_transform()
-            .call_process(&mut *store, now, &columns.into());
+        let result = filter.curb_plugin_transform().call_process(&mut *store, now, &columns.into());
         drop(running);
         let metrics = store.data_mut().end_call();
         match result {
-            Ok(Ok(emission)) => FromHost::Done {
-                slot,
-                emission: Box::new(emission.into()),
-                metrics,
-            },
-            Ok(Err(text)) => FromHost::Declined {
-                slot,
-                text: bounded(text),
-            },
+            Ok(Ok(emission)) => FromHost::Done { slot, emission: Box::new(emission.into()), metrics },
+            Ok(Err(text)) => FromHost::Declined { slot, text: bounded(text) },
             Err(error) => {
                 self.live = None;
-                FromHost::Trapped {
-                    slot,
-                    text: why("process", &error, limit),
-                }
+                FromHost::Trapped { slot, text: why("process", &error, limit) }
             }
         }
     }
@@ -214,23 +165,12 @@ fn bounded(mut text: String) -> String {
 }
 
 fn point(input: &crate::link::Input) -> types::Point {
-    types::Point {
-        id: input.id,
-        name: input.name.clone(),
-        unit: input.unit.clone(),
-    }
+    types::Point { id: input.id, name: input.name.clone(), unit: input.unit.clone() }
 }
 
 impl From<Columns> for types::Columns {
     fn from(columns: Columns) -> Self {
-        let Columns {
-            points,
-            times,
-            values,
-            kinds,
-            quality,
-            others,
-        } = columns;
+        let Columns { points, times, values, kinds, quality, others } = columns;
         let others = others.into_iter().map(|(row, other)| {
             let value = match other {
                 Other::Signed(n) => types::OtherValue::Signed(n),
@@ -240,27 +180,13 @@ impl From<Columns> for types::Columns {
             };
             types::Other { row, value }
         });
-        Self {
-            points,
-            times,
-            values,
-            kinds,
-            quality,
-            others: others.collect(),
-        }
+        Self { points, times, values, kinds, quality, others: others.collect() }
     }
 }
 
 impl From<types::Columns> for Columns {
     fn from(columns: types::Columns) -> Self {
-        let types::Columns {
-            points,
-            times,
-            values,
-            kinds,
-            quality,
-            others,
-        } = columns;
+        let types::Columns { points, times, values, kinds, quality, others } = columns;
         let others = others.into_iter().map(|types::Other { row, value }| {
             let other = match value {
                 types::OtherValue::Signed(n) => Other::Signed(n),
@@ -270,36 +196,18 @@ impl From<types::Columns> for Columns {
             };
             (row, other)
         });
-        Self {
-            points,
-            times,
-            values,
-            kinds,
-            quality,
-            others: others.collect(),
-        }
+        Self { points, times, values, kinds, quality, others: others.collect() }
     }
 }
 
 impl From<types::Emission> for Emission {
     fn from(emission: types::Emission) -> Self {
-        let types::Emission {
-            keep,
-            add,
-            remark,
-            rejects,
-        } = emission;
+        let types::Emission { keep, add, remark, rejects } = emission;
         Self {
             keep,
             add: add.into(),
-            remark: remark
-                .into_iter()
-                .map(|mark| (mark.row, mark.quality))
-                .collect(),
-            rejects: rejects
-                .into_iter()
-                .map(|reject| (reject.row, reject.reason.into()))
-                .collect(),
+            remark: remark.into_iter().map(|mark| (mark.row, mark.quality)).collect(),
+            rejects: rejects.into_iter().map(|reject| (reject.row, reject.reason.into())).collect(),
         }
     }
 }

@@ -37,9 +37,7 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("running", &self.running)
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("running", &self.running).finish_non_exhaustive()
     }
 }
 
@@ -47,9 +45,7 @@ impl Ticker {
     pub(super) fn start() -> io::Result<Self> {
         let clock = Clock(Arc::default());
         let ticking = clock.clone();
-        let thread = thread::Builder::new()
-            .name("epochs".to_owned())
-            .spawn(move || ticking.tick())?;
+        let thread = thread::Builder::new().name("epochs".to_owned()).spawn(move || ticking.tick())?;
         Ok(Self { clock, thread })
     }
 
@@ -106,11 +102,7 @@ impl Clock {
             if state.stopped && state.running == 0 {
                 return;
             }
-            state
-                .engines
-                .iter()
-                .filter_map(EngineWeak::upgrade)
-                .for_each(|engine| engine.increment_epoch());
+            state.engines.iter().filter_map(EngineWeak::upgrade).for_each(|engine| engine.increment_epoch());
         }
     }
 }

@@ -11,27 +11,18 @@ use crate::columns::Columns;
 
 /// The plugin sees `meter/a` and `meter/b`.
 fn inputs() -> HashMap<PointName, u32> {
-    [("meter/a", 0), ("meter/b", 1)]
-        .map(|(text, id)| (PointName::parse(text).unwrap(), id))
-        .into()
+    [("meter/a", 0), ("meter/b", 1)].map(|(text, id)| (PointName::parse(text).unwrap(), id)).into()
 }
 
 fn emissions() -> impl Strategy<Value = Emission> {
     let rows = || prop::collection::btree_set(0..22u32, 0..12);
-    (
-        rows(),
-        rows(),
-        rows(),
-        prop::sample::select(vec![0u8, 5 << 2 | 1, 1 << 2 | 2, 3]),
-        any::<bool>(),
-    )
-        .prop_map(|(mut keep, mut remark, mut rejects, quality, apart)| {
+    (rows(), rows(), rows(), prop::sample::select(vec![0u8, 5 << 2 | 1, 1 << 2 | 2, 3]), any::<bool>()).prop_map(
+        |(mut keep, mut remark, mut rejects, quality, apart)| {
             if apart {
                 // Mostly answers that could be right; the others overlap.
                 remark.retain(|row| !keep.contains(row));
                 rejects.retain(|row| !keep.contains(row) && !remark.contains(row));
-                let right =
-                    |rows: &mut std::collections::BTreeSet<u32>| rows.retain(|row| *row < 6);
+                let right = |rows: &mut std::collections::BTreeSet<u32>| rows.retain(|row| *row < 6);
                 right(&mut keep);
                 right(&mut remark);
                 right(&mut rejects);
@@ -42,7 +33,8 @@ fn emissions() -> impl Strategy<Value = Emission> {
                 remark: remark.into_iter().map(|row| (row, quality)).collect(),
                 rejects: rejects.into_iter().map(|row| (row, "no".into())).collect(),
             }
-        })
+        },
+    )
 }
 
 proptest! {
@@ -85,11 +77,7 @@ fn what_a_plugin_makes_is_on_its_own_stream_or_refused() {
     own_point.stream = Stream::plugin(&plugin, &name("alarm"));
     own_point.class = Class::Alarm;
     let own = BTreeMap::from([(9, std::sync::Arc::new(own_point))]);
-    let grant = Grant {
-        points: &own,
-        rows_out: 2,
-        now: HubTime::from_nanos(100),
-    };
+    let grant = Grant { points: &own, rows_out: 2, now: HubTime::from_nanos(100) };
     let source = curb_model::Batch::read(
         Stream::device(&name("meter")),
         Class::Data,
@@ -120,13 +108,10 @@ fn what_a_plugin_makes_is_on_its_own_stream_or_refused() {
         match (result, expected) {
             (Ok((batches, tally)), Ok(rows)) => {
                 assert_eq!(tally.added, rows as u64);
-                assert!(batches.iter().all(|b| b.closes()
-                    && b.stream.as_str() == "quiet.alarm"
-                    && b.class == Class::Alarm));
-                assert_eq!(
-                    batches.iter().map(|b| b.readings.len()).sum::<usize>(),
-                    rows
+                assert!(
+                    batches.iter().all(|b| b.closes() && b.stream.as_str() == "quiet.alarm" && b.class == Class::Alarm)
                 );
+                assert_eq!(batches.iter().map(|b| b.readings.len()).sum::<usize>(), rows);
             }
             (result, expected) => assert_eq!(result.err(), expected.err()),
         }
@@ -136,30 +121,8 @@ fn what_a_plugin_makes_is_on_its_own_stream_or_refused() {
     check(adding(&[9, 9], &[100, 50]), Err(Breach::Time));
     check(adding(&[9], &[101]), Err(Breach::Time));
     check(adding(&[8], &[50]), Err(Breach::ForeignPoint(8)));
-    check(
-        adding(&[9, 9, 9], &[1, 2, 3]),
-        Err(Breach::TooManyRows { rows: 3, limit: 2 }),
-    );
-    check(
-        Emission {
-            keep: vec![1],
-            ..Emission::default()
-        },
-        Err(Breach::NoSuchRow { row: 1, rows: 1 }),
-    );
-    check(
-        Emission {
-            keep: vec![0, 0],
-            ..Emission::default()
-        },
-        Err(Breach::RowOrder(0)),
-    );
-    check(
-        Emission {
-            keep: vec![0],
-            remark: vec![(0, 0)],
-            ..Emission::default()
-        },
-        Err(Breach::RowOrder(0)),
-    );
+    check(adding(&[9, 9, 9], &[1, 2, 3]), Err(Breach::TooManyRows { rows: 3, limit: 2 }));
+    check(Emission { keep: vec![1], ..Emission::default() }, Err(Breach::NoSuchRow { row: 1, rows: 1 }));
+    check(Emission { keep: vec![0, 0], ..Emission::default() }, Err(Breach::RowOrder(0)));
+    check(Emission { keep: vec![0], remark: vec![(0, 0)], ..Emission::default() }, Err(Breach::RowOrder(0)));
 }

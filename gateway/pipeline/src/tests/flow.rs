@@ -104,9 +104,7 @@ struct Street {
 
 impl Street {
     fn new(policies: [OnFailure; 2]) -> Self {
-        let names = STREAMS
-            .iter()
-            .flat_map(|device| ["a", "b"].map(|p| format!("{device}/{p}")));
+        let names = STREAMS.iter().flat_map(|device| ["a", "b"].map(|p| format!("{device}/{p}")));
         let points: PointSet = names.map(|name| point(&name)).collect();
         let clock = HubClock::starting_at(HubTime::ZERO);
         let board = Board::default();
@@ -114,16 +112,7 @@ impl Street {
         let now = Instant::now();
         flow.configure(parts(policies, true, true), &points, now);
         flow.host_started(String::new(), now);
-        Self {
-            board,
-            flow,
-            now,
-            points,
-            questions: Vec::new(),
-            out: Vec::new(),
-            made: HashMap::new(),
-            policies,
-        }
+        Self { board, flow, now, points, questions: Vec::new(), out: Vec::new(), made: HashMap::new(), policies }
     }
 
     fn step(&mut self, step: &Step) {
@@ -133,22 +122,11 @@ impl Street {
             Step::Die => self.die(),
             Step::Stray(slot, answer) => {
                 // One that is owed is no stray.
-                if !self
-                    .questions
-                    .iter()
-                    .any(|question| slot_of(question) == Some(*slot))
-                {
+                if !self.questions.iter().any(|question| slot_of(question) == Some(*slot)) {
                     self.flow.heard(started(*slot, *answer), self.now);
                     self.flow.heard(declined(*slot), self.now);
                     let emission = Box::new(Emission::default());
-                    self.flow.heard(
-                        FromHost::Done {
-                            slot: *slot,
-                            emission,
-                            metrics: vec![],
-                        },
-                        self.now,
-                    );
+                    self.flow.heard(FromHost::Done { slot: *slot, emission, metrics: vec![] }, self.now);
                 }
             }
             Step::Wait(ms) => {
@@ -158,11 +136,7 @@ impl Street {
                 }
             }
             Step::Configure(first, second) => {
-                self.flow.configure(
-                    parts(self.policies, *first, *second),
-                    &self.points,
-                    self.now,
-                );
+                self.flow.configure(parts(self.policies, *first, *second), &self.points, self.now);
             }
         }
         self.collect();
@@ -184,18 +158,9 @@ impl Street {
         let readings = (0..rows).map(|row| {
             *made += 1;
             let sample = Sample::Good(Value::I64(*made));
-            Reading {
-                point: Arc::clone(&points[row % 2]),
-                at: HubTime::from_nanos(*made),
-                sample,
-            }
+            Reading { point: Arc::clone(&points[row % 2]), at: HubTime::from_nanos(*made), sample }
         });
-        let batch = Batch::read(
-            Stream::device(&name(device)),
-            Class::Data,
-            None,
-            readings.collect(),
-        );
+        let batch = Batch::read(Stream::device(&name(device)), Class::Data, None, readings.collect());
         self.flow.take_in(batch, self.now);
     }
 
@@ -215,15 +180,8 @@ impl Street {
                     Answer::Decline => return self.flow.heard(declined(slot), self.now),
                     Answer::Trap => return self.flow.heard(trapped(slot), self.now),
                 };
-                let emission = Box::new(Emission {
-                    keep,
-                    ..Emission::default()
-                });
-                FromHost::Done {
-                    slot,
-                    emission,
-                    metrics: vec![],
-                }
+                let emission = Box::new(Emission { keep, ..Emission::default() });
+                FromHost::Done { slot, emission, metrics: vec![] }
             }
             (ToHost::Hello { .. } | ToHost::Unload { .. }, _) => return,
         };
@@ -238,11 +196,7 @@ impl Street {
     }
 
     fn any_failed(&self) -> bool {
-        self.board
-            .lock()
-            .plugins
-            .values()
-            .any(|plugin| plugin.health.state == PluginState::Failed)
+        self.board.lock().plugins.values().any(|plugin| plugin.health.state == PluginState::Failed)
     }
 
     /// From now on the host answers as it should, and time goes by.
@@ -268,11 +222,7 @@ impl Street {
             if self.flow.is_drained() {
                 return;
             }
-            self.now = self.now.max(
-                self.flow
-                    .wake()
-                    .expect("what is not drained waits for something"),
-            );
+            self.now = self.now.max(self.flow.wake().expect("what is not drained waits for something"));
             if self.flow.time(self.now) == HostVerdict::Kill {
                 self.die();
             }
@@ -292,30 +242,19 @@ fn slot_of(question: &ToHost) -> Option<Slot> {
 fn started(slot: Slot, answer: Answer) -> FromHost {
     match answer {
         Answer::Trap => trapped(slot),
-        Answer::Refuse => FromHost::Refused {
-            slot,
-            refusal: crate::link::Refusal::Settings,
-            text: "no".to_owned(),
-        },
-        Answer::KeepAll | Answer::KeepNone | Answer::Forge | Answer::Decline => FromHost::Ready {
-            slot,
-            declared: vec![],
-        },
+        Answer::Refuse => FromHost::Refused { slot, refusal: crate::link::Refusal::Settings, text: "no".to_owned() },
+        Answer::KeepAll | Answer::KeepNone | Answer::Forge | Answer::Decline => {
+            FromHost::Ready { slot, declared: vec![] }
+        }
     }
 }
 
 fn declined(slot: Slot) -> FromHost {
-    FromHost::Declined {
-        slot,
-        text: "no".to_owned(),
-    }
+    FromHost::Declined { slot, text: "no".to_owned() }
 }
 
 fn trapped(slot: Slot) -> FromHost {
-    FromHost::Trapped {
-        slot,
-        text: "unreachable".to_owned(),
-    }
+    FromHost::Trapped { slot, text: "unreachable".to_owned() }
 }
 
 fn policies() -> impl Strategy<Value = OnFailure> {
@@ -369,23 +308,12 @@ proptest! {
 #[test]
 fn a_stream_that_nobody_sees_is_never_held_up() {
     let mut street = Street::new([OnFailure::Hold; 2]);
-    street.flow.configure(
-        parts([OnFailure::Hold; 2], true, false),
-        &street.points,
-        street.now,
-    );
+    street.flow.configure(parts([OnFailure::Hold; 2], true, false), &street.points, street.now);
     for _ in 0..3 {
         street.step(&Step::Batch(2, 4));
         street.step(&Step::Batch(0, 4));
     }
-    assert_eq!(
-        street
-            .out
-            .iter()
-            .map(|batch| batch.stream.as_str())
-            .collect::<Vec<_>>(),
-        ["lamp"; 3]
-    );
+    assert_eq!(street.out.iter().map(|batch| batch.stream.as_str()).collect::<Vec<_>>(), ["lamp"; 3]);
 }
 
 #[test]
@@ -397,19 +325,12 @@ fn a_held_stream_is_bounded_and_says_what_it_lost() {
         street.step(&Step::Batch(1, 5));
     }
     assert!(street.out.len() >= 9, "{} came out", street.out.len());
-    assert!(
-        street
-            .out
-            .iter()
-            .all(|batch| batch.closes() && batch.readings.is_empty() && batch.dropped.len() == 1)
-    );
+    assert!(street.out.iter().all(|batch| batch.closes() && batch.readings.is_empty() && batch.dropped.len() == 1));
 }
 
 #[test]
 fn rests_double_and_end() {
-    let ms: Vec<Option<u128>> = (0..4)
-        .map(|n| rest(n).map(|rest| rest.as_millis()))
-        .collect();
+    let ms: Vec<Option<u128>> = (0..4).map(|n| rest(n).map(|rest| rest.as_millis())).collect();
     assert_eq!(ms, [None, None, Some(100), Some(200)]);
     assert_eq!(rest(u32::MAX), Some(Duration::from_secs(30)));
 }

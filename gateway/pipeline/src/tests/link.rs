@@ -6,132 +6,63 @@ use super::batches;
 use crate::chain::{Emission, Selection};
 use crate::columns::Columns;
 use crate::link::{
-    Declared, FRAME_MAX, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost,
-    read_frame, take_frame,
+    Declared, FRAME_MAX, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost, read_frame,
+    take_frame,
 };
 
 fn columns() -> impl Strategy<Value = Columns> {
     batches().prop_map(|batch| {
-        let inputs = batch
-            .readings
-            .iter()
-            .map(|r| (r.point.name.clone(), 3))
-            .collect();
-        Selection::of(&batch, &inputs)
-            .map(|selection| selection.columns)
-            .unwrap_or_default()
+        let inputs = batch.readings.iter().map(|r| (r.point.name.clone(), 3)).collect();
+        Selection::of(&batch, &inputs).map(|selection| selection.columns).unwrap_or_default()
     })
 }
 
 fn to_host() -> impl Strategy<Value = ToHost> {
-    let input = (any::<u32>(), ".*", proptest::option::of(".*"))
-        .prop_map(|(id, name, unit)| Input { id, name, unit });
+    let input = (any::<u32>(), ".*", proptest::option::of(".*")).prop_map(|(id, name, unit)| Input { id, name, unit });
     prop_oneof![
         ".*".prop_map(|cache| ToHost::Hello { cache }),
-        (
-            any::<[u32; 4]>(),
-            ".*",
-            any::<Vec<u8>>(),
-            ".*",
-            prop::collection::vec(input, 0..4),
-            any::<u64>()
-        )
-            .prop_map(
-                |(
-                    [slot, first_own, call_ms, init_ms],
+        (any::<[u32; 4]>(), ".*", any::<Vec<u8>>(), ".*", prop::collection::vec(input, 0..4), any::<u64>()).prop_map(
+            |([slot, first_own, call_ms, init_ms], name, component, settings, inputs, memory)| {
+                ToHost::Load(Box::new(Load {
+                    slot,
                     name,
+                    seed: component.clone(),
                     component,
                     settings,
                     inputs,
+                    first_own,
                     memory,
-                )| {
-                    ToHost::Load(Box::new(Load {
-                        slot,
-                        name,
-                        seed: component.clone(),
-                        component,
-                        settings,
-                        inputs,
-                        first_own,
-                        memory,
-                        call_ms,
-                        init_ms,
-                    }))
-                }
-            ),
-        any::<u32>().prop_map(|slot| ToHost::Reset { slot }),
-        any::<u32>().prop_map(|slot| ToHost::Unload { slot }),
-        (any::<u32>(), any::<i64>(), any::<Option<i64>>(), columns()).prop_map(
-            |(slot, hub, utc_offset, columns)| ToHost::Process {
-                slot,
-                now: Now { hub, utc_offset },
-                columns
+                    call_ms,
+                    init_ms,
+                }))
             }
         ),
+        any::<u32>().prop_map(|slot| ToHost::Reset { slot }),
+        any::<u32>().prop_map(|slot| ToHost::Unload { slot }),
+        (any::<u32>(), any::<i64>(), any::<Option<i64>>(), columns()).prop_map(|(slot, hub, utc_offset, columns)| {
+            ToHost::Process { slot, now: Now { hub, utc_offset }, columns }
+        }),
     ]
 }
 
 fn from_host() -> impl Strategy<Value = FromHost> {
-    let declared = (
-        any::<u32>(),
-        ".*",
-        proptest::option::of(".*"),
-        ".*",
-        any::<bool>(),
-    )
-        .prop_map(|(id, name, unit, output, alarm)| Declared {
-            id,
-            name,
-            unit,
-            output,
-            alarm,
-        });
-    let metric = (".*", any::<bool>(), -1e9..1e9f64).prop_map(|(name, adds, value)| Metric {
-        name,
-        adds,
-        value,
-    });
-    let emission = (
-        any::<Vec<u32>>(),
-        columns(),
-        any::<Vec<(u32, u8)>>(),
-        any::<Vec<(u32, Box<str>)>>(),
-    )
-        .prop_map(|(keep, add, remark, rejects)| Emission {
-            keep,
-            add,
-            remark,
-            rejects,
-        });
+    let declared = (any::<u32>(), ".*", proptest::option::of(".*"), ".*", any::<bool>())
+        .prop_map(|(id, name, unit, output, alarm)| Declared { id, name, unit, output, alarm });
+    let metric = (".*", any::<bool>(), -1e9..1e9f64).prop_map(|(name, adds, value)| Metric { name, adds, value });
+    let emission = (any::<Vec<u32>>(), columns(), any::<Vec<(u32, u8)>>(), any::<Vec<(u32, Box<str>)>>())
+        .prop_map(|(keep, add, remark, rejects)| Emission { keep, add, remark, rejects });
     prop_oneof![
         (any::<u32>(), prop::collection::vec(declared, 0..4))
             .prop_map(|(slot, declared)| FromHost::Ready { slot, declared }),
         (any::<u32>(), any::<bool>(), ".*").prop_map(|(slot, settings, text)| {
-            let refusal = if settings {
-                Refusal::Settings
-            } else {
-                Refusal::Component
-            };
-            FromHost::Refused {
-                slot,
-                refusal,
-                text,
-            }
+            let refusal = if settings { Refusal::Settings } else { Refusal::Component };
+            FromHost::Refused { slot, refusal, text }
         }),
-        (any::<u32>(), emission, prop::collection::vec(metric, 0..4)).prop_map(
-            |(slot, emission, metrics)| FromHost::Done {
-                slot,
-                emission: Box::new(emission),
-                metrics
-            }
-        ),
+        (any::<u32>(), emission, prop::collection::vec(metric, 0..4))
+            .prop_map(|(slot, emission, metrics)| FromHost::Done { slot, emission: Box::new(emission), metrics }),
         (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Declined { slot, text }),
         (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Trapped { slot, text }),
-        (any::<u32>(), any::<u8>(), ".*").prop_map(|(slot, level, text)| FromHost::Log {
-            slot,
-            level,
-            text
-        }),
+        (any::<u32>(), any::<u8>(), ".*").prop_map(|(slot, level, text)| FromHost::Log { slot, level, text }),
     ]
 }
 
@@ -176,12 +107,6 @@ fn a_count_is_not_believed_before_the_bytes_are_there() {
     let damaged = take_frame::<FromHost>(&mut frame(&[0, 1, 0, 0, 0, 255, 255, 255, 255]));
     assert!(matches!(damaged, Err(LinkError::Damaged(_))), "{damaged:?}");
     let long = u32::try_from(FRAME_MAX + 1).unwrap().to_le_bytes();
-    assert!(matches!(
-        take_frame::<FromHost>(&mut long.to_vec()),
-        Err(LinkError::TooLong(_))
-    ));
-    assert!(matches!(
-        read_frame::<ToHost>(&mut &long[..]),
-        Err(LinkError::TooLong(_))
-    ));
+    assert!(matches!(take_frame::<FromHost>(&mut long.to_vec()), Err(LinkError::TooLong(_))));
+    assert!(matches!(read_frame::<ToHost>(&mut &long[..]), Err(LinkError::TooLong(_))));
 }

@@ -10,38 +10,25 @@ use crate::rig::{Rig, plugin};
 
 /// Beside every attack on `air` a deadband works on `meter`.
 fn plugins(attack: &str, on_failure: OnFailure) -> Vec<PluginConfig> {
-    let bad = PluginConfig {
-        on_failure,
-        ..plugin("bad", "hostile", "air/*", json!({ "attack": attack }))
-    };
-    vec![
-        bad,
-        plugin("quiet", "deadband", "meter/*", json!({ "default": 0.5 })),
-    ]
+    let bad = PluginConfig { on_failure, ..plugin("bad", "hostile", "air/*", json!({ "attack": attack })) };
+    vec![bad, plugin("quiet", "deadband", "meter/*", json!({ "default": 0.5 }))]
 }
 
 fn trap_text(rig: &Rig) -> String {
-    rig.health()
-        .faults
-        .iter()
-        .map(|fault| format!("{}: {}", fault.word, fault.detail))
-        .collect::<Vec<_>>()
-        .join("; ")
+    rig.health().faults.iter().map(|fault| format!("{}: {}", fault.word, fault.detail)).collect::<Vec<_>>().join("; ")
 }
 
 /// The attack costs the batch that it is made on, is told of with these words, and nobody else notices.
 async fn check(attack: &str, traps: u64, words: &str) {
     let mut rig = Rig::start(plugins(attack, OnFailure::Drop));
-    rig.through("meter", vec![rig.number("meter/power", 0.0)])
-        .await;
+    rig.through("meter", vec![rig.number("meter/power", 0.0)]).await;
     let host = rig.health().host_pid;
     rig.send("air", vec![rig.number("air/pm", 1.0)]).await;
     let mut slowest = Duration::ZERO;
     let mut hit = None;
     for i in 1..40 {
         let begun = Instant::now();
-        rig.send("meter", vec![rig.number("meter/power", f64::from(i))])
-            .await;
+        rig.send("meter", vec![rig.number("meter/power", f64::from(i))]).await;
         loop {
             let batch = rig.receive().await;
             if batch.stream.as_str() == "meter" {
@@ -53,42 +40,22 @@ async fn check(attack: &str, traps: u64, words: &str) {
         slowest = slowest.max(begun.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(
-        slowest < Duration::from_millis(150),
-        "{attack}: the other plugin was held up for {slowest:?}"
-    );
+    assert!(slowest < Duration::from_millis(150), "{attack}: the other plugin was held up for {slowest:?}");
     let hit = match hit {
         Some(hit) => hit,
         None => rig.receive().await,
     };
     assert_eq!(
-        hit.dropped
-            .iter()
-            .map(|d| (d.reason, d.count))
-            .collect::<Vec<_>>(),
+        hit.dropped.iter().map(|d| (d.reason, d.count)).collect::<Vec<_>>(),
         [(GapReason::Plugin, 1)],
         "{attack}"
     );
     let said = trap_text(&rig);
-    assert!(
-        said.contains("plugin-trapped") && said.contains(words),
-        "{attack}: {said}"
-    );
+    assert!(said.contains("plugin-trapped") && said.contains(words), "{attack}: {said}");
     let health = rig.health();
-    let [bad, quiet] = [
-        health.plugins.values().next().unwrap(),
-        health.plugins.values().nth(1).unwrap(),
-    ];
-    assert_eq!(
-        (bad.traps, bad.dropped, quiet.traps, quiet.kept),
-        (traps, 1, 0, 40),
-        "{attack}"
-    );
-    assert_eq!(
-        (health.host_pid, health.restarts),
-        (host, 0),
-        "{attack}: the host died of it"
-    );
+    let [bad, quiet] = [health.plugins.values().next().unwrap(), health.plugins.values().nth(1).unwrap()];
+    assert_eq!((bad.traps, bad.dropped, quiet.traps, quiet.kept), (traps, 1, 0, 40), "{attack}");
+    assert_eq!((health.host_pid, health.restarts), (host, 0), "{attack}: the host died of it");
     assert_eq!(rig.end().await, []);
 }
 
@@ -122,15 +89,11 @@ async fn an_answer_that_is_too_large_is_a_trap() {
 async fn a_host_that_runs_a_bomb_stays_small() {
     let mut rig = Rig::start(plugins("bomb", OnFailure::Pass));
     for i in 0..20 {
-        rig.through("air", vec![rig.number("air/pm", f64::from(i))])
-            .await;
+        rig.through("air", vec![rig.number("air/pm", f64::from(i))]).await;
     }
     let pid = rig.health().host_pid.unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 80_000, "resident at most {peak} kB");
     assert_eq!(rig.end().await, []);
@@ -140,9 +103,7 @@ async fn a_host_that_runs_a_bomb_stays_small() {
 async fn one_trap_in_a_while_costs_nothing() {
     let mut rig = Rig::start(plugins("trap-third", OnFailure::Drop));
     for i in 0..9 {
-        let batch = rig
-            .through("air", vec![rig.number("air/pm", f64::from(i))])
-            .await;
+        let batch = rig.through("air", vec![rig.number("air/pm", f64::from(i))]).await;
         assert_eq!(batch.readings.len(), 1);
     }
     let health = rig.health();
@@ -177,16 +138,9 @@ async fn readings_that_a_plugin_makes_go_to_its_own_stream() {
     let mut rig = Rig::start(plugins("add", OnFailure::Drop));
     rig.send("air", vec![rig.number("air/pm", 1.0)]).await;
     let (one, other) = (rig.receive().await, rig.receive().await);
-    let (air, own) = if one.stream.as_str() == "air" {
-        (one, other)
-    } else {
-        (other, one)
-    };
+    let (air, own) = if one.stream.as_str() == "air" { (one, other) } else { (other, one) };
     assert_eq!((air.readings.len(), air.counts.read), (1, 1));
-    assert_eq!(
-        (own.stream.as_str(), own.readings.len(), own.counts.read),
-        ("bad.out", 2, 2)
-    );
+    assert_eq!((own.stream.as_str(), own.readings.len(), own.counts.read), ("bad.out", 2, 2));
     assert_eq!(own.readings[0].point.name.to_string(), "bad/noise");
     assert_eq!(rig.pipeline.points().len(), 1);
     assert_eq!(rig.end().await, []);
@@ -194,21 +148,14 @@ async fn readings_that_a_plugin_makes_go_to_its_own_stream() {
 
 #[tokio::test]
 async fn a_plugin_that_cannot_start_is_told_of_in_a_word() {
-    let cases = [
-        ("bad-settings", "plugin-settings"),
-        ("spin-init", "plugin-trapped"),
-    ];
+    let cases = [("bad-settings", "plugin-settings"), ("spin-init", "plugin-trapped")];
     for (attack, word) in cases {
         let mut plugins = plugins(attack, OnFailure::Pass);
         plugins[0].limits.init_time = Duration::from_millis(100);
         let mut rig = Rig::start(plugins);
         let batch = rig.through("air", vec![rig.number("air/pm", 1.0)]).await;
         assert_eq!(batch.readings.len(), 1, "{attack}");
-        assert!(
-            rig.health().faults.iter().any(|fault| fault.word == word),
-            "{attack}: {:?}",
-            rig.health()
-        );
+        assert!(rig.health().faults.iter().any(|fault| fault.word == word), "{attack}: {:?}", rig.health());
         assert_eq!(rig.end().await, []);
     }
 }

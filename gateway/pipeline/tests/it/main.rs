@@ -2,11 +2,7 @@
 //!
 //! Wants the components of `plugins/`, built by `make plugins`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail like tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 mod deadband;
 mod hostile;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curb_model::{
-    Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample,
-    Stream, Value, ValueType,
+    Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample, Stream, Value, ValueType,
 };
 use curb_pipeline::{Config, Health, HostCommand, Limits, OnFailure, Pipeline, PluginConfig};
 use tempfile::TempDir;
@@ -26,23 +25,13 @@ pub(crate) struct Rig {
 
 /// Where a built component is.
 pub(crate) fn component(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../../plugins/target/components/{name}.wasm"));
-    assert!(
-        path.exists(),
-        "{} is not there: run `make plugins` first",
-        path.display()
-    );
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/target/components/{name}.wasm"));
+    assert!(path.exists(), "{} is not there: run `make plugins` first", path.display());
     path
 }
 
 /// A plugin that lets pass what it cannot handle.
-pub(crate) fn plugin(
-    name: &str,
-    file: &str,
-    points: &str,
-    settings: serde_json::Value,
-) -> PluginConfig {
+pub(crate) fn plugin(name: &str, file: &str, points: &str, settings: serde_json::Value) -> PluginConfig {
     PluginConfig {
         name: Name::new(name).unwrap(),
         component: component(file),
@@ -56,58 +45,28 @@ pub(crate) fn plugin(
 fn point(name: &str) -> Arc<Point> {
     let name = PointName::parse(name).unwrap();
     let stream = Stream::device(name.owner());
-    Arc::new(Point {
-        name,
-        stream,
-        class: Class::Data,
-        unit: None,
-        value_type: ValueType::F64,
-        range: None,
-    })
+    Arc::new(Point { name, stream, class: Class::Data, unit: None, value_type: ValueType::F64, range: None })
 }
 
 impl Rig {
     pub(crate) fn start(plugins: Vec<PluginConfig>) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let clock = HubClock::starting_at(HubTime::ZERO);
-        let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"]
-            .map(point)
-            .into_iter()
-            .collect();
+        let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"].map(point).into_iter().collect();
         let (input, to_pipeline) = mpsc::channel(16);
         let (from_pipeline, output) = mpsc::channel(16);
         let config = config(plugins, &cache);
-        let pipeline = Pipeline::start(
-            config,
-            points.clone(),
-            clock.clone(),
-            to_pipeline,
-            from_pipeline,
-        )
-        .unwrap();
-        Self {
-            pipeline,
-            clock,
-            input: Some(input),
-            output,
-            points,
-            cache,
-        }
+        let pipeline = Pipeline::start(config, points.clone(), clock.clone(), to_pipeline, from_pipeline).unwrap();
+        Self { pipeline, clock, input: Some(input), output, points, cache }
     }
 
     pub(crate) fn apply(&self, plugins: Vec<PluginConfig>) {
-        self.pipeline
-            .apply(config(plugins, &self.cache), self.points.clone())
-            .unwrap();
+        self.pipeline.apply(config(plugins, &self.cache), self.points.clone()).unwrap();
     }
 
     pub(crate) fn reading(&self, name: &str, sample: Sample) -> Reading {
         let point = self.points.get(&PointName::parse(name).unwrap()).unwrap();
-        Reading {
-            point: Arc::clone(point),
-            at: self.clock.now(),
-            sample,
-        }
+        Reading { point: Arc::clone(point), at: self.clock.now(), sample }
     }
 
     pub(crate) fn number(&self, name: &str, number: f64) -> Reading {
@@ -115,12 +74,7 @@ impl Rig {
     }
 
     pub(crate) async fn send(&self, device: &str, readings: Vec<Reading>) {
-        let batch = Batch::read(
-            Stream::device(&Name::new(device).unwrap()),
-            Class::Data,
-            None,
-            readings,
-        );
+        let batch = Batch::read(Stream::device(&Name::new(device).unwrap()), Class::Data, None, readings);
         self.input.as_ref().unwrap().send(batch).await.unwrap();
     }
 
@@ -168,21 +122,12 @@ impl Rig {
             }
             self.pipeline.join().await;
         };
-        tokio::time::timeout(PATIENCE, drain)
-            .await
-            .expect("the pipeline ends after its input");
+        tokio::time::timeout(PATIENCE, drain).await.expect("the pipeline ends after its input");
         rest
     }
 }
 
 fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
-    let host = HostCommand {
-        exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")),
-        args: vec![],
-    };
-    Config {
-        plugins,
-        host,
-        cache: cache.path().join("components"),
-    }
+    let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), args: vec![] };
+    Config { plugins, host, cache: cache.path().join("components") }
 }

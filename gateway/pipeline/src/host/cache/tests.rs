@@ -12,12 +12,7 @@ fn cached() -> (tempfile::TempDir, Cache, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache"));
     cache.compile(&engine(1 << 20).unwrap(), EMPTY).unwrap();
-    let file = fs::read_dir(folder.path().join("cache"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let file = fs::read_dir(folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     (folder, cache, file)
 }
 
@@ -27,17 +22,9 @@ fn what_was_compiled_is_found_again() {
     assert!(super::verified(&file).is_some());
     let before = fs::metadata(&file).unwrap().modified().unwrap();
     cache.compile(&engine(1 << 20).unwrap(), EMPTY).unwrap();
-    assert_eq!(
-        fs::metadata(&file).unwrap().modified().unwrap(),
-        before,
-        "compiled again"
-    );
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before, "compiled again");
     cache.compile(&engine(2 << 20).unwrap(), EMPTY).unwrap();
-    assert_eq!(
-        fs::read_dir(file.parent().unwrap()).unwrap().count(),
-        2,
-        "another configuration is another file"
-    );
+    assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 2, "another configuration is another file");
 }
 
 #[test]
