@@ -1,7 +1,8 @@
 //! When to connect again. Pure: durations and the random number are passed in.
 //!
 //! After a power cut a whole city comes back in the same second, and a broker that restarts loses all its hubs at once.
-//! So a hub goes at once only if it is plainly alone with its trouble; else it picks a moment in the spread at random.
+//! So a hub goes at once only if it is plainly alone with its trouble, or if its daemon has just been started by somebody
+//! on a hub that is long up (an installer waits for it); else it picks a moment in the spread at random.
 
 use std::time::Duration;
 
@@ -17,21 +18,25 @@ const SPREAD_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Backoff {
     spread: Duration,
     tries: u32,
+    /// Nothing has been tried in this life of the daemon.
+    first: bool,
 }
 
 impl Backoff {
     pub(crate) const fn new(spread: Duration) -> Self {
-        Self { spread, tries: 0 }
+        Self { spread, tries: 0, first: true }
     }
 
     /// How long to wait now. `up`: the hub's uptime. `lasted`: how long the last connection stood, from CONNACK; none
     /// if there was none. `random`: from 0 to 1.
     pub(crate) fn wait(&mut self, up: Duration, lasted: Option<Duration>, random: f64) -> Duration {
-        if lasted.is_some_and(|lasted| lasted >= LASTED) {
+        let first = std::mem::take(&mut self.first);
+        let long = lasted.is_some_and(|lasted| lasted >= LASTED);
+        if long {
             self.tries = 0;
-            if up >= UP {
-                return Duration::ZERO;
-            }
+        }
+        if (first || long) && up >= UP {
+            return Duration::ZERO;
         }
         let spread = doubled(self.spread, self.tries, SPREAD_MAX.max(self.spread));
         self.tries = self.tries.saturating_add(1);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use curb_model::{Fault, Lane, RowId, Stream};
+use curb_wire::topic::levels;
 
 use crate::backoff::doubled;
 use crate::{health, reason};
@@ -70,10 +71,11 @@ impl Hold {
     pub(crate) fn fault(&self) -> Option<Fault> {
         let Refusal { code, topic: (lane, stream), .. } = self.refusal.as_ref()?;
         let name = reason::name(*code);
+        let topic = levels(*lane, stream);
         Some(health::fault(
             reason::word(*code),
             format!(
-                "the core refuses {lane:?} of stream {stream} with 0x{code:02x} ({name}); everything is held until it passes"
+                "the core refuses the topic …/{topic} with 0x{code:02x} ({name}); everything is held until it passes"
             ),
         ))
     }

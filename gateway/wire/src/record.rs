@@ -192,16 +192,10 @@ pub trait Document: Serialize + serde::de::DeserializeOwned {
         struct Version {
             v: u32,
         }
-        let json = |source| Error::Json {
-            document: Self::NAME,
-            source,
-        };
+        let json = |source| Error::Json { document: Self::NAME, source };
         let Version { v } = serde_json::from_slice(bytes).map_err(json)?;
         if v != VERSION {
-            return Err(Error::Version {
-                document: Self::NAME,
-                found: v,
-            });
+            return Err(Error::Version { document: Self::NAME, found: v });
         }
         serde_json::from_slice(bytes).map_err(json)
     }
@@ -246,19 +240,13 @@ mod text {
         }
     }
 
-    pub(super) fn serialize<T: Display, S: Serializer>(
-        value: &T,
-        out: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, T: FromText, D: Deserializer<'de>>(
-        input: D,
-    ) -> Result<T, D::Error> {
+    pub(super) fn deserialize<'de, T: FromText, D: Deserializer<'de>>(input: D) -> Result<T, D::Error> {
         let text = String::deserialize(input)?;
-        T::from_text(&text)
-            .ok_or_else(|| de::Error::custom(format_args!("unexpected text {text:?}")))
+        T::from_text(&text).ok_or_else(|| de::Error::custom(format_args!("unexpected text {text:?}")))
     }
 }
 
@@ -273,9 +261,7 @@ mod nanos {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<HubTime, D::Error> {
         let text = String::deserialize(input)?;
-        text.parse()
-            .map(HubTime::from_nanos)
-            .map_err(|_| de::Error::custom("expected nanoseconds as text"))
+        text.parse().map(HubTime::from_nanos).map_err(|_| de::Error::custom("expected nanoseconds as text"))
     }
 }
 
@@ -284,23 +270,14 @@ mod offset {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        offset: &Option<UtcOffset>,
-        out: S,
-    ) -> Result<S::Ok, S::Error> {
-        offset
-            .map(|offset| offset.as_nanos().to_string())
-            .serialize(out)
+    pub(super) fn serialize<S: Serializer>(offset: &Option<UtcOffset>, out: S) -> Result<S::Ok, S::Error> {
+        offset.map(|offset| offset.as_nanos().to_string()).serialize(out)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        input: D,
-    ) -> Result<Option<UtcOffset>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<UtcOffset>, D::Error> {
         let text = Option::<String>::deserialize(input)?;
         let parse = |text: String| text.parse().map(UtcOffset::from_nanos);
-        text.map(parse)
-            .transpose()
-            .map_err(|_| de::Error::custom("expected nanoseconds as text, or null"))
+        text.map(parse).transpose().map_err(|_| de::Error::custom("expected nanoseconds as text, or null"))
     }
 }
 
@@ -315,7 +292,6 @@ mod gap_reason {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<GapReason, D::Error> {
         let text = String::deserialize(input)?;
-        text.parse()
-            .map_err(|()| de::Error::custom(format_args!("unknown gap reason {text:?}")))
+        text.parse().map_err(|()| de::Error::custom(format_args!("unknown gap reason {text:?}")))
     }
 }

@@ -20,9 +20,7 @@ use std::str::FromStr as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use curb_model::{
-    Batch, HubTime, Name, PointName, Reading, Reason, RunId, Sample, Stream, UtcOffset, Value,
-};
+use curb_model::{Batch, HubTime, Name, PointName, Reading, Reason, RunId, Sample, Stream, UtcOffset, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -129,13 +127,8 @@ struct Wire<'a> {
 /// Without readings the result is an empty list, which is never sent.
 #[must_use]
 pub fn encode(header: &Header, batch: &Batch) -> Vec<u8> {
-    let dated = |offset: UtcOffset, at: HubTime| {
-        Some(at.utc_millis(offset)).filter(|&millis| millis > LEAST_MILLIS)
-    };
-    let base = batch
-        .readings
-        .first()
-        .and_then(|first| dated(batch.offset?, first.at));
+    let dated = |offset: UtcOffset, at: HubTime| Some(at.utc_millis(offset)).filter(|&millis| millis > LEAST_MILLIS);
+    let base = batch.readings.first().and_then(|first| dated(batch.offset?, first.at));
     let mut records = Vec::with_capacity(batch.readings.len());
     for reading in &batch.readings {
         let time = match (base, batch.offset) {
@@ -172,11 +165,7 @@ fn push<'a>(records: &mut Vec<Wire<'a>>, reading: &'a Reading, time: Stamp) {
         Stamp::Hub(at) => (None, Some(at.as_nanos().to_string().into())),
     };
     let name = reading.point.name.point().as_str();
-    let blank = || Wire {
-        t,
-        ht: ht.clone(),
-        ..Wire::default()
-    };
+    let blank = || Wire { t, ht: ht.clone(), ..Wire::default() };
     let quality = |word: &str, reason: Reason| Wire {
         n: Some(format!("{name}/quality").into()),
         vs: Some(format!("{word}:{reason}").into()),
@@ -199,63 +188,27 @@ fn push<'a>(records: &mut Vec<Wire<'a>>, reading: &'a Reading, time: Stamp) {
 
 fn with_value<'a>(record: Wire<'a>, value: &'a Value) -> Wire<'a> {
     match value {
-        Value::Bool(b) => Wire {
-            vb: Some(*b),
-            ..record
-        },
-        Value::I64(i) if i.unsigned_abs() <= EXACT => Wire {
-            v: Some((*i).into()),
-            ..record
-        },
-        Value::I64(i) => Wire {
-            vs: Some(i.to_string().into()),
-            value_type: Some("i64".into()),
-            ..record
-        },
-        Value::U64(u) if *u <= EXACT => Wire {
-            v: Some((*u).into()),
-            ..record
-        },
-        Value::U64(u) => Wire {
-            vs: Some(u.to_string().into()),
-            value_type: Some("u64".into()),
-            ..record
-        },
-        Value::F64(x) => Wire {
-            v: Some(number(x.get())),
-            ..record
-        },
-        Value::Text(text) => Wire {
-            vs: Some(text.as_ref().into()),
-            ..record
-        },
-        Value::Bytes(bytes) => Wire {
-            vd: Some(URL_SAFE_NO_PAD.encode(bytes).into()),
-            ..record
-        },
+        Value::Bool(b) => Wire { vb: Some(*b), ..record },
+        Value::I64(i) if i.unsigned_abs() <= EXACT => Wire { v: Some((*i).into()), ..record },
+        Value::I64(i) => Wire { vs: Some(i.to_string().into()), value_type: Some("i64".into()), ..record },
+        Value::U64(u) if *u <= EXACT => Wire { v: Some((*u).into()), ..record },
+        Value::U64(u) => Wire { vs: Some(u.to_string().into()), value_type: Some("u64".into()), ..record },
+        Value::F64(x) => Wire { v: Some(number(x.get())), ..record },
+        Value::Text(text) => Wire { vs: Some(text.as_ref().into()), ..record },
+        Value::Bytes(bytes) => Wire { vd: Some(URL_SAFE_NO_PAD.encode(bytes).into()), ..record },
     }
 }
 
 /// Whole numbers lose their `.0`: two bytes less, and the same number to every JSON reader.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only whole numbers within ±2⁵³ are cast"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "only whole numbers within ±2⁵³ are cast")]
 #[expect(clippy::cast_precision_loss, reason = "2⁵³ is exact in f64")]
 fn number(x: f64) -> serde_json::Number {
     let whole = x.trunc() == x && x.abs() <= EXACT as f64 && !(x == 0.0 && x.is_sign_negative());
-    if whole {
-        (x as i64).into()
-    } else {
-        serde_json::Number::from_f64(x).expect("Finite excludes NaN and infinities")
-    }
+    if whole { (x as i64).into() } else { serde_json::Number::from_f64(x).expect("Finite excludes NaN and infinities") }
 }
 
 /// Milliseconds as decimal seconds. The division rounds correctly, so the shortest decimal has three places at most.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds since 1970 stay below 2⁵³ for 285,000 years"
-)]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2⁵³ for 285,000 years")]
 fn seconds(millis: i64) -> f64 {
     millis as f64 / 1_000.0
 }
@@ -273,13 +226,9 @@ fn millis(seconds: f64) -> i64 {
 /// # Errors
 /// The bytes are not a SenML pack as this module's head describes it.
 pub fn decode(bytes: &[u8]) -> Result<Pack, Error> {
-    let records: Vec<Wire<'_>> = serde_json::from_slice(bytes).map_err(|source| Error::Json {
-        document: DOCUMENT,
-        source,
-    })?;
-    let first = records
-        .first()
-        .ok_or_else(|| member("records", "[]", "at least one record"))?;
+    let records: Vec<Wire<'_>> =
+        serde_json::from_slice(bytes).map_err(|source| Error::Json { document: DOCUMENT, source })?;
+    let first = records.first().ok_or_else(|| member("records", "[]", "at least one record"))?;
     let header = decode_header(first)?;
     let base_name = first.bn.as_deref().unwrap_or_default().to_owned();
     let base_time = first.bt.map(millis);
@@ -289,52 +238,26 @@ pub fn decode(bytes: &[u8]) -> Result<Pack, Error> {
         let name = record.n.as_deref().unwrap_or_default();
         if let Some(point) = name.strip_suffix("/quality") {
             let point = decode_name(&base_name, point)?;
-            apply_quality(
-                &mut out,
-                point,
-                time,
-                record.vs.as_deref().unwrap_or_default(),
-            )?;
+            apply_quality(&mut out, point, time, record.vs.as_deref().unwrap_or_default())?;
         } else {
             let sample = Sample::Good(decode_value(record)?);
             let unit = record.u.as_deref().map(ToOwned::to_owned);
-            out.push(Record {
-                point: decode_name(&base_name, name)?,
-                unit,
-                time,
-                sample,
-            });
+            out.push(Record { point: decode_name(&base_name, name)?, unit, time, sample });
         }
     }
-    Ok(Pack {
-        header,
-        records: out,
-    })
+    Ok(Pack { header, records: out })
 }
 
 fn member(member: &'static str, found: impl Into<String>, expected: &'static str) -> Error {
-    Error::Member {
-        document: DOCUMENT,
-        member,
-        found: found.into(),
-        expected,
-    }
+    Error::Member { document: DOCUMENT, member, found: found.into(), expected }
 }
 
 fn decode_header(first: &Wire<'_>) -> Result<Header, Error> {
     let text = |name, text: &Option<std::borrow::Cow<'_, str>>| {
-        text.as_deref()
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| member(name, "", "a text in the first record"))
+        text.as_deref().map(ToOwned::to_owned).ok_or_else(|| member(name, "", "a text in the first record"))
     };
-    let count = |name, count: Option<u64>| {
-        count.ok_or_else(|| member(name, "", "a count in the first record"))
-    };
-    let (hub, run, stream) = (
-        text("hub", &first.hub)?,
-        text("run", &first.run)?,
-        text("stream", &first.stream)?,
-    );
+    let count = |name, count: Option<u64>| count.ok_or_else(|| member(name, "", "a count in the first record"));
+    let (hub, run, stream) = (text("hub", &first.hub)?, text("run", &first.run)?, text("stream", &first.stream)?);
     Ok(Header {
         hub: Name::new(&hub).map_err(|_| member("hub", hub, "a name"))?,
         run: RunId::from_str(&run).map_err(|_| member("run", run, "<counter>-<16 hex digits>"))?,
@@ -353,9 +276,7 @@ fn decode_name(base: &str, name: &str) -> Result<PointName, Error> {
 
 fn decode_time(record: &Wire<'_>, base: Option<i64>) -> Result<Time, Error> {
     if let Some(ht) = &record.ht {
-        let nanos = ht
-            .parse()
-            .map_err(|_| member("ht", ht.as_ref(), "nanoseconds as text"))?;
+        let nanos = ht.parse().map_err(|_| member("ht", ht.as_ref(), "nanoseconds as text"))?;
         return Ok(Time::Hub(HubTime::from_nanos(nanos)));
     }
     let base = base.ok_or_else(|| member("bt", "", "a base time, or ht in each record"))?;
@@ -383,36 +304,21 @@ fn decode_value(record: &Wire<'_>) -> Result<Value, Error> {
         };
     }
     if let Some(data) = &record.vd {
-        let bytes = URL_SAFE_NO_PAD
-            .decode(data.as_bytes())
-            .map_err(|_| member("vd", data.as_ref(), "base64url"))?;
+        let bytes = URL_SAFE_NO_PAD.decode(data.as_bytes()).map_err(|_| member("vd", data.as_ref(), "base64url"))?;
         return Ok(Value::Bytes(bytes.into()));
     }
     Err(member("v", "", "one of v, vb, vs, vd"))
 }
 
 /// A quality record belongs to the value record before it, if that has its name and time; else it is a bad reading.
-fn apply_quality(
-    out: &mut Vec<Record>,
-    point: PointName,
-    time: Time,
-    text: &str,
-) -> Result<(), Error> {
+fn apply_quality(out: &mut Vec<Record>, point: PointName, time: Time, text: &str) -> Result<(), Error> {
     let wrong = || member("vs", text, "bad:<reason> or uncertain:<reason>");
     let (word, reason) = text.split_once(':').ok_or_else(wrong)?;
     let reason = Reason::from_str(reason).map_err(|_| wrong())?;
     match word {
-        "bad" => out.push(Record {
-            point,
-            unit: None,
-            time,
-            sample: Sample::Bad(reason),
-        }),
+        "bad" => out.push(Record { point, unit: None, time, sample: Sample::Bad(reason) }),
         "uncertain" => {
-            let last = out
-                .last_mut()
-                .filter(|last| last.point == point && last.time == time)
-                .ok_or_else(wrong)?;
+            let last = out.last_mut().filter(|last| last.point == point && last.time == time).ok_or_else(wrong)?;
             let value = last.sample.value().cloned().ok_or_else(wrong)?;
             last.sample = Sample::Uncertain(value, reason);
         }

@@ -120,15 +120,8 @@ impl Points {
             value_type: point.value_type.as_str().to_owned(),
             range: point.range,
         };
-        let points = points
-            .iter()
-            .map(|point| (point.name.to_string(), entry(point)))
-            .collect();
-        Self {
-            v: VERSION,
-            hub: hub.to_owned(),
-            points,
-        }
+        let points = points.iter().map(|point| (point.name.to_string(), entry(point))).collect();
+        Self { v: VERSION, hub: hub.to_owned(), points }
     }
 }
 

@@ -6,38 +6,23 @@ use curb_model::*;
 use proptest::prelude::*;
 
 use crate::record::{
-    ClockEvent, ClockRecord, Document, Gap, GapRecord, Identity, Previous, Receipt, RunEvent,
-    RunRecord, StreamCounts,
+    ClockEvent, ClockRecord, Document, Gap, GapRecord, Identity, Previous, Receipt, RunEvent, RunRecord, StreamCounts,
 };
 use crate::senml::{self, Header, Time};
 use crate::status::{FaultEntry, Points, Queue, State, Status};
 use crate::topic::{Address, Kind, Topics};
 
 const OFFSET: UtcOffset = UtcOffset::from_nanos(1_795_555_500_000_000_000);
-const RUN: RunId = RunId {
-    counter: 12,
-    nonce: 0x00a1_b2c3_d4e5_f607,
-};
+const RUN: RunId = RunId { counter: 12, nonce: 0x00a1_b2c3_d4e5_f607 };
 
 fn point(name: &str, unit: Option<&str>, value_type: ValueType) -> Arc<Point> {
     let name = PointName::parse(name).unwrap();
     let stream = Stream::device(name.owner());
-    Arc::new(Point {
-        name,
-        stream,
-        class: Class::Data,
-        unit: unit.map(Into::into),
-        value_type,
-        range: None,
-    })
+    Arc::new(Point { name, stream, class: Class::Data, unit: unit.map(Into::into), value_type, range: None })
 }
 
 fn reading(point: &Arc<Point>, at_ms: i64, sample: Sample) -> Reading {
-    Reading {
-        point: Arc::clone(point),
-        at: HubTime::from_nanos(at_ms * 1_000_000),
-        sample,
-    }
+    Reading { point: Arc::clone(point), at: HubTime::from_nanos(at_ms * 1_000_000), sample }
 }
 
 fn header() -> Header {
@@ -62,49 +47,30 @@ fn readings() -> Vec<Reading> {
     let good = |value| Sample::Good(value);
     vec![
         reading(&voltage, 55_123, good(Value::from_f64(230.1).unwrap())),
-        reading(
-            &voltage,
-            55_123,
-            Sample::Uncertain(Value::from_f64(999.0).unwrap(), Reason::Range),
-        ),
+        reading(&voltage, 55_123, Sample::Uncertain(Value::from_f64(999.0).unwrap(), Reason::Range)),
         reading(&energy, 55_123, good(Value::U64(12))),
         reading(&energy, 55_200, good(Value::U64((1 << 53) + 1))),
         reading(&energy, 55_200, good(Value::I64(-((1 << 53) + 1)))),
         reading(&relay, 56_000, good(Value::Bool(true))),
         reading(&serial, 56_000, good(Value::Text("A-17".into()))),
-        reading(
-            &serial,
-            56_000,
-            good(Value::Bytes([0xff, 0x00, 0x10].into())),
-        ),
+        reading(&serial, 56_000, good(Value::Bytes([0xff, 0x00, 0x10].into()))),
         reading(&state, 56_300, Sample::Bad(Reason::Timeout)),
         reading(&state, 56_300, Sample::Bad(Reason::Exception(2))),
     ]
 }
 
 fn batch(offset: Option<UtcOffset>, readings: Vec<Reading>) -> Batch {
-    Batch::read(
-        Stream::parse("meter").unwrap(),
-        Class::Data,
-        offset,
-        readings,
-    )
+    Batch::read(Stream::parse("meter").unwrap(), Class::Data, offset, readings)
 }
 
 /// The bytes must be those of the golden file. `CURB_WRITE_GOLDEN=1` writes a new file; it never replaces one.
 fn golden(name: &str, bytes: &[u8]) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("golden/v1")
-        .join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1").join(name);
     if !path.exists() && std::env::var_os("CURB_WRITE_GOLDEN").is_some() {
         std::fs::write(&path, bytes).unwrap();
     }
     let expected = std::fs::read(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
-    assert_eq!(
-        String::from_utf8_lossy(bytes),
-        String::from_utf8_lossy(&expected),
-        "{name}"
-    );
+    assert_eq!(String::from_utf8_lossy(bytes), String::from_utf8_lossy(&expected), "{name}");
 }
 
 fn golden_document<D: Document + PartialEq + std::fmt::Debug>(name: &str, document: &D) {
@@ -113,34 +79,18 @@ fn golden_document<D: Document + PartialEq + std::fmt::Debug>(name: &str, docume
 }
 
 fn identity(stream: &str) -> Identity {
-    Identity {
-        hub: "lamp-0042".to_owned(),
-        run: RUN,
-        stream: stream.to_owned(),
-        seq: 4,
-    }
+    Identity { hub: "lamp-0042".to_owned(), run: RUN, stream: stream.to_owned(), seq: 4 }
 }
 
 #[test]
 fn senml_of_version_1_is_golden() {
-    golden(
-        "data.senml.json",
-        &senml::encode(&header(), &batch(Some(OFFSET), readings())),
-    );
-    golden(
-        "undated.senml.json",
-        &senml::encode(&header(), &batch(None, readings())),
-    );
+    golden("data.senml.json", &senml::encode(&header(), &batch(Some(OFFSET), readings())));
+    golden("undated.senml.json", &senml::encode(&header(), &batch(None, readings())));
 }
 
 #[test]
 fn records_of_version_1_are_golden() {
-    let counts = |seq| StreamCounts {
-        seq,
-        read: 34,
-        filtered: 3,
-        refused: 0,
-    };
+    let counts = |seq| StreamCounts { seq, read: 34, filtered: 3, refused: 0 };
     let opened = RunRecord {
         v: 1,
         id: identity("_run"),
@@ -148,35 +98,17 @@ fn records_of_version_1_are_golden() {
         ht: HubTime::from_nanos(7),
         version: "0.1.0".to_owned(),
         previous: Some(Previous {
-            run: RunId {
-                counter: 11,
-                nonce: 1,
-            },
+            run: RunId { counter: 11, nonce: 1 },
             clean: false,
             streams: [("meter".to_owned(), counts(9))].into(),
         }),
         streams: std::collections::BTreeMap::new(),
     };
     golden_document("run-opened.json", &opened);
-    let streams = [
-        ("meter".to_owned(), counts(17)),
-        ("quiet.alarm".to_owned(), counts(1)),
-    ]
-    .into();
-    let closed = RunRecord {
-        event: RunEvent::Closed,
-        previous: None,
-        streams,
-        ..opened.clone()
-    };
+    let streams = [("meter".to_owned(), counts(17)), ("quiet.alarm".to_owned(), counts(1))].into();
+    let closed = RunRecord { event: RunEvent::Closed, previous: None, streams, ..opened.clone() };
     golden_document("run-closed.json", &closed);
-    golden_document(
-        "run-counts.json",
-        &RunRecord {
-            event: RunEvent::Counts,
-            ..closed
-        },
-    );
+    golden_document("run-counts.json", &RunRecord { event: RunEvent::Counts, ..closed });
     let gap = |from: Option<u64>| GapRecord {
         v: 1,
         id: identity("_gap"),
@@ -202,24 +134,9 @@ fn records_of_version_1_are_golden() {
         trust: "ntp".to_owned(),
     };
     golden_document("clock.json", &clock);
-    golden_document(
-        "clock-lost.json",
-        &ClockRecord {
-            event: ClockEvent::Lost,
-            offset: None,
-            ..clock
-        },
-    );
+    golden_document("clock-lost.json", &ClockRecord { event: ClockEvent::Lost, offset: None, ..clock });
     let stream = Stream::parse("meter").unwrap();
-    golden_document(
-        "receipt.json",
-        &Receipt {
-            v: 1,
-            run: RUN,
-            stream,
-            seq: 17,
-        },
-    );
+    golden_document("receipt.json", &Receipt { v: 1, run: RUN, stream, seq: 17 });
 }
 
 #[test]
@@ -238,28 +155,14 @@ fn retained_documents_of_version_1_are_golden() {
             word: "unit-silent".to_owned(),
             detail: "no answer from unit 4 on bus cabinet".to_owned(),
         }],
-        queue: Some(Queue {
-            rows: 3,
-            readings: 30,
-            bytes: 900,
-        }),
+        queue: Some(Queue { rows: 3, readings: 30, bytes: 900 }),
     };
     golden_document("status.json", &status);
-    let will = Status {
-        state: State::Offline,
-        faults: Vec::new(),
-        queue: None,
-        ..status
-    };
+    let will = Status { state: State::Offline, faults: Vec::new(), queue: None, ..status };
     golden_document("will.json", &will);
     let mut dim = Arc::unwrap_or_clone(point("lamp/dim", Some("%"), ValueType::U16));
     dim.range = Some((0.0, 100.0));
-    let points = [
-        Arc::new(dim),
-        point("meter/voltage", Some("V"), ValueType::F32),
-    ]
-    .into_iter()
-    .collect();
+    let points = [Arc::new(dim), point("meter/voltage", Some("V"), ValueType::F32)].into_iter().collect();
     golden_document("points.json", &Points::new("lamp-0042", &points));
 }
 
@@ -272,9 +175,7 @@ fn what_is_written_can_be_read() {
         assert_eq!(pack.records.len(), batch.readings.len());
         for (record, reading) in pack.records.iter().zip(&batch.readings) {
             assert_eq!(record.point, reading.point.name);
-            let time = offset.map_or(Time::Hub(reading.at), |offset| {
-                Time::Utc(reading.at.utc_millis(offset))
-            });
+            let time = offset.map_or(Time::Hub(reading.at), |offset| Time::Utc(reading.at.utc_millis(offset)));
             assert_eq!(record.time, time);
             // JSON has one kind of number: 999.0 is read as 999.
             assert_eq!(record.sample.reason(), reading.sample.reason());
@@ -288,19 +189,14 @@ fn what_is_written_can_be_read() {
 fn a_clock_near_1970_never_dates_a_reading() {
     let batch = batch(Some(UtcOffset::from_nanos(1_000_000_000)), readings());
     let pack = senml::decode(&senml::encode(&header(), &batch)).unwrap();
-    assert!(
-        pack.records
-            .iter()
-            .all(|record| matches!(record.time, Time::Hub(_)))
-    );
+    assert!(pack.records.iter().all(|record| matches!(record.time, Time::Hub(_))));
 }
 
 #[test]
 fn what_is_not_ours_is_refused_with_its_member() {
     let check = |text: &str, expected: &str| {
         let error = senml::decode(text.as_bytes()).unwrap_err();
-        let text = std::error::Error::source(&error)
-            .map_or(error.to_string(), |source| format!("{error}: {source}"));
+        let text = std::error::Error::source(&error).map_or(error.to_string(), |source| format!("{error}: {source}"));
         assert!(text.contains(expected), "{text} should contain {expected}");
     };
     let head = r#""hub":"h","run":"1-0000000000000001","stream":"m","seq":1,"read":1,"filtered":0,"refused":0"#;
@@ -308,38 +204,19 @@ fn what_is_not_ours_is_refused_with_its_member() {
     check("[]", "at least one record");
     check(r#"[{"n":"a","v":1}]"#, "hub");
     check(&format!(r#"[{{{head},"bn":"m/","n":"a","v":1}}]"#), "bt");
-    check(
-        &format!(r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a"}}]"#),
-        "one of v, vb, vs, vd",
-    );
-    check(
-        &format!(r#"[{{{head},"bn":"M/","bt":1795555555,"n":"a","v":1}}]"#),
-        "device/point",
-    );
-    check(
-        &format!(r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a/quality","vs":"bad:odd"}}]"#),
-        "bad:<reason>",
-    );
-    check(
-        &format!(
-            r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a/quality","vs":"uncertain:range"}}]"#
-        ),
-        "uncertain",
-    );
+    check(&format!(r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a"}}]"#), "one of v, vb, vs, vd");
+    check(&format!(r#"[{{{head},"bn":"M/","bt":1795555555,"n":"a","v":1}}]"#), "device/point");
+    check(&format!(r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a/quality","vs":"bad:odd"}}]"#), "bad:<reason>");
+    check(&format!(r#"[{{{head},"bn":"m/","bt":1795555555,"n":"a/quality","vs":"uncertain:range"}}]"#), "uncertain");
     let receipt = Receipt::decode(br#"{"v":2,"run":"x","stream":"m","seq":1}"#).unwrap_err();
     assert!(receipt.to_string().contains("version is 2"), "{receipt}");
 }
 
 #[test]
 fn topics_are_taken_apart_as_they_were_made() {
-    let topics = Topics::new(
-        &Name::new("port-credit").unwrap(),
-        &Name::new("lamp-0042").unwrap(),
-    );
+    let topics = Topics::new(&Name::new("port-credit").unwrap(), &Name::new("lamp-0042").unwrap());
     let meter = Stream::parse("meter").unwrap();
-    let check = |topic: String, kind: Kind| {
-        assert_eq!(Address::parse(&topic).unwrap().kind, kind, "{topic}")
-    };
+    let check = |topic: String, kind: Kind| assert_eq!(Address::parse(&topic).unwrap().kind, kind, "{topic}");
     check(topics.lane(Lane::Data, &meter), Kind::Data(meter.clone()));
     check(topics.lane(Lane::Alarm, &meter), Kind::Alarm(meter.clone()));
     check(topics.lane(Lane::Run, &Stream::run()), Kind::Run);
@@ -348,15 +225,9 @@ fn topics_are_taken_apart_as_they_were_made() {
     check(topics.status(), Kind::Status);
     check(topics.points(), Kind::Points);
     check(topics.receipt(), Kind::Receipt);
-    for foreign in [
-        "",
-        "curb/v1",
-        "curb/v2/s/h/run",
-        "curb/v1/s/h",
-        "curb/v1/s/h/data",
-        "curb/v1/s/h/run/x",
-        "x/s/h/run",
-    ] {
+    for foreign in
+        ["", "curb/v1", "curb/v2/s/h/run", "curb/v1/s/h", "curb/v1/s/h/data", "curb/v1/s/h/run/x", "x/s/h/run"]
+    {
         assert_eq!(Address::parse(foreign), None, "{foreign}");
     }
 }

@@ -25,21 +25,13 @@ impl Topics {
     /// The topics of `hub` at `site`.
     #[must_use]
     pub fn new(site: &Name, hub: &Name) -> Self {
-        Self {
-            base: format!("{PREFIX}/{site}/{hub}"),
-        }
+        Self { base: format!("{PREFIX}/{site}/{hub}") }
     }
 
     /// Where a queued message goes.
     #[must_use]
     pub fn lane(&self, lane: Lane, stream: &Stream) -> String {
-        match lane {
-            Lane::Data => format!("{}/data/{stream}", self.base),
-            Lane::Alarm => format!("{}/alarm/{stream}", self.base),
-            Lane::Run => format!("{}/run", self.base),
-            Lane::Gap => format!("{}/gap", self.base),
-            Lane::Clock => format!("{}/clock", self.base),
-        }
+        format!("{}/{}", self.base, levels(lane, stream))
     }
 
     /// The retained [`Status`](crate::status::Status).
@@ -58,6 +50,18 @@ impl Topics {
     #[must_use]
     pub fn receipt(&self) -> String {
         format!("{}/receipt", self.base)
+    }
+}
+
+/// The levels of a queued message's topic below its hub: `data/meter`, `gap`.
+#[must_use]
+pub fn levels(lane: Lane, stream: &Stream) -> String {
+    match lane {
+        Lane::Data => format!("data/{stream}"),
+        Lane::Alarm => format!("alarm/{stream}"),
+        Lane::Run => "run".to_owned(),
+        Lane::Gap => "gap".to_owned(),
+        Lane::Clock => "clock".to_owned(),
     }
 }
 

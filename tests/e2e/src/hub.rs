@@ -35,11 +35,7 @@ impl Hub {
     pub fn with_core(site: &Site, url: &str, rest: &str) -> Self {
         let folder = site.path().join("hub");
         std::fs::create_dir_all(folder.join("run")).expect("make the hub's folder");
-        let hub = Self {
-            folder,
-            wrapper: Vec::new(),
-            process: None,
-        };
+        let hub = Self { folder, wrapper: Vec::new(), process: None };
         hub.configure(site, url, rest);
         hub
     }
@@ -85,17 +81,12 @@ impl Hub {
         let config = self.config().display().to_string();
         let mut words = self.wrapper.clone();
         words.extend([curb, "run".to_owned(), "--config".to_owned(), config]);
-        words.extend([
-            "--run-dir".to_owned(),
-            self.folder.join("run").display().to_string(),
-        ]);
+        words.extend(["--run-dir".to_owned(), self.folder.join("run").display().to_string()]);
         let program = PathBuf::from(words.remove(0));
         let process = Process::start("curb", &program, words, &self.folder).expect("start curb");
         let socket = self.folder.join("run/control.sock");
         let answers = || std::os::unix::net::UnixStream::connect(&socket).ok();
-        eventually(PATIENCE, "curb answers", &[&process], answers)
-            .await
-            .expect("curb starts");
+        eventually(PATIENCE, "curb answers", &[&process], answers).await.expect("curb starts");
         self.process = Some(process);
     }
 
@@ -114,17 +105,21 @@ impl Hub {
         std::fs::read_to_string(self.folder.join("curb.log")).unwrap_or_default()
     }
 
+    /// Waits until it has logged `word`.
+    ///
+    /// # Panics
+    /// It does not in time.
+    pub async fn logs(&self, word: &str) {
+        let said = || self.log().contains(word).then_some(());
+        eventually(PATIENCE, &format!("{word} in the log"), &[self.process()], said).await.expect("the log says so");
+    }
+
     /// SIGKILL, and what is left of it is gone.
     ///
     /// # Panics
     /// It cannot be killed.
     pub async fn kill(&mut self) {
-        self.process
-            .as_mut()
-            .expect("the hub runs")
-            .kill()
-            .await
-            .expect("kill curb");
+        self.process.as_mut().expect("the hub runs").kill().await.expect("kill curb");
         self.process = None;
     }
 
@@ -149,9 +144,7 @@ impl Hub {
         if matches!(arguments.first(), Some(&"status" | &"tap" | &"reload")) {
             words.extend(["--run-dir", &run_dir]);
         }
-        let (status, out) = Process::run("tool", &curb, words, &self.folder, PATIENCE)
-            .await
-            .expect("run curb");
+        let (status, out) = Process::run("tool", &curb, words, &self.folder, PATIENCE).await.expect("run curb");
         (status.code(), String::from_utf8_lossy(&out).into_owned())
     }
 
@@ -161,8 +154,7 @@ impl Hub {
     /// It prints no JSON.
     pub async fn status(&self) -> Value {
         let (_, out) = self.curb(&["status", "--json"]).await;
-        serde_json::from_str(&out)
-            .unwrap_or_else(|e| panic!("status: {e}: {out}\n{}", self.process().tail()))
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("status: {e}: {out}\n{}", self.process().tail()))
     }
 
     /// Waits until `curb status` shows what `look` wants to see.
@@ -191,14 +183,8 @@ impl Hub {
     /// It does not in time.
     pub async fn fault(&self, word: &str) -> (String, String) {
         self.shows(&format!("the fault {word}"), |status| {
-            let fault = status["faults"]
-                .as_array()?
-                .iter()
-                .find(|fault| fault["word"] == word)?;
-            Some((
-                fault["subject"].as_str()?.to_owned(),
-                fault["detail"].as_str()?.to_owned(),
-            ))
+            let fault = status["faults"].as_array()?.iter().find(|fault| fault["word"] == word)?;
+            Some((fault["subject"].as_str()?.to_owned(), fault["detail"].as_str()?.to_owned()))
         })
         .await
     }
@@ -209,11 +195,7 @@ impl Hub {
     /// It stands too long.
     pub async fn no_fault(&self, word: &str) {
         self.shows(&format!("the end of the fault {word}"), |status| {
-            status["faults"]
-                .as_array()?
-                .iter()
-                .all(|fault| fault["word"] != word)
-                .then_some(())
+            status["faults"].as_array()?.iter().all(|fault| fault["word"] != word).then_some(())
         })
         .await;
     }

@@ -6,10 +6,7 @@
 //!
 //! Deliberately absent: any crate of the daemon. What is tested here is what is shipped.
 
-#![expect(
-    clippy::panic,
-    reason = "what supports a test fails it by a panic that says why"
-)]
+#![expect(clippy::panic, reason = "what supports a test fails it by a panic that says why")]
 
 mod hub;
 mod mosquitto;
@@ -32,8 +29,5 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    listener.local_addr().expect("a bound socket has an address").port()
 }

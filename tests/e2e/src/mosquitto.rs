@@ -43,10 +43,7 @@ impl Mosquitto {
     /// # Panics
     /// It does not start.
     pub async fn start(site: &Site) -> Self {
-        let server = ServerFiles {
-            certificate: site.core("core.crt"),
-            key: site.core("core.key"),
-        };
+        let server = ServerFiles { certificate: site.core("core.crt"), key: site.core("core.key") };
         Self::start_with(site, &server).await
     }
 
@@ -59,9 +56,8 @@ impl Mosquitto {
         std::fs::create_dir_all(&folder).expect("make the broker's folder");
         let port = free_port();
         let mut config = String::new();
-        let mut line = |words: std::fmt::Arguments<'_>| {
-            writeln!(config, "{words}").expect("a String takes every write")
-        };
+        let mut line =
+            |words: std::fmt::Arguments<'_>| writeln!(config, "{words}").expect("a String takes every write");
         line(format_args!("listener {port} 127.0.0.1"));
         line(format_args!("cafile {}", site.core("roots.pem").display()));
         line(format_args!("certfile {}", server.certificate.display()));
@@ -74,11 +70,7 @@ impl Mosquitto {
         line(format_args!("log_type all"));
         line(format_args!("user root"));
         std::fs::write(folder.join("mosquitto.conf"), config).expect("write the broker's config");
-        let mut broker = Self {
-            port,
-            folder,
-            process: None,
-        };
+        let mut broker = Self { port, folder, process: None };
         broker.write_rights(Rights::All);
         broker.come_back().await;
         broker
@@ -115,18 +107,11 @@ impl Mosquitto {
     /// It does not start.
     pub async fn come_back(&mut self) {
         let config = self.folder.join("mosquitto.conf").display().to_string();
-        let process = Process::start(
-            "mosquitto",
-            Path::new(PROGRAM),
-            ["-c", &config],
-            &self.folder,
-        )
-        .expect("start mosquitto");
+        let process =
+            Process::start("mosquitto", Path::new(PROGRAM), ["-c", &config], &self.folder).expect("start mosquitto");
         let port = self.port;
         let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        eventually(PATIENCE, "mosquitto listens", &[&process], listens)
-            .await
-            .expect("mosquitto starts");
+        eventually(PATIENCE, "mosquitto listens", &[&process], listens).await.expect("mosquitto starts");
         self.process = Some(process);
     }
 
@@ -136,11 +121,7 @@ impl Mosquitto {
     /// It cannot be told.
     pub fn grant(&self, rights: Rights) {
         self.write_rights(rights);
-        let pid = self
-            .process()
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw);
+        let pid = self.process().id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("the broker runs"), rustix::process::Signal::HUP)
             .expect("signal the broker");
     }
@@ -163,12 +144,7 @@ impl Mosquitto {
     ///
     /// # Panics
     /// They do not come in time.
-    pub async fn subscribe(
-        &self,
-        site: &Site,
-        topic: &str,
-        messages: u32,
-    ) -> Vec<(String, String)> {
+    pub async fn subscribe(&self, site: &Site, topic: &str, messages: u32) -> Vec<(String, String)> {
         self.subscriber(site, topic, messages).collect().await
     }
 
@@ -203,17 +179,9 @@ impl Mosquitto {
             &PATIENCE.as_secs().to_string(),
         ];
         let name = format!("sub-{}", next_number());
-        let process = Process::start(
-            &name,
-            Path::new("/usr/bin/mosquitto_sub"),
-            arguments,
-            site.path(),
-        )
-        .expect("start mosquitto_sub");
-        Subscriber {
-            process,
-            out: site.path().join(format!("{name}.out")),
-        }
+        let process = Process::start(&name, Path::new("/usr/bin/mosquitto_sub"), arguments, site.path())
+            .expect("start mosquitto_sub");
+        Subscriber { process, out: site.path().join(format!("{name}.out")) }
     }
 }
 
@@ -237,16 +205,8 @@ impl Subscriber {
     /// # Panics
     /// They do not come in time.
     pub async fn collect(mut self) -> Vec<(String, String)> {
-        let status = self
-            .process
-            .wait(PATIENCE + Duration::from_secs(5))
-            .await
-            .expect("mosquitto_sub ends");
-        assert!(
-            status.success(),
-            "mosquitto_sub: {status}\n{}",
-            self.process.tail()
-        );
+        let status = self.process.wait(PATIENCE + Duration::from_secs(5)).await.expect("mosquitto_sub ends");
+        assert!(status.success(), "mosquitto_sub: {status}\n{}", self.process.tail());
         let text = std::fs::read_to_string(&self.out).expect("read what mosquitto_sub printed");
         text.lines()
             .filter_map(|line| line.split_once(' '))

@@ -16,16 +16,12 @@ pub struct Server {
 }
 
 fn here(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("peers")
-        .join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(file)
 }
 
 async fn listening(process: Process, port: u16) -> Server {
     let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-    eventually(PATIENCE, "the Modbus server listens", &[&process], listens)
-        .await
-        .expect("the Modbus server starts");
+    eventually(PATIENCE, "the Modbus server listens", &[&process], listens).await.expect("the Modbus server starts");
     Server { process, port }
 }
 
@@ -36,34 +32,13 @@ async fn listening(process: Process, port: u16) -> Server {
 pub async fn libmodbus_tcp(site: &Site) -> Server {
     let program = site.path().join("modbus_server");
     let source = here("modbus_server.c").display().to_string();
-    let arguments = [
-        "-O1",
-        "-o",
-        &program.display().to_string(),
-        &source,
-        "-lmodbus",
-    ];
-    let (status, _) = Process::run(
-        "cc",
-        Path::new("/usr/bin/cc"),
-        arguments,
-        site.path(),
-        PATIENCE,
-    )
-    .await
-    .expect("run cc");
-    assert!(
-        status.success(),
-        "cc {source}: {status}; is libmodbus-dev there? (make needs)"
-    );
+    let arguments = ["-O1", "-o", &program.display().to_string(), &source, "-lmodbus"];
+    let (status, _) =
+        Process::run("cc", Path::new("/usr/bin/cc"), arguments, site.path(), PATIENCE).await.expect("run cc");
+    assert!(status.success(), "cc {source}: {status}; is libmodbus-dev there? (make needs)");
     let port = free_port();
-    let process = Process::start(
-        "libmodbus",
-        &program,
-        ["tcp", "127.0.0.1", &port.to_string()],
-        site.path(),
-    )
-    .expect("start it");
+    let process =
+        Process::start("libmodbus", &program, ["tcp", "127.0.0.1", &port.to_string()], site.path()).expect("start it");
     listening(process, port).await
 }
 
@@ -73,19 +48,9 @@ pub async fn libmodbus_tcp(site: &Site) -> Server {
 /// The virtual environment is not there.
 pub async fn pymodbus_tcp(site: &Site) -> Server {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: make needs",
-        python.display()
-    );
+    assert!(python.exists(), "{} is missing: make needs", python.display());
     let port = free_port();
     let script = here("pymodbus_server.py").display().to_string();
-    let process = Process::start(
-        "pymodbus",
-        &python,
-        [&script, &port.to_string()],
-        site.path(),
-    )
-    .expect("start it");
+    let process = Process::start("pymodbus", &python, [&script, &port.to_string()], site.path()).expect("start it");
     listening(process, port).await
 }

@@ -29,29 +29,16 @@ impl Site {
         let pki = site.pki().display().to_string();
         site.depot(
             "init",
-            &[
-                "init",
-                "--site",
-                SITE,
-                "--dir",
-                &pki,
-                "--core-host",
-                "localhost",
-                "--core-host",
-                "127.0.0.1",
-            ],
+            &["init", "--site", SITE, "--dir", &pki, "--core-host", "localhost", "--core-host", "127.0.0.1"],
         )
         .await;
-        site.depot("hub-add", &["hub", "add", HUB, "--dir", &pki])
-            .await;
+        site.depot("hub-add", &["hub", "add", HUB, "--dir", &pki]).await;
         site
     }
 
     async fn depot(&self, name: &str, arguments: &[&str]) {
         let depot = binary("depot").expect("depot is built");
-        let (status, _) = Process::run(name, &depot, arguments, self.path(), PATIENCE)
-            .await
-            .expect("run depot");
+        let (status, _) = Process::run(name, &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
         assert!(status.success(), "depot {arguments:?}: {status}");
     }
 
@@ -87,13 +74,10 @@ impl Site {
         let depot = binary("depot").expect("depot is built");
         let db = self.path().join("core.db").display().to_string();
         let arguments = ["ledger", "--db", &db, "--json"];
-        let (status, out) = Process::run("ledger", &depot, arguments, self.path(), PATIENCE)
-            .await
-            .expect("run depot");
+        let (status, out) = Process::run("ledger", &depot, arguments, self.path(), PATIENCE).await.expect("run depot");
         (
             status.success(),
-            serde_json::from_slice(&out)
-                .unwrap_or_else(|e| panic!("ledger: {e}: {}", String::from_utf8_lossy(&out))),
+            serde_json::from_slice(&out).unwrap_or_else(|e| panic!("ledger: {e}: {}", String::from_utf8_lossy(&out))),
         )
     }
 }
@@ -129,12 +113,8 @@ impl Ingest {
             path(site.core("roots.pem")),
         ];
         let depot = binary("depot").expect("depot is built");
-        let process =
-            Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
-        Self {
-            process,
-            out: site.path().join("ingest.out"),
-        }
+        let process = Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
+        Self { process, out: site.path().join("ingest.out") }
     }
 
     /// Every message that it has accepted so far, as its JSON lines tell them; duplicates are left out.
@@ -148,9 +128,7 @@ impl Ingest {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole
             .lines()
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|e| panic!("ingest: {e}: {line}"))
-            })
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("ingest: {e}: {line}")))
             .filter(|message: &serde_json::Value| message["duplicate"] == false)
             .collect()
     }
@@ -159,12 +137,7 @@ impl Ingest {
     #[must_use]
     pub fn readings(&self, point: &str) -> Vec<serde_json::Value> {
         let messages = self.messages();
-        let all = messages
-            .iter()
-            .filter_map(|message| message["readings"].as_array());
-        all.flatten()
-            .filter(|reading| reading["point"] == point)
-            .cloned()
-            .collect()
+        let all = messages.iter().filter_map(|message| message["readings"].as_array());
+        all.flatten().filter(|reading| reading["point"] == point).cloned().collect()
     }
 }

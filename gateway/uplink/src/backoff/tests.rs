@@ -4,9 +4,11 @@ use super::Backoff;
 
 const S: Duration = Duration::from_secs(1);
 
-/// Waits of a hub that has been up for `up` and whose connections stood for `lasted`, at the end of the spread.
+/// Waits of a hub that has been up for `up` and whose connections stood for `lasted`, at the end of the spread, after the
+/// first try of the daemon's life.
 fn waits(spread: Duration, steps: &[(Duration, Option<Duration>)]) -> Vec<u64> {
     let mut backoff = Backoff::new(spread);
+    assert_eq!(backoff.wait(Duration::MAX, None, 1.0), Duration::ZERO);
     steps.iter().map(|&(up, lasted)| backoff.wait(up, lasted, 1.0).as_secs()).collect()
 }
 
@@ -14,7 +16,7 @@ fn waits(spread: Duration, steps: &[(Duration, Option<Duration>)]) -> Vec<u64> {
 fn only_a_hub_long_up_after_a_long_connection_goes_at_once() {
     let cases: &[(u64, Option<u64>, u64)] = &[
         (1, None, 30),        // just started: the whole city may have
-        (3600, None, 30),     // a restarted daemon knows nothing of its last connection
+        (3600, None, 30),     // the first try came to nothing
         (3600, Some(59), 30), // it broke soon: the core may be in trouble
         (119, Some(60), 30),  // everybody started two minutes ago
         (120, Some(60), 0),
@@ -24,6 +26,14 @@ fn only_a_hub_long_up_after_a_long_connection_goes_at_once() {
         let found = waits(30 * S, &[(S * u32::try_from(up).unwrap(), lasted.map(Duration::from_secs))]);
         assert_eq!(found, [expected], "up {up} lasted {lasted:?}");
     }
+}
+
+#[test]
+fn a_daemon_started_on_a_hub_long_up_goes_at_once_and_one_that_booted_with_the_city_does_not() {
+    let check = |up, expected| assert_eq!(Backoff::new(30 * S).wait(up, None, 1.0), expected, "up {up:?}");
+    check(3600 * S, Duration::ZERO);
+    check(120 * S, Duration::ZERO);
+    check(119 * S, 30 * S);
 }
 
 #[test]

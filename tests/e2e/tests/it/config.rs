@@ -25,34 +25,17 @@ type = "u16"
 async fn five_mistakes_are_reported_at_once_each_with_its_line() {
     let site = Site::new().await;
     let hub = Hub::with_core(&site, "mqtts://localhost:8883", FIVE_MISTAKES);
-    let (code, out) = hub
-        .curb(&[
-            "check",
-            "--json",
-            "--config",
-            &hub.config().display().to_string(),
-        ])
-        .await;
+    let (code, out) = hub.curb(&["check", "--json", "--config", &hub.config().display().to_string()]).await;
     assert_eq!(code, Some(2));
     let report: Value = serde_json::from_str(&out).unwrap();
     let problems = report["problems"].as_array().unwrap();
     let text = std::fs::read_to_string(hub.config()).unwrap();
-    let line_of = |needle: &str| {
-        text.lines()
-            .position(|line| line.starts_with(needle))
-            .unwrap()
-            + 1
-    };
+    let line_of = |needle: &str| text.lines().position(|line| line.starts_with(needle)).unwrap() + 1;
     let check = |key: &str, needle: &str, hint: &str| {
-        let found = problems
-            .iter()
-            .find(|problem| problem["key"] == key)
-            .unwrap_or_else(|| panic!("{key}: {report:#}"));
+        let found =
+            problems.iter().find(|problem| problem["key"] == key).unwrap_or_else(|| panic!("{key}: {report:#}"));
         assert_eq!(found["line"], line_of(needle), "{key}: {found:#}");
-        assert!(
-            found.to_string().contains(hint),
-            "{key} should say {hint}: {found:#}"
-        );
+        assert!(found.to_string().contains(hint), "{key} should say {hint}: {found:#}");
     };
     check("bus.cabinet.baud", "baud", "fast");
     check("device.lamp.bus", "bus =", "cabinet");
@@ -70,17 +53,13 @@ async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     let ingest = Ingest::start(&site, &broker);
     let url = format!("mqtts://localhost:{}", broker.port());
     let mut hub = Hub::with_core(&site, &url, FIVE_MISTAKES);
-    let (code, _) = hub
-        .curb(&["run", "--config", &hub.config().display().to_string()])
-        .await;
+    let (code, _) = hub.curb(&["run", "--config", &hub.config().display().to_string()]).await;
     assert_eq!(code, Some(2), "never run, nothing to fall back on");
 
     hub.configure(&site, &url, &meter(server.port, "100ms"));
     hub.start().await;
     let reading = || ingest.readings("meter/voltage").last().cloned();
-    eventually(e2e::PATIENCE, "a reading", &[hub.process()], reading)
-        .await
-        .unwrap();
+    eventually(e2e::PATIENCE, "a reading", &[hub.process()], reading).await.unwrap();
 
     // A reload with mistakes changes nothing and says so.
     hub.configure(&site, &url, FIVE_MISTAKES);
@@ -94,14 +73,7 @@ async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     assert!(detail.contains("last good"), "{detail}");
     let before = ingest.readings("meter/voltage").len();
     let more = || (ingest.readings("meter/voltage").len() > before + 3).then_some(());
-    eventually(
-        e2e::PATIENCE,
-        "readings under the last good config",
-        &[hub.process()],
-        more,
-    )
-    .await
-    .unwrap();
+    eventually(e2e::PATIENCE, "readings under the last good config", &[hub.process()], more).await.unwrap();
 
     // Mended, a reload takes it: the new period counts, and the fault is gone.
     hub.configure(&site, &url, &meter(server.port, "50ms"));

@@ -1,5 +1,7 @@
 //! The promises of the spine, each kept by the real binaries against parts that we did not write.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic that says why")]
+
 mod clock;
 mod config;
 mod delivery;
@@ -40,9 +42,7 @@ const METER: [(&str, &str); 8] = [
 
 /// The deadband component that `make plugins` builds.
 fn component(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../plugins/target/components")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../plugins/target/components").join(name);
     assert!(path.exists(), "{} is missing: make plugins", path.display());
     path
 }

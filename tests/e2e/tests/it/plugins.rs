@@ -18,37 +18,18 @@ async fn deadband_filters_and_the_ledger_still_closes() {
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
     let ingest = Ingest::start(&site, &broker);
-    let mut hub = Hub::new(
-        &site,
-        &broker,
-        &format!("{}{}", meter(server.port, "50ms"), deadband()),
-    );
+    let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "50ms"), deadband()));
     hub.start().await;
     let first = || ingest.readings("meter/voltage").first().cloned();
-    eventually(
-        e2e::PATIENCE,
-        "a first reading",
-        &[hub.process(), &ingest.process],
-        first,
-    )
-    .await
-    .unwrap();
+    eventually(e2e::PATIENCE, "a first reading", &[hub.process(), &ingest.process], first).await.unwrap();
     hub.shows("many filtered readings", |status| {
         (status["plugins"]["quiet"]["filtered"].as_u64()? > 100).then_some(())
     })
     .await;
-    assert_eq!(
-        ingest.readings("meter/voltage").len(),
-        1,
-        "an unchanged value passes once"
-    );
+    assert_eq!(ingest.readings("meter/voltage").len(), 1, "an unchanged value passes once");
     assert_eq!(hub.stop().await, Some(0));
     let closed = site.ledger().await;
-    assert!(
-        closed.0,
-        "the last readings were filtered, and the core knows: {:#}",
-        closed.1
-    );
+    assert!(closed.0, "the last readings were filtered, and the core knows: {:#}", closed.1);
 }
 
 #[tokio::test]
@@ -56,30 +37,18 @@ async fn a_killed_plugin_host_costs_a_restart_and_no_reading() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
-    let mut hub = Hub::new(
-        &site,
-        &broker,
-        &format!("{}{}", meter(server.port, "50ms"), deadband()),
-    );
+    let _ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "50ms"), deadband()));
     hub.start().await;
     let running = |status: &serde_json::Value| {
-        (status["plugins"]["quiet"]["state"] == "running")
-            .then(|| status["plugin_host"]["pid"].as_i64())?
+        (status["plugins"]["quiet"]["state"] == "running").then(|| status["plugin_host"]["pid"].as_i64())?
     };
     let pid = hub.shows("a plugin host", running).await;
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    hub.shows("a restart", |status| {
-        (status["plugin_host"]["restarts"].as_u64()? == 1).then_some(())
-    })
-    .await;
+    hub.shows("a restart", |status| (status["plugin_host"]["restarts"].as_u64()? == 1).then_some(())).await;
     hub.shows("the plugin again", running).await;
-    assert!(
-        hub.log().contains("host-restarted") || hub.log().contains("host-down"),
-        "{}",
-        hub.log()
-    );
+    hub.logs("host-restarted").await;
     assert_eq!(hub.stop().await, Some(0));
     let (closed, ledger) = site.ledger().await;
     assert!(closed, "{ledger:#}");
