@@ -14,7 +14,7 @@ use std::time::Duration;
 use curb_model::{Batch, HubClock, Name, PointName, Stream};
 use tokio::time::Instant;
 
-use crate::chain::{self, Grant, Selection, Tally};
+use crate::chain::{self, Grant, Selection};
 use crate::config::PluginConfig;
 use crate::health::{Board, PluginState};
 use crate::lane::{Job, Lane};
@@ -26,9 +26,6 @@ const DEATHS: u32 = 3;
 
 /// After the end of input, plugins have this long for what is waiting; then `on_failure` decides.
 const DRAIN: Duration = Duration::from_secs(3);
-
-/// Metrics of one plugin that are kept.
-const METRICS: usize = 64;
 
 /// A configured plugin, with its component's bytes or why there are none.
 #[derive(Debug, Clone)]
@@ -267,7 +264,7 @@ impl Flow {
                 let name = stage.name().clone();
                 job.pass(name.clone());
                 let at = job.now;
-                self.board.plugin(&name, |sheet| count(&mut sheet.health, tally, metrics));
+                self.board.plugin(&name, |sheet| sheet.health.count(tally, metrics));
                 self.stages[place].failures = 0;
                 self.go_on(place, now);
                 for batch in own {
@@ -395,22 +392,6 @@ impl Flow {
             Phase::Failed => PluginState::Failed,
         };
         self.board.plugin(stage.name(), |sheet| sheet.health.state = state);
-    }
-}
-
-fn count(health: &mut crate::PluginHealth, tally: Tally, metrics: Vec<Metric>) {
-    health.kept += tally.kept;
-    health.remarked += tally.remarked;
-    health.filtered += tally.filtered;
-    health.rejected += tally.rejected;
-    health.added += tally.added;
-    for Metric { name, adds, value } in metrics {
-        let name: Box<str> = name.into();
-        if health.metrics.len() >= METRICS && !health.metrics.contains_key(&name) {
-            continue;
-        }
-        let sum = health.metrics.entry(name).or_default();
-        *sum = if adds { *sum + value } else { value };
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use curb_model::{Fault, Name, Point, PointSet, Room};
 use tokio::time::Instant;
 
+use crate::chain::Tally;
+use crate::link::Metric;
+
 /// The pipeline at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Health {
@@ -70,6 +73,28 @@ impl PluginState {
             Self::Running => "running",
             Self::Resting => "resting",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// Metrics of one plugin that are kept.
+const METRICS: usize = 64;
+
+impl PluginHealth {
+    /// Adds what a call did.
+    pub(crate) fn count(&mut self, tally: Tally, metrics: Vec<Metric>) {
+        self.kept += tally.kept;
+        self.remarked += tally.remarked;
+        self.filtered += tally.filtered;
+        self.rejected += tally.rejected;
+        self.added += tally.added;
+        for Metric { name, adds, value } in metrics {
+            let name: Box<str> = name.into();
+            if self.metrics.len() >= METRICS && !self.metrics.contains_key(&name) {
+                continue;
+            }
+            let sum = self.metrics.entry(name).or_default();
+            *sum = if adds { *sum + value } else { value };
         }
     }
 }
