@@ -29,12 +29,7 @@ pub(crate) struct Tap {
 }
 
 /// `curb check`.
-pub(crate) fn check(
-    args: &ConfigArgs,
-    hub: Option<&str>,
-    json: bool,
-    out: &mut impl Write,
-) -> io::Result<ExitCode> {
+pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     #[derive(Serialize)]
     struct Document<'a> {
         v: u32,
@@ -59,13 +54,7 @@ pub(crate) fn check(
             Origin::BuiltIn | Origin::Environment(_) | Origin::Set(_) => (None, None),
         };
         let (line, column) = position.unzip();
-        Entry {
-            file,
-            line,
-            column,
-            from: problem.at.to_string(),
-            problem,
-        }
+        Entry { file, line, column, from: problem.at.to_string(), problem }
     }
     if let Some(hub) = hub
         && let Err(error) = Name::new(hub)
@@ -74,35 +63,17 @@ pub(crate) fn check(
         return Ok(exit(USAGE));
     }
     let loaded = crate::config::load(&crate::sources(args));
-    let plugins = loaded
-        .settings
-        .iter()
-        .flat_map(|settings| &settings.pipeline.plugins);
+    let plugins = loaded.settings.iter().flat_map(|settings| &settings.pipeline.plugins);
     // The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
     let unfit: Vec<String> = plugins
         .filter_map(|plugin| Some((plugin, curb_pipeline::inspect(&plugin.component).err()?)))
-        .map(|(plugin, error)| {
-            format!(
-                "plugin.{}.component: failed to {}",
-                plugin.name,
-                crate::chain(&error)
-            )
-        })
+        .map(|(plugin, error)| format!("plugin.{}.component: failed to {}", plugin.name, crate::chain(&error)))
         .collect();
     let ok = loaded.problems.is_empty() && unfit.is_empty();
     if json {
         let problems = loaded.problems.iter().map(entry).collect();
         let warnings = loaded.warnings.iter().map(entry).collect();
-        serde_json::to_writer_pretty(
-            &mut *out,
-            &Document {
-                v: 1,
-                ok,
-                problems,
-                warnings,
-                unfit: &unfit,
-            },
-        )?;
+        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings, unfit: &unfit })?;
         writeln!(out)?;
     } else {
         for problem in loaded.problems.iter().chain(&loaded.warnings) {
@@ -131,11 +102,7 @@ pub(crate) fn check(
 }
 
 /// `curb status`.
-pub(crate) async fn status(
-    run_dir: &Path,
-    json: bool,
-    out: &mut impl Write,
-) -> io::Result<ExitCode> {
+pub(crate) async fn status(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     let report: Report = match answer(run_dir, Op::Status).await {
         Ok(report) => report,
         Err(error) => return complain(&error, out, json),
@@ -146,19 +113,11 @@ pub(crate) async fn status(
     } else {
         writeln!(out, "{report}")?;
     }
-    Ok(exit(if report.faults.is_empty() {
-        FINE
-    } else {
-        FOUND
-    }))
+    Ok(exit(if report.faults.is_empty() { FINE } else { FOUND }))
 }
 
 /// `curb reload`.
-pub(crate) async fn reload(
-    run_dir: &Path,
-    json: bool,
-    out: &mut impl Write,
-) -> io::Result<ExitCode> {
+pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     let reloaded: Reloaded = match answer(run_dir, Op::Reload).await {
         Ok(reloaded) => reloaded,
         Err(error) => return complain(&error, out, json),
@@ -168,11 +127,7 @@ pub(crate) async fn reload(
         writeln!(out)?;
     } else {
         let list = |words: &[String]| {
-            if words.is_empty() {
-                "nothing".to_owned()
-            } else {
-                words.join(", ")
-            }
+            if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
         };
         for problem in &reloaded.problems {
             writeln!(out, "{problem}")?;
@@ -183,11 +138,7 @@ pub(crate) async fn reload(
             writeln!(out, "refused: nothing has changed")?;
         }
         if !reloaded.needs_restart.is_empty() {
-            writeln!(
-                out,
-                "takes effect at the next start: {}",
-                list(&reloaded.needs_restart)
-            )?;
+            writeln!(out, "takes effect at the next start: {}", list(&reloaded.needs_restart))?;
         }
     }
     Ok(exit(if reloaded.accepted { FINE } else { USAGE }))
@@ -195,13 +146,7 @@ pub(crate) async fn reload(
 
 /// `curb tap`.
 pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::Result<ExitCode> {
-    let Tap {
-        points,
-        count,
-        wait,
-        at,
-        json,
-    } = tap;
+    let Tap { points, count, wait, at, json } = tap;
     let mut call = match control::ask(run_dir, Op::Tap { at, points }).await {
         Ok(call) => call,
         Err(error) => return complain(&error, out, json),
@@ -213,11 +158,7 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
                 break;
             };
             let parsed: Line = serde_json::from_str(line.get()).map_err(control::Error::Answer)?;
-            let written = if json {
-                writeln!(out, "{line}")
-            } else {
-                writeln!(out, "{}", parsed.text())
-            };
+            let written = if json { writeln!(out, "{line}") } else { writeln!(out, "{}", parsed.text()) };
             if written.and_then(|()| out.flush()).is_err() {
                 // Whoever read our output has gone: `curb tap | head`.
                 break;
@@ -231,19 +172,12 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
         None => showing.await,
     };
     match ended {
-        Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) {
-            FOUND
-        } else {
-            FINE
-        })),
+        Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) { FOUND } else { FINE })),
         Err(error) => complain(&error, out, json),
     }
 }
 
-async fn answer<T: serde::de::DeserializeOwned>(
-    run_dir: &Path,
-    op: Op,
-) -> Result<T, control::Error> {
+async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, control::Error> {
     let asking = async {
         let mut call: Call = control::ask(run_dir, op).await?;
         let gone = || control::Error::Talk(io::ErrorKind::UnexpectedEof.into());
@@ -251,9 +185,7 @@ async fn answer<T: serde::de::DeserializeOwned>(
         serde_json::from_str(line.get()).map_err(control::Error::Answer)
     };
     let late = |_| Err(control::Error::Talk(io::ErrorKind::TimedOut.into()));
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(late)
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
 }
 
 fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Result<ExitCode> {
@@ -265,11 +197,7 @@ fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Res
         writeln!(out, "{text}")?;
     }
     let code = match error {
-        control::Error::Connect { source, .. }
-            if source.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            DENIED
-        }
+        control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
         control::Error::Refused(_) => USAGE,
         control::Error::Connect { .. }
         | control::Error::Listen { .. }

@@ -89,12 +89,7 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
 ///
 /// # Errors
 /// A room cannot be started.
-pub(crate) fn start(
-    settings: &Settings,
-    store: Store,
-    clock: &HubClock,
-    documents: Documents,
-) -> Result<Rooms, Error> {
+pub(crate) fn start(settings: &Settings, store: Store, clock: &HubClock, documents: Documents) -> Result<Rooms, Error> {
     let taps = Taps::new();
     let mut passing = JoinSet::new();
     let (read, to_tee) = mpsc::channel::<Batch>(BATCHES);
@@ -102,24 +97,10 @@ pub(crate) fn start(
     let (from_pipeline, to_store) = mpsc::channel::<Batch>(BATCHES);
     passing.spawn(keep(to_store, store.clone(), taps.clone()));
     let config = settings.pipeline.clone();
-    let pipeline = Pipeline::start(
-        config,
-        settings.points.clone(),
-        clock.clone(),
-        to_pipeline,
-        from_pipeline,
-    )?;
+    let pipeline = Pipeline::start(config, settings.points.clone(), clock.clone(), to_pipeline, from_pipeline)?;
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
-    Ok(Rooms {
-        source,
-        pipeline,
-        store,
-        uplink: None,
-        documents,
-        taps,
-        passing,
-    })
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, passing })
 }
 
 /// Appends what leaves the pipeline. Ends when it ends.
@@ -155,47 +136,20 @@ impl Rooms {
             uptime: hub_up,
             ..curb_uplink::Config::new(core.host.clone(), core.port)
         };
-        let (status, points) = (
-            self.documents.status.subscribe(),
-            self.documents.points.subscribe(),
-        );
-        self.uplink = Some(Uplink::start(
-            config,
-            identity,
-            StoreOutbox(self.store.clone()),
-            status,
-            points,
-        )?);
+        let (status, points) = (self.documents.status.subscribe(), self.documents.points.subscribe());
+        self.uplink = Some(Uplink::start(config, identity, StoreOutbox(self.store.clone()), status, points)?);
         Ok(())
     }
 
     /// What stands wrong in any room.
     pub(crate) fn faults(&self) -> Vec<Fault> {
-        let uplink = self
-            .uplink
-            .as_ref()
-            .map(|uplink| uplink.health().faults)
-            .unwrap_or_default();
-        [
-            self.source.health().faults,
-            self.pipeline.health().faults,
-            self.store.health().faults,
-            uplink,
-        ]
-        .concat()
+        let uplink = self.uplink.as_ref().map(|uplink| uplink.health().faults).unwrap_or_default();
+        [self.source.health().faults, self.pipeline.health().faults, self.store.health().faults, uplink].concat()
     }
 
     /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.
     pub(crate) async fn stop(self, grace: Duration) {
-        let Self {
-            source,
-            pipeline,
-            store,
-            uplink,
-            documents,
-            taps,
-            mut passing,
-        } = self;
+        let Self { source, pipeline, store, uplink, documents, taps, mut passing } = self;
         source.stop().await;
         pipeline.join().await;
         while passing.join_next().await.is_some() {}
@@ -215,16 +169,8 @@ impl Rooms {
 struct StoreOutbox(Store);
 
 impl Outbox for StoreOutbox {
-    async fn next(
-        &self,
-        after: Option<RowId>,
-        rows: usize,
-        bytes: usize,
-    ) -> Result<Vec<Message>, Closed> {
-        self.0
-            .next(after, rows, bytes)
-            .await
-            .map_err(|curb_store::Closed| Closed)
+    async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Closed> {
+        self.0.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)
     }
 
     // A store that is closed keeps its rows: they are sent once more by the next run. Nothing to report.

@@ -38,10 +38,8 @@ const EXIT_CODES: &str = "Exit codes: 0 fine, 1 looked and found something wrong
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Read the devices, run the plugins, forward to the core; until SIGTERM
-    #[command(
-        after_help = "Examples:\n  curb run\n  curb run --config ./curb.toml --run-dir /tmp/curb\n  \
-        curb run --set core.ack=core\n\nSIGHUP reloads the config. A second SIGTERM ends at once."
-    )]
+    #[command(after_help = "Examples:\n  curb run\n  curb run --config ./curb.toml --run-dir /tmp/curb\n  \
+        curb run --set core.ack=core\n\nSIGHUP reloads the config. A second SIGTERM ends at once.")]
     Run {
         #[command(flatten)]
         config: ConfigArgs,
@@ -49,9 +47,7 @@ pub(crate) enum Command {
         run_dir: RunDir,
     },
     /// Check the config and report all its problems, each with file, line and what would be right
-    #[command(
-        after_help = "Examples:\n  curb check\n  curb check --config ./curb.toml --json | jq .problems"
-    )]
+    #[command(after_help = "Examples:\n  curb check\n  curb check --config ./curb.toml --json | jq .problems")]
     Check {
         #[command(flatten)]
         config: ConfigArgs,
@@ -72,9 +68,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Print readings of the running daemon as they pass
-    #[command(
-        after_help = "Examples:\n  curb tap\n  curb tap -t 'meter/*' -C 10 -W 5s\n  curb tap --at source --json"
-    )]
+    #[command(after_help = "Examples:\n  curb tap\n  curb tap -t 'meter/*' -C 10 -W 5s\n  curb tap --at source --json")]
     Tap {
         #[command(flatten)]
         run_dir: RunDir,
@@ -130,9 +124,7 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     /// The folder of drop-in files.
     pub(crate) fn conf_d(&self) -> PathBuf {
-        self.conf_d
-            .clone()
-            .unwrap_or_else(|| self.config.with_file_name("conf.d"))
+        self.conf_d.clone().unwrap_or_else(|| self.config.with_file_name("conf.d"))
     }
 }
 
@@ -147,8 +139,6 @@ pub(crate) struct RunDir {
 impl RunDir {
     /// The folder for a command that asks the daemon, which does not read the settings.
     pub(crate) fn path(&self) -> PathBuf {
-        self.run_dir
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/run/curb"))
+        self.run_dir.clone().unwrap_or_else(|| PathBuf::from("/run/curb"))
     }
 }

@@ -90,36 +90,24 @@ pub(crate) async fn look(trust: ClockTrust, clock: &HubClock) -> Verdict {
 }
 
 /// The wall clock as it stands, trusted or not. For log lines and certificate checks, never for a reading.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the wall clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub(crate) fn wall() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
 /// The wall clock in words, for a fault's detail.
 pub(crate) fn wall_text() -> String {
     let seconds = i64::try_from(wall().as_secs()).unwrap_or(i64::MAX);
     let date = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
-    let format =
-        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    date.and_then(|date| date.format(format).ok())
-        .unwrap_or_else(|| format!("{seconds} s after 1970"))
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    date.and_then(|date| date.format(format).ok()).unwrap_or_else(|| format!("{seconds} s after 1970"))
 }
 
 /// chrony's own statement: field 14 of `chronyc -c tracking` is the leap status, "Not synchronised" until it is.
 async fn chrony_is_synchronised() -> bool {
-    let tracking = Command::new("chronyc")
-        .args(["-c", "tracking"])
-        .kill_on_drop(true)
-        .output();
+    let tracking = Command::new("chronyc").args(["-c", "tracking"]).kill_on_drop(true).output();
     match timeout(CHRONYC_TIMEOUT, tracking).await {
-        Ok(Ok(output)) if output.status.success() => {
-            chrony_says_so(&String::from_utf8_lossy(&output.stdout))
-        }
+        Ok(Ok(output)) if output.status.success() => chrony_says_so(&String::from_utf8_lossy(&output.stdout)),
         _ => false,
     }
 }
@@ -153,28 +141,16 @@ mod tests {
         let trusted = |nanos| Verdict::Trusted(at(nanos));
         assert_eq!(change(None, trusted(0)), Some(ClockEvent::Trusted));
         assert_eq!(change(Some(at(0)), trusted(400_000_000)), None);
-        assert_eq!(
-            change(Some(at(0)), trusted(-600_000_000)),
-            Some(ClockEvent::Stepped)
-        );
-        assert_eq!(
-            change(Some(at(0)), Verdict::Unsynchronised),
-            Some(ClockEvent::Lost)
-        );
-        assert_eq!(
-            change(Some(at(0)), Verdict::BeforeFloor),
-            Some(ClockEvent::Lost)
-        );
+        assert_eq!(change(Some(at(0)), trusted(-600_000_000)), Some(ClockEvent::Stepped));
+        assert_eq!(change(Some(at(0)), Verdict::Unsynchronised), Some(ClockEvent::Lost));
+        assert_eq!(change(Some(at(0)), Verdict::BeforeFloor), Some(ClockEvent::Lost));
         assert_eq!(change(None, Verdict::Unsynchronised), None);
     }
 
     #[test]
     fn chrony_is_taken_at_its_word() {
-        let line = |leap| {
-            format!(
-                "C0248F97,192.36.143.151,2,1730000000.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,64.2,{leap}\n"
-            )
-        };
+        let line =
+            |leap| format!("C0248F97,192.36.143.151,2,1730000000.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,64.2,{leap}\n");
         assert!(chrony_says_so(&line("Normal")));
         assert!(!chrony_says_so(&line("Not synchronised")));
         assert!(!chrony_says_so(""));

@@ -134,16 +134,10 @@ pub(crate) enum Error {
 /// Another daemon listens there, or the folder cannot be written.
 pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Error> {
     let path = run_dir.join(SOCKET);
-    let error = |source| Error::Listen {
-        path: path.clone(),
-        source,
-    };
+    let error = |source| Error::Listen { path: path.clone(), source };
     std::fs::create_dir_all(run_dir).map_err(error)?;
     if std::os::unix::net::UnixStream::connect(&path).is_ok() {
-        return Err(error(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another curb listens here",
-        )));
+        return Err(error(io::Error::new(io::ErrorKind::AddrInUse, "another curb listens here")));
     }
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
@@ -198,18 +192,8 @@ async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
         };
         let Some(answer) = answer else { return };
         let line = match answer {
-            Answer::Json(answer) => Line {
-                v: VERSION,
-                ok: true,
-                answer: Some(answer),
-                error: None,
-            },
-            Answer::Refused(error) => Line {
-                v: VERSION,
-                ok: false,
-                answer: None,
-                error: Some(error),
-            },
+            Answer::Json(answer) => Line { v: VERSION, ok: true, answer: Some(answer), error: None },
+            Answer::Refused(error) => Line { v: VERSION, ok: false, answer: None, error: Some(error) },
         };
         let mut bytes = serde_json::to_vec(&line).expect("text and raw JSON always serialize");
         bytes.push(b'\n');
@@ -221,13 +205,8 @@ async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
 }
 
 fn parse(text: &str) -> Result<Op, String> {
-    let envelope: Envelope =
-        serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))?;
-    if envelope.v == VERSION {
-        Ok(envelope.op)
-    } else {
-        Err(format!("request version {} is not 1", envelope.v))
-    }
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))?;
+    if envelope.v == VERSION { Ok(envelope.op) } else { Err(format!("request version {} is not 1", envelope.v)) }
 }
 
 /// The caller's end: asks, and yields answers line by line.
@@ -245,16 +224,11 @@ pub(crate) struct Call {
 /// Dropping it hangs up.
 pub(crate) async fn ask(run_dir: &Path, op: Op) -> Result<Call, Error> {
     let path = run_dir.join(SOCKET);
-    let mut stream = UnixStream::connect(&path)
-        .await
-        .map_err(|source| Error::Connect { path, source })?;
-    let mut bytes = serde_json::to_vec(&Envelope { v: VERSION, op })
-        .expect("plain text members always serialize");
+    let mut stream = UnixStream::connect(&path).await.map_err(|source| Error::Connect { path, source })?;
+    let mut bytes = serde_json::to_vec(&Envelope { v: VERSION, op }).expect("plain text members always serialize");
     bytes.push(b'\n');
     stream.write_all(&bytes).await.map_err(Error::Talk)?;
-    Ok(Call {
-        lines: BufReader::new(stream).lines(),
-    })
+    Ok(Call { lines: BufReader::new(stream).lines() })
 }
 
 impl Call {

@@ -30,13 +30,8 @@ fn main() -> ExitCode {
         return curb_pipeline::plugin_host();
     }
     // One thread: the buses and the store have threads of their own, and a hub has few cores and little memory.
-    match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime
-            .block_on(act(command))
-            .unwrap_or_else(|_output_is_gone| exit(FINE)),
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(act(command)).unwrap_or_else(|_output_is_gone| exit(FINE)),
         Err(_) => exit(CANNOT),
     }
 }
@@ -49,26 +44,8 @@ async fn act(command: Command) -> io::Result<ExitCode> {
         Command::Check { config, hub, json } => ask::check(&config, hub.as_deref(), json, out),
         Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
         Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
-        Command::Tap {
-            run_dir,
-            points,
-            count,
-            wait,
-            at,
-            json,
-        } => {
-            ask::tap(
-                &run_dir.path(),
-                ask::Tap {
-                    points,
-                    count,
-                    wait,
-                    at,
-                    json,
-                },
-                out,
-            )
-            .await
+        Command::Tap { run_dir, points, count, wait, at, json } => {
+            ask::tap(&run_dir.path(), ask::Tap { points, count, wait, at, json }, out).await
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "curb", out);
@@ -80,10 +57,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
 
 /// Where these arguments say that the settings are.
 fn sources(args: &ConfigArgs) -> Sources {
-    Sources::new(&args.config)
-        .conf_d(args.conf_d())
-        .environment(std::env::vars_os())
-        .sets(args.sets.clone())
+    Sources::new(&args.config).conf_d(args.conf_d()).environment(std::env::vars_os()).sets(args.sets.clone())
 }
 
 /// An error with its causes, in one line.

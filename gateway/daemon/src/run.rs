@@ -54,8 +54,7 @@ impl Error {
     fn exit_code(&self) -> u8 {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
-            let denied =
-                |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+            let denied = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
             if error.downcast_ref::<std::io::Error>().is_some_and(denied) {
                 return DENIED;
             }
@@ -131,26 +130,15 @@ pub(crate) struct Reloaded {
 }
 
 impl Daemon {
-    async fn start(
-        args: ConfigArgs,
-        run_dir: Option<std::path::PathBuf>,
-        loaded: Loaded,
-    ) -> Result<Self, Error> {
+    async fn start(args: ConfigArgs, run_dir: Option<std::path::PathBuf>, loaded: Loaded) -> Result<Self, Error> {
         let (loaded, refused) = usable(loaded)?;
-        let mut settings = loaded
-            .settings
-            .clone()
-            .expect("usable settings have no problem");
+        let mut settings = loaded.settings.clone().expect("usable settings have no problem");
         if let Some(run_dir) = run_dir {
             settings.paths.run = run_dir;
         }
         let listener = control::listen(&settings.paths.run)?;
 
-        let first_look = clock::look(
-            settings.clock.trust,
-            &HubClock::starting_at(curb_model::HubTime::ZERO),
-        )
-        .await;
+        let first_look = clock::look(settings.clock.trust, &HubClock::starting_at(curb_model::HubTime::ZERO)).await;
         let identity = load_identity(&settings, first_look);
         let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
         let opened = assemble::open_store(&settings, &hub)?;
@@ -189,10 +177,7 @@ impl Daemon {
         if daemon.refused.is_none()
             && let Err(error) = save_last_good(&daemon.settings.paths.state, &loaded.merged)
         {
-            tracing::warn!(
-                "failed to keep these settings as the last good ones: {}",
-                crate::chain(&error)
-            );
+            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
         }
         tracing::info!(hub = %daemon.hub, site = %daemon.settings.hub.site, run = %daemon.rooms.store.run(), "runs");
         Ok(daemon)
@@ -234,10 +219,7 @@ impl Daemon {
     }
 
     async fn stop(self, mut signals: Signals) -> ExitCode {
-        tracing::info!(
-            "stops: sends what waits, at most {:?}",
-            self.settings.core.grace
-        );
+        tracing::info!("stops: sends what waits, at most {:?}", self.settings.core.grace);
         notify(&[sd_notify::NotifyState::Stopping]);
         let stopping = self.rooms.stop(self.settings.core.grace);
         let code = tokio::select! {
@@ -280,10 +262,7 @@ impl Daemon {
         self.fault_log.update(&faults);
         self.publish(now, &faults);
         let sentence = self.report(&faults).sentence();
-        notify(&[
-            sd_notify::NotifyState::Watchdog,
-            sd_notify::NotifyState::Status(&sentence),
-        ]);
+        notify(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&sentence)]);
     }
 
     /// Tells what changed about the wall clock to the clock, the store and the core.
@@ -299,11 +278,7 @@ impl Daemon {
         let Some(event) = change else { return };
         let store = &self.rooms.store;
         let word = clock::trust_word(self.settings.clock.trust);
-        if store
-            .clock_record(event, self.clock.now(), offset, word)
-            .await
-            .is_err()
-        {
+        if store.clock_record(event, self.clock.now(), offset, word).await.is_err() {
             return;
         }
         match event {
@@ -326,38 +301,28 @@ impl Daemon {
         };
         if identity.hub != self.hub {
             // The queue is numbered and frozen under the old name.
-            let detail = format!(
-                "the certificate names {}, the queue is {}'s: restart curb",
-                identity.hub, self.hub
-            );
+            let detail = format!("the certificate names {}, the queue is {}'s: restart curb", identity.hub, self.hub);
             self.identity = Err(fault(Room::Identity, "certificate", "hub-renamed", detail));
             return Ok(());
         }
         who::remember(&self.settings, &self.hub);
-        self.rooms
-            .start_uplink(&self.settings.core, identity, hub_up())
+        self.rooms.start_uplink(&self.settings.core, identity, hub_up())
     }
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = self.rooms.faults();
         faults.extend(self.refused.clone());
         match &self.identity {
-            Ok(identity) => {
-                faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault))
-            }
+            Ok(identity) => faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault)),
             Err(fault) => faults.push(fault.clone()),
         }
         faults.extend(
             match self.verdict {
                 Verdict::Trusted(_) => None,
-                Verdict::Unsynchronised => Some(format!(
-                    "nobody vouches for the clock, which shows {}",
-                    clock::wall_text()
-                )),
-                Verdict::BeforeFloor => Some(format!(
-                    "the clock shows {}, which cannot be",
-                    clock::wall_text()
-                )),
+                Verdict::Unsynchronised => {
+                    Some(format!("nobody vouches for the clock, which shows {}", clock::wall_text()))
+                }
+                Verdict::BeforeFloor => Some(format!("the clock shows {}, which cannot be", clock::wall_text())),
             }
             .map(|detail| fault(Room::Clock, "clock", "clock-not-trusted", detail)),
         );
@@ -371,11 +336,7 @@ impl Daemon {
             hub: &self.hub,
             site: &self.settings.hub.site,
             uptime_s: self.started.elapsed().as_secs(),
-            config: if self.refused.is_some() {
-                "last-good"
-            } else {
-                "files"
-            },
+            config: if self.refused.is_some() { "last-good" } else { "files" },
             clock: ClockReport {
                 trusted: self.clock.offset().is_some(),
                 trust: clock::trust_word(self.settings.clock.trust).to_owned(),
@@ -393,30 +354,13 @@ impl Daemon {
         let old = now >= self.published + STATUS_EVERY;
         let key = |fault: &FaultEntry| (fault.subject.clone(), fault.word.clone());
         let entries: Vec<FaultEntry> = faults.iter().map(FaultEntry::from).collect();
-        let same = status
-            .borrow()
-            .faults
-            .iter()
-            .map(key)
-            .eq(entries.iter().map(key));
+        let same = status.borrow().faults.iter().map(key).eq(entries.iter().map(key));
         if old || !same {
             self.published = now;
             let queue = Some(status::waiting(&self.rooms));
-            status.send_modify(|status| {
-                *status = Arc::new(Status {
-                    faults: entries,
-                    queue,
-                    ..Status::clone(status)
-                })
-            });
+            status.send_modify(|status| *status = Arc::new(Status { faults: entries, queue, ..Status::clone(status) }));
         }
-        let all = self
-            .settings
-            .points
-            .iter()
-            .cloned()
-            .chain(self.rooms.pipeline.points().iter().cloned())
-            .collect();
+        let all = self.settings.points.iter().cloned().chain(self.rooms.pipeline.points().iter().cloned()).collect();
         let document = Points::new(self.hub.as_str(), &all);
         points.send_if_modified(|points| {
             let differs = **points != document;
@@ -431,18 +375,15 @@ impl Daemon {
         let answer = match op {
             Op::Status => Answer::json(&self.report(&self.faults())),
             Op::Reload => Answer::json(&self.reload().await),
-            Op::Tap { at, points } => match points
-                .iter()
-                .map(|glob| Glob::parse(glob))
-                .collect::<Result<Vec<_>, _>>()
-            {
-                Ok(points) => {
-                    self.callers
-                        .spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
-                    return;
+            Op::Tap { at, points } => {
+                match points.iter().map(|glob| Glob::parse(glob)).collect::<Result<Vec<_>, _>>() {
+                    Ok(points) => {
+                        self.callers.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
+                        return;
+                    }
+                    Err(error) => Answer::Refused(error.to_string()),
                 }
-                Err(error) => Answer::Refused(error.to_string()),
-            },
+            }
         };
         // A caller that hung up meanwhile does not want it.
         drop(answers.try_send(answer));
@@ -452,48 +393,29 @@ impl Daemon {
     async fn reload(&mut self) -> Reloaded {
         let loaded = crate::config::load(&crate::sources(&self.args));
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-        let mut reloaded = Reloaded {
-            v: 1,
-            accepted: false,
-            changed: Vec::new(),
-            needs_restart: Vec::new(),
-            problems,
-        };
+        let mut reloaded = Reloaded { v: 1, accepted: false, changed: Vec::new(), needs_restart: Vec::new(), problems };
         let Some(mut new) = loaded.settings.clone() else {
-            let detail = format!(
-                "{} problems; the settings that run stay. `curb check` shows them",
-                reloaded.problems.len()
-            );
+            let detail =
+                format!("{} problems; the settings that run stay. `curb check` shows them", reloaded.problems.len());
             self.refused = Some(fault(Room::Config, "settings", "config-refused", detail));
             return reloaded;
         };
         new.paths.run.clone_from(&self.settings.paths.run);
         let old = self.settings.clone();
-        let differs = [
-            ("paths", old.paths != new.paths),
-            ("store", old.store != new.store),
-            ("log", old.log != new.log),
-        ];
-        reloaded.needs_restart = differs
-            .iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
+        let differs =
+            [("paths", old.paths != new.paths), ("store", old.store != new.store), ("log", old.log != new.log)];
+        reloaded.needs_restart =
+            differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
         let result = self.change(&old, &new, &mut reloaded.changed).await;
         if let Err(error) = result {
-            reloaded
-                .problems
-                .push(format!("failed to {}", crate::chain(&error)));
+            reloaded.problems.push(format!("failed to {}", crate::chain(&error)));
             return reloaded;
         }
         self.settings = new;
         self.refused = None;
         reloaded.accepted = true;
         if let Err(error) = save_last_good(&self.settings.paths.state, &loaded.merged) {
-            tracing::warn!(
-                "failed to keep these settings as the last good ones: {}",
-                crate::chain(&error)
-            );
+            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
         }
         tracing::info!(changed = ?reloaded.changed, "reloaded");
         reloaded
@@ -506,9 +428,7 @@ impl Daemon {
         changed: &mut Vec<String>,
     ) -> Result<(), assemble::Error> {
         if old.pipeline != new.pipeline || old.points != new.points {
-            self.rooms
-                .pipeline
-                .apply(new.pipeline.clone(), new.points.clone())?;
+            self.rooms.pipeline.apply(new.pipeline.clone(), new.points.clone())?;
             changed.push("pipeline".to_owned());
         }
         if old.source != new.source {
@@ -558,13 +478,8 @@ fn usable(loaded: Loaded) -> Result<(Loaded, Option<Fault>), Error> {
         }
     };
     let good = good.ok_or(Error::Settings(count))?;
-    let detail = format!(
-        "{count} problems in the files: the last good settings run. `curb check` shows them"
-    );
-    Ok((
-        good,
-        Some(fault(Room::Config, "settings", "config-refused", detail)),
-    ))
+    let detail = format!("{count} problems in the files: the last good settings run. `curb check` shows them");
+    Ok((good, Some(fault(Room::Config, "settings", "config-refused", detail))))
 }
 
 fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Fault> {
@@ -576,12 +491,7 @@ fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Faul
 }
 
 fn fault(room: Room, subject: &str, word: &'static str, detail: String) -> Fault {
-    Fault {
-        room,
-        subject: subject.to_owned(),
-        word,
-        detail,
-    }
+    Fault { room, subject: subject.to_owned(), word, detail }
 }
 
 /// The status document as it is before anything is known.
@@ -602,13 +512,8 @@ fn document(hub: &Name, run: &str) -> Status {
 /// How long the hub has been up; zero if the system does not say, which makes it careful.
 fn hub_up() -> Duration {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = text
-        .split_whitespace()
-        .next()
-        .and_then(|first| first.parse::<f64>().ok());
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .unwrap_or_default()
+    let seconds = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
 }
 
 /// Without systemd nobody listens, and that is no fault.

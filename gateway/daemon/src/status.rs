@@ -141,15 +141,7 @@ pub(crate) struct About<'a> {
 
 /// Asks every room how it is.
 pub(crate) fn report(about: About<'_>, rooms: &Rooms) -> Report {
-    let About {
-        hub,
-        site,
-        uptime_s,
-        config,
-        clock,
-        now,
-        faults,
-    } = about;
+    let About { hub, site, uptime_s, config, clock, now, faults } = about;
     let source = rooms.source.health();
     let pipeline = rooms.pipeline.health();
     let age = |at: HubTime| now.since(at).as_secs_f64();
@@ -164,25 +156,10 @@ pub(crate) fn report(about: About<'_>, rooms: &Rooms) -> Report {
         clock,
         core: core(rooms),
         queue: queue(rooms, &age),
-        buses: source
-            .buses
-            .iter()
-            .map(|(name, bus)| (name.to_string(), bus_report(bus)))
-            .collect(),
-        devices: source
-            .devices
-            .iter()
-            .map(|(name, device)| (name.to_string(), device_report(device, &age)))
-            .collect(),
-        plugin_host: HostReport {
-            pid: pipeline.host_pid,
-            restarts: pipeline.restarts,
-        },
-        plugins: pipeline
-            .plugins
-            .into_iter()
-            .map(|(name, plugin)| (name.to_string(), plugin_report(plugin)))
-            .collect(),
+        buses: source.buses.iter().map(|(name, bus)| (name.to_string(), bus_report(bus))).collect(),
+        devices: source.devices.iter().map(|(name, device)| (name.to_string(), device_report(device, &age))).collect(),
+        plugin_host: HostReport { pid: pipeline.host_pid, restarts: pipeline.restarts },
+        plugins: pipeline.plugins.into_iter().map(|(name, plugin)| (name.to_string(), plugin_report(plugin))).collect(),
         faults,
     }
 }
@@ -226,11 +203,7 @@ fn queue(rooms: &Rooms, age: &impl Fn(HubTime) -> f64) -> QueueReport {
         aside: health.aside,
         commits: health.commits,
         payload_bytes: health.payload_bytes,
-        gaps: health
-            .gaps
-            .iter()
-            .map(|(reason, count)| (reason.to_string(), *count))
-            .collect(),
+        gaps: health.gaps.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
     }
 }
 
@@ -253,10 +226,7 @@ fn bus_report(bus: &curb_source::BusHealth) -> BusReport {
     }
 }
 
-fn device_report(
-    device: &curb_source::DeviceHealth,
-    age: &impl Fn(HubTime) -> f64,
-) -> DeviceReport {
+fn device_report(device: &curb_source::DeviceHealth, age: &impl Fn(HubTime) -> f64) -> DeviceReport {
     let state = match device.state {
         DeviceState::New => "new".to_owned(),
         DeviceState::Answering => "answering".to_owned(),
@@ -264,13 +234,7 @@ fn device_report(
         DeviceState::Silent(reason) => format!("silent: {reason}"),
     };
     let last_good_s = device.last_good.map(age);
-    DeviceReport {
-        state,
-        good: device.good,
-        bad: device.bad,
-        skipped: device.skipped,
-        last_good_s,
-    }
+    DeviceReport { state, good: device.good, bad: device.bad, skipped: device.skipped, last_good_s }
 }
 
 fn plugin_report(plugin: curb_pipeline::PluginHealth) -> PluginReport {
@@ -283,37 +247,21 @@ fn plugin_report(plugin: curb_pipeline::PluginHealth) -> PluginReport {
         bypassed: plugin.bypassed,
         dropped: plugin.dropped,
         traps: plugin.traps,
-        metrics: plugin
-            .metrics
-            .into_iter()
-            .map(|(name, value)| (name.into(), value))
-            .collect(),
+        metrics: plugin.metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),
     }
 }
 
 /// What waits, for the core.
 pub(crate) fn waiting(rooms: &Rooms) -> Queue {
     let health = rooms.store.health();
-    Queue {
-        rows: health.rows,
-        readings: health.readings_waiting,
-        bytes: health.bytes,
-    }
+    Queue { rows: health.rows, readings: health.readings_waiting, bytes: health.bytes }
 }
 
 impl Report {
     /// One sentence, for `systemctl status`.
     pub(crate) fn sentence(&self) -> String {
-        let answering = self
-            .devices
-            .values()
-            .filter(|device| device.state == "answering")
-            .count();
-        let mut text = format!(
-            "core {}, {answering} of {} devices answer",
-            self.core.state,
-            self.devices.len()
-        );
+        let answering = self.devices.values().filter(|device| device.state == "answering").count();
+        let mut text = format!("core {}, {answering} of {} devices answer", self.core.state, self.devices.len());
         if self.queue.readings > 0 {
             let _infallible = write!(text, ", {} readings wait", self.queue.readings);
         }
@@ -323,13 +271,7 @@ impl Report {
                 let _infallible = write!(text, "; {} {}", one.subject, one.word);
             }
             [first, ..] => {
-                let _infallible = write!(
-                    text,
-                    "; {} {} and {} more",
-                    first.subject,
-                    first.word,
-                    self.faults.len() - 1
-                );
+                let _infallible = write!(text, "; {} {} and {} more", first.subject, first.word, self.faults.len() - 1);
             }
         }
         text
@@ -339,14 +281,8 @@ impl Report {
 /// The report for people: what stands wrong first, then the way of a reading from left to right.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |age: Option<f64>| {
-            age.map_or_else(|| "never".to_owned(), |age| format!("{age:.1} s ago"))
-        };
-        writeln!(
-            f,
-            "{} at {}, curb {}, up {} s, run {}",
-            self.hub, self.site, self.version, self.uptime_s, self.run
-        )?;
+        let seconds = |age: Option<f64>| age.map_or_else(|| "never".to_owned(), |age| format!("{age:.1} s ago"));
+        writeln!(f, "{} at {}, curb {}, up {} s, run {}", self.hub, self.site, self.version, self.uptime_s, self.run)?;
         if self.config == "last-good" {
             writeln!(f, "runs its last good settings: the files are wrong")?;
         }
@@ -354,84 +290,32 @@ impl fmt::Display for Report {
             [] => writeln!(f, "nothing stands wrong")?,
             faults => {
                 for fault in faults {
-                    writeln!(
-                        f,
-                        "✗ {}: {} ({}): {}",
-                        fault.room, fault.subject, fault.word, fault.detail
-                    )?;
+                    writeln!(f, "✗ {}: {} ({}): {}", fault.room, fault.subject, fault.word, fault.detail)?;
                 }
             }
         }
-        writeln!(
-            f,
-            "\nBUS              OPEN   REQUESTS   ANSWERS  TIMEOUTS   CRC  FRAMING  LATE  REOPENED"
-        )?;
+        writeln!(f, "\nBUS              OPEN   REQUESTS   ANSWERS  TIMEOUTS   CRC  FRAMING  LATE  REOPENED")?;
         for (name, bus) in &self.buses {
-            let BusReport {
-                requests,
-                answers,
-                timeouts,
-                crc,
-                framing,
-                late,
-                reopened,
-                ..
-            } = bus;
+            let BusReport { requests, answers, timeouts, crc, framing, late, reopened, .. } = bus;
             let open = if bus.open { "yes" } else { "no" };
             writeln!(
                 f,
                 "{name:16} {open:5} {requests:>9} {answers:>9} {timeouts:>9} {crc:>5} {framing:>8} {late:>5} {reopened:>9}"
             )?;
         }
-        writeln!(
-            f,
-            "\nDEVICE           STATE                   GOOD       BAD   SKIPPED  LAST GOOD"
-        )?;
+        writeln!(f, "\nDEVICE           STATE                   GOOD       BAD   SKIPPED  LAST GOOD")?;
         for (name, device) in &self.devices {
-            let DeviceReport {
-                state,
-                good,
-                bad,
-                skipped,
-                last_good_s,
-            } = device;
-            writeln!(
-                f,
-                "{name:16} {state:20} {good:>8} {bad:>9} {skipped:>9}  {}",
-                seconds(*last_good_s)
-            )?;
+            let DeviceReport { state, good, bad, skipped, last_good_s } = device;
+            writeln!(f, "{name:16} {state:20} {good:>8} {bad:>9} {skipped:>9}  {}", seconds(*last_good_s))?;
         }
         if !self.plugins.is_empty() {
-            writeln!(
-                f,
-                "\nPLUGIN           STATE           KEPT  FILTERED     ADDED   DROPPED  TRAPS"
-            )?;
+            writeln!(f, "\nPLUGIN           STATE           KEPT  FILTERED     ADDED   DROPPED  TRAPS")?;
             for (name, plugin) in &self.plugins {
-                let PluginReport {
-                    state,
-                    kept,
-                    filtered,
-                    added,
-                    dropped,
-                    traps,
-                    ..
-                } = plugin;
-                writeln!(
-                    f,
-                    "{name:16} {state:10} {kept:>9} {filtered:>9} {added:>9} {dropped:>9} {traps:>6}"
-                )?;
+                let PluginReport { state, kept, filtered, added, dropped, traps, .. } = plugin;
+                writeln!(f, "{name:16} {state:10} {kept:>9} {filtered:>9} {added:>9} {dropped:>9} {traps:>6}")?;
             }
         }
-        let QueueReport {
-            rows,
-            readings,
-            bytes,
-            limit_bytes,
-            oldest_s,
-            aside,
-            gaps,
-            ..
-        } = &self.queue;
+        let QueueReport { rows, readings, bytes, limit_bytes, oldest_s, aside, gaps, .. } = &self.queue;
         let percent = bytes.saturating_mul(100) / (*limit_bytes).max(1);
         writeln!(
             f,
@@ -444,27 +328,13 @@ impl fmt::Display for Report {
         for (reason, count) in gaps {
             writeln!(f, "       {count} readings lost: {reason}")?;
         }
-        let CoreReport {
-            state,
-            connection,
-            sent,
-            acked,
-            in_flight,
-            delay_ms,
-            ..
-        } = &self.core;
-        let delay = delay_ms.map_or_else(String::new, |delay| {
-            format!(", {delay:.1} ms to acknowledge")
-        });
+        let CoreReport { state, connection, sent, acked, in_flight, delay_ms, .. } = &self.core;
+        let delay = delay_ms.map_or_else(String::new, |delay| format!(", {delay:.1} ms to acknowledge"));
         writeln!(
             f,
             "core   {state}, connection {connection}: {sent} sent, {acked} acknowledged, {in_flight} in flight{delay}"
         )?;
-        let clock = if self.clock.trusted {
-            "trusted"
-        } else {
-            "not trusted"
-        };
+        let clock = if self.clock.trusted { "trusted" } else { "not trusted" };
         write!(f, "clock  {clock} ({})", self.clock.trust)
     }
 }

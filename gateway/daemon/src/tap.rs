@@ -23,10 +23,7 @@ pub(crate) struct Taps {
 
 impl Taps {
     pub(crate) fn new() -> Self {
-        Self {
-            source: broadcast::Sender::new(BEHIND),
-            store: broadcast::Sender::new(BEHIND),
-        }
+        Self { source: broadcast::Sender::new(BEHIND), store: broadcast::Sender::new(BEHIND) }
     }
 
     fn at(&self, place: TapPoint) -> &broadcast::Sender<Arc<Batch>> {
@@ -50,12 +47,7 @@ impl Taps {
 ///
 /// # Cancel safety
 /// Dropping it may lose the batch in hand: it runs to its end as a task.
-pub(crate) async fn tee(
-    mut input: mpsc::Receiver<Batch>,
-    output: mpsc::Sender<Batch>,
-    taps: Taps,
-    place: TapPoint,
-) {
+pub(crate) async fn tee(mut input: mpsc::Receiver<Batch>, output: mpsc::Sender<Batch>, taps: Taps, place: TapPoint) {
     while let Some(batch) = input.recv().await {
         taps.show(place, &batch);
         if output.send(batch).await.is_err() {
@@ -115,28 +107,13 @@ impl Line {
 
     /// The line for people: `meter/power = 12.3 W`, and what is wrong with it.
     pub(crate) fn text(&self) -> String {
-        let value = self
-            .value
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), ToString::to_string);
+        let value = self.value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let unit = self.unit.as_deref().unwrap_or_default();
-        let quality = if self.quality == "good" {
-            ""
-        } else {
-            &self.quality
-        };
-        let missed = if self.missed > 0 {
-            format!("  ({} readings not shown)", self.missed)
-        } else {
-            String::new()
-        };
-        format!(
-            "{} {} = {value} {unit} {quality}{missed}",
-            HubTime::from_nanos(self.ht),
-            self.point
-        )
-        .trim_end()
-        .to_owned()
+        let quality = if self.quality == "good" { "" } else { &self.quality };
+        let missed = if self.missed > 0 { format!("  ({} readings not shown)", self.missed) } else { String::new() };
+        format!("{} {} = {value} {unit} {quality}{missed}", HubTime::from_nanos(self.ht), self.point)
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -155,12 +132,7 @@ fn json_value(value: &Value) -> serde_json::Value {
 ///
 /// # Cancel safety
 /// Dropping it ends the call.
-pub(crate) async fn serve(
-    taps: Taps,
-    place: TapPoint,
-    points: Vec<Glob>,
-    answers: mpsc::Sender<Answer>,
-) {
+pub(crate) async fn serve(taps: Taps, place: TapPoint, points: Vec<Glob>, answers: mpsc::Sender<Answer>) {
     let mut batches = taps.at(place).subscribe();
     let mut missed = 0;
     loop {
@@ -170,16 +142,11 @@ pub(crate) async fn serve(
         };
         match batch {
             Ok(batch) => {
-                let wanted = |reading: &&Reading| {
-                    points.is_empty() || points.iter().any(|p| p.matches(&reading.point.name))
-                };
+                let wanted =
+                    |reading: &&Reading| points.is_empty() || points.iter().any(|p| p.matches(&reading.point.name));
                 for reading in batch.readings.iter().filter(wanted) {
                     let line = Answer::json(&Line::new(reading, batch.offset, missed));
-                    missed = if answers.try_send(line).is_ok() {
-                        0
-                    } else {
-                        missed + 1
-                    };
+                    missed = if answers.try_send(line).is_ok() { 0 } else { missed + 1 };
                 }
             }
             Err(broadcast::error::RecvError::Lagged(batches)) => missed += batches,
@@ -209,26 +176,15 @@ mod tests {
         let reading = |i: usize| Reading {
             point: Arc::clone(&point),
             at: HubTime::from_nanos(i64::try_from(i).unwrap()),
-            sample: if i == 0 {
-                Sample::Bad(Reason::Timeout)
-            } else {
-                Sample::Good(Value::U64(12))
-            },
+            sample: if i == 0 { Sample::Bad(Reason::Timeout) } else { Sample::Good(Value::U64(12)) },
         };
-        Batch::read(
-            stream,
-            Class::Data,
-            None,
-            (0..readings).map(reading).collect(),
-        )
+        Batch::read(stream, Class::Data, None, (0..readings).map(reading).collect())
     }
 
     #[test]
     fn lines_read_like_sentences() {
         let batch = batch(2);
-        let check = |i: usize, expected: &str| {
-            assert_eq!(Line::new(&batch.readings[i], None, 0).text(), expected)
-        };
+        let check = |i: usize, expected: &str| assert_eq!(Line::new(&batch.readings[i], None, 0).text(), expected);
         check(0, "0.000s meter/power = - W bad:timeout");
         check(1, "0.000s meter/power = 12 W");
     }
@@ -246,9 +202,7 @@ mod tests {
                 assert!(matches!(lines.recv().await, Some(Answer::Json(_))));
             }
             taps.show(TapPoint::Store, &batch(1));
-            let Some(Answer::Json(line)) = lines.recv().await else {
-                panic!("a line was expected")
-            };
+            let Some(Answer::Json(line)) = lines.recv().await else { panic!("a line was expected") };
             let line: Line = serde_json::from_str(line.get()).unwrap();
             assert_eq!(line.missed, 3);
             drop(lines);

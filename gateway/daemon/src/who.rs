@@ -32,10 +32,7 @@ pub(crate) fn name(settings: &Settings, identity: &Result<Identity, Fault>) -> R
         Err(fault) => fault,
     };
     // Neither the date nor the site matters for the name.
-    let lenient = curb_identity::Config {
-        site: None,
-        ..files(settings)
-    };
+    let lenient = curb_identity::Config { site: None, ..files(settings) };
     if let Ok(identity) = curb_identity::load(&lenient, None) {
         return Ok(identity.hub);
     }
@@ -53,9 +50,6 @@ pub(crate) fn remember(settings: &Settings, hub: &Name) {
         return;
     }
     if let Err(error) = File::new(settings.paths.state.join(FILE)).write(hub.as_str().as_bytes()) {
-        tracing::warn!(
-            "failed to remember the hub's name: {}",
-            crate::chain(&error)
-        );
+        tracing::warn!("failed to remember the hub's name: {}", crate::chain(&error));
     }
 }

@@ -38,9 +38,7 @@ pub(crate) enum LastGoodError {
     #[error("read the last good configuration")]
     Format(#[from] serde_json::Error),
     /// A later version of Curb wrote it.
-    #[error(
-        "read the last good configuration: version {found} is newer than this program knows ({VERSION})"
-    )]
+    #[error("read the last good configuration: version {found} is newer than this program knows ({VERSION})")]
     Newer {
         /// Its version.
         found: u32,
@@ -65,23 +63,10 @@ struct Setting {
 /// # Errors
 /// The state folder cannot be written.
 pub(crate) fn save_last_good(state: &Path, merged: &Merged) -> Result<(), LastGoodError> {
-    let written = merged
-        .leaves()
-        .into_iter()
-        .filter(|leaf| *leaf.origin != Origin::BuiltIn);
-    let settings = written
-        .map(|leaf| Setting {
-            key: leaf.key,
-            value: leaf.value,
-            from: leaf.origin.clone(),
-        })
-        .collect();
-    Ok(
-        File::new(state.join(FILE)).write(&serde_json::to_vec(&Stored {
-            v: VERSION,
-            settings,
-        })?)?,
-    )
+    let written = merged.leaves().into_iter().filter(|leaf| *leaf.origin != Origin::BuiltIn);
+    let settings =
+        written.map(|leaf| Setting { key: leaf.key, value: leaf.value, from: leaf.origin.clone() }).collect();
+    Ok(File::new(state.join(FILE)).write(&serde_json::to_vec(&Stored { v: VERSION, settings })?)?)
 }
 
 /// The configuration that last ran; `None` if none has. Plugins' files need not be there.
@@ -102,10 +87,7 @@ pub(crate) fn load_last_good(state: &Path) -> Result<Option<Loaded>, LastGoodErr
     }
     let stored: Stored = serde_json::from_slice(&read.bytes)?;
     let mut report = Report::default();
-    let settings = stored
-        .settings
-        .into_iter()
-        .map(|setting| (setting.key, from_json(setting.value), setting.from));
+    let settings = stored.settings.into_iter().map(|setting| (setting.key, from_json(setting.value), setting.from));
     let root = layers::over_defaults(settings, &mut report);
     Ok(Some(Loaded::build(root, Surroundings::Trusted, report)))
 }
@@ -119,13 +101,9 @@ fn from_json(value: serde_json::Value) -> Value {
             (None, number) => number.map_or(ValueKind::Nil, ValueKind::Float),
         },
         serde_json::Value::String(text) => ValueKind::String(text),
-        serde_json::Value::Array(elements) => {
-            ValueKind::Array(elements.into_iter().map(from_json).collect())
-        }
+        serde_json::Value::Array(elements) => ValueKind::Array(elements.into_iter().map(from_json).collect()),
         serde_json::Value::Object(entries) => {
-            let entries = entries
-                .into_iter()
-                .map(|(key, value)| (key, from_json(value)));
+            let entries = entries.into_iter().map(|(key, value)| (key, from_json(value)));
             ValueKind::Table(entries.collect::<Map<_, _>>())
         }
     };

@@ -21,9 +21,7 @@ use super::report::{Key, Report};
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Sections whose keys are known. Only these have a form in the environment.
-pub(super) const FIXED: [&str; 8] = [
-    "hub", "core", "identity", "paths", "clock", "log", "store", "plugins",
-];
+pub(super) const FIXED: [&str; 8] = ["hub", "core", "identity", "paths", "clock", "log", "store", "plugins"];
 
 /// Sections that hold a table for each name.
 pub(super) const NAMED: [&str; 3] = ["bus", "device", "plugin"];
@@ -75,17 +73,11 @@ pub(super) fn read(sources: &Sources, report: &mut Report) -> Node {
 }
 
 /// The defaults, and over them values that were merged before.
-pub(super) fn over_defaults(
-    values: impl IntoIterator<Item = (Key, Value, Origin)>,
-    report: &mut Report,
-) -> Node {
+pub(super) fn over_defaults(values: impl IntoIterator<Item = (Key, Value, Origin)>, report: &mut Report) -> Node {
     let mut stack = Stack::default();
     stack.toml(DEFAULTS, &Places::One(Origin::BuiltIn), report);
     for (key, value, origin) in values {
-        if key
-            .first()
-            .is_some_and(|section| stack.known(section, report))
-        {
+        if key.first().is_some_and(|section| stack.known(section, report)) {
             stack.one(key, value, origin);
         }
     }
@@ -107,10 +99,7 @@ impl Stack {
         if !known {
             let key = [section.to_owned()];
             let expected = sections.clone().collect::<Vec<_>>().join(", ");
-            let misfit = Misfit {
-                expected: format!("one of {expected}"),
-                help: did_you_mean(section, &mut sections),
-            };
+            let misfit = Misfit { expected: format!("one of {expected}"), help: did_you_mean(section, &mut sections) };
             report.wrong(&self.origins.get(&key), &key, "an unknown section", misfit);
         }
         known
@@ -121,15 +110,7 @@ impl Stack {
         match read_text(path) {
             Ok(text) => self.toml(&text, &Places::in_file(shown, &text), report),
             Err((found, misfit)) => {
-                report.unreadable(
-                    &Origin::File {
-                        path: shown,
-                        position: None,
-                    },
-                    &[],
-                    found,
-                    misfit,
-                );
+                report.unreadable(&Origin::File { path: shown, position: None }, &[], found, misfit);
             }
         }
     }
@@ -144,30 +125,21 @@ impl Stack {
         let key: Key = path.split("__").map(str::to_ascii_lowercase).collect();
         let section = key.first().map_or("", String::as_str);
         if NAMED.contains(&section) {
-            let misfit = Misfit::expected(
-                "one of the sections that the environment can set: ".to_owned() + &FIXED.join(", "),
-            )
-            .help(format!("write [{section}.…] in a file, or use --set"));
+            let misfit =
+                Misfit::expected("one of the sections that the environment can set: ".to_owned() + &FIXED.join(", "))
+                    .help(format!("write [{section}.…] in a file, or use --set"));
             report.wrong(&origin, &key, format!("a table of [{section}]"), misfit);
         } else if !FIXED.contains(&section) || key.len() < 2 || key.iter().any(String::is_empty) {
             let unknown = !FIXED.contains(&section);
             let misfit = Misfit {
-                expected: format!(
-                    "{PREFIX}SECTION__KEY, with a section of {}",
-                    FIXED.join(", ")
-                ),
+                expected: format!("{PREFIX}SECTION__KEY, with a section of {}", FIXED.join(", ")),
                 help: unknown.then(|| did_you_mean(section, FIXED)).flatten(),
             };
             report.wrong(&origin, &[], format!("the variable {shown}"), misfit);
         } else if let Some(text) = value.to_str() {
             self.one(key, Value::new(None, text), origin);
         } else {
-            report.unreadable(
-                &origin,
-                &key,
-                "bytes that are no text",
-                Misfit::expected("UTF-8"),
-            );
+            report.unreadable(&origin, &key, "bytes that are no text", Misfit::expected("UTF-8"));
         }
     }
 
@@ -177,9 +149,7 @@ impl Stack {
         let document = argument.split_once('=').and_then(|(key, value)| {
             let quoted = toml::Value::String(value.trim().to_owned()).to_string();
             let tries = [argument.to_owned(), format!("{key}={quoted}")];
-            tries
-                .into_iter()
-                .find(|text| toml::de::DeTable::parse(text).is_ok())
+            tries.into_iter().find(|text| toml::de::DeTable::parse(text).is_ok())
         });
         match document {
             Some(text) => self.toml(&text, &Places::One(origin), report),
@@ -205,25 +175,16 @@ impl Stack {
         self.origins.value(&key, origin);
         let mut parts = key.into_iter().rev();
         let Some(last) = parts.next() else { return };
-        let layer = parts.fold(Map::from([(last, value)]), |inner, part| {
-            Map::from([(part, inner.into())])
-        });
+        let layer = parts.fold(Map::from([(last, value)]), |inner, part| Map::from([(part, inner.into())]));
         self.layers.push(Layer(layer));
     }
 
     fn merge(self) -> Node {
-        let stack = self
-            .layers
-            .into_iter()
-            .fold(Config::builder(), |stack, layer| stack.add_source(layer));
-        let merged = stack
-            .build()
-            .expect("sources that are in memory cannot fail to collect");
+        let stack = self.layers.into_iter().fold(Config::builder(), |stack, layer| stack.add_source(layer));
+        let merged = stack.build().expect("sources that are in memory cannot fail to collect");
         let entries = merged.cache.kind;
-        node(entries, &mut Vec::new(), &self.origins).unwrap_or_else(|| Node {
-            origin: Origin::BuiltIn,
-            kind: Kind::Table(std::collections::BTreeMap::new()),
-        })
+        node(entries, &mut Vec::new(), &self.origins)
+            .unwrap_or_else(|| Node { origin: Origin::BuiltIn, kind: Kind::Table(std::collections::BTreeMap::new()) })
     }
 }
 
@@ -257,19 +218,13 @@ fn node(kind: ValueKind, key: &mut Key, origins: &Origins) -> Option<Node> {
             return None;
         }
     };
-    Some(Node {
-        origin: origins.get(key),
-        kind,
-    })
+    Some(Node { origin: origins.get(key), kind })
 }
 
 /// `conf.d/*.toml` by name. The folder need not exist; files whose names begin with a dot are an editor's.
 fn drop_ins(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
     let mut unreadable = |error: &std::io::Error| {
-        let at = Origin::File {
-            path: folder.display().to_string().into(),
-            position: None,
-        };
+        let at = Origin::File { path: folder.display().to_string().into(), position: None };
         let (found, misfit) = io_problem(error, "a readable folder of *.toml files");
         report.unreadable(&at, &[], found, misfit);
     };
@@ -288,10 +243,7 @@ fn drop_ins(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
             Err(error) => unreadable(&error),
         }
     }
-    let hidden = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-    };
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     paths.retain(|path| path.extension() == Some(OsStr::new("toml")) && !hidden(path));
     paths.sort();
     paths
@@ -301,26 +253,15 @@ fn drop_ins(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
 fn read_text(path: &Path) -> Result<String, (String, Misfit)> {
     let fail = |error: std::io::Error| io_problem(&error, "a readable file");
     let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(fail)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(fail)?;
+    File::open(path).map_err(fail)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > MAX_FILE {
         let expected = format!("at most {}", bytesize::ByteSize(MAX_FILE));
         return Err(("a larger file".to_owned(), Misfit::expected(expected)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..before]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
-            + 1;
-        (
-            format!("bytes that are no text in line {line}"),
-            Misfit::expected("UTF-8"),
-        )
+        let line = error.as_bytes()[..before].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        (format!("bytes that are no text in line {line}"), Misfit::expected("UTF-8"))
     })
 }
 

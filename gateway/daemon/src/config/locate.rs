@@ -58,14 +58,8 @@ pub(super) enum Places {
 impl Places {
     /// Lines and columns in this text.
     pub(super) fn in_file(path: Arc<str>, text: &str) -> Self {
-        let lines = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Self::File {
-            path,
-            lines,
-            text: text.into(),
-        }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self::File { path, lines, text: text.into() }
     }
 
     /// Where the byte at `offset` is. Columns count characters, from 1.
@@ -74,40 +68,23 @@ impl Places {
             Self::One(origin) => origin.clone(),
             Self::File { path, lines, text } => {
                 let line = lines.partition_point(|&start| start <= offset).max(1);
-                let column = text
-                    .get(lines[line - 1]..offset)
-                    .map_or(0, |before| before.chars().count())
-                    + 1;
+                let column = text.get(lines[line - 1]..offset).map_or(0, |before| before.chars().count()) + 1;
                 let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-                Origin::File {
-                    path: Arc::clone(path),
-                    position: Some((number(line), number(column))),
-                }
+                Origin::File { path: Arc::clone(path), position: Some((number(line), number(column))) }
             }
         }
     }
 }
 
 /// Reads TOML text. Faults go to `report`, places to `origins`.
-pub(super) fn parse(
-    text: &str,
-    places: &Places,
-    origins: &mut Origins,
-    report: &mut Report,
-) -> Map<String, Value> {
+pub(super) fn parse(text: &str, places: &Places, origins: &mut Origins, report: &mut Report) -> Map<String, Value> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = places.at(error.span().map_or(0, |span| span.start));
         let (found, expected) = syntax(error.message());
         report.unreadable(&at, &[], found, Misfit::expected(expected));
     }
-    Reader {
-        places,
-        origins,
-        report,
-        key: Vec::new(),
-    }
-    .table(table.get_ref())
+    Reader { places, origins, report, key: Vec::new() }.table(table.get_ref())
 }
 
 /// The parser's message, in our two parts.
@@ -152,31 +129,21 @@ impl Reader<'_> {
         let kind = match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.to_string()),
             DeValue::Boolean(truth) => ValueKind::Boolean(*truth),
-            DeValue::Integer(digits) => {
-                match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                    Ok(number) => ValueKind::I64(number),
-                    Err(_) => {
-                        return refuse(
-                            self,
-                            digits.to_string(),
-                            Misfit::expected("a whole number of at most 64 bits"),
-                        );
-                    }
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(number) => ValueKind::I64(number),
+                Err(_) => {
+                    return refuse(self, digits.to_string(), Misfit::expected("a whole number of at most 64 bits"));
                 }
-            }
+            },
             DeValue::Float(digits) => match digits.as_str().parse::<f64>() {
                 Ok(number) if number.is_finite() => ValueKind::Float(number),
                 _ => {
-                    return refuse(
-                        self,
-                        digits.to_string(),
-                        Misfit::expected("a finite number"),
-                    );
+                    return refuse(self, digits.to_string(), Misfit::expected("a finite number"));
                 }
             },
             DeValue::Datetime(date) => {
-                let help = Misfit::expected("text, a number, true, false, a list or a table")
-                    .help("put dates in quotes");
+                let help =
+                    Misfit::expected("text, a number, true, false, a list or a table").help("put dates in quotes");
                 return refuse(self, format!("the date {date}"), help);
             }
             DeValue::Array(elements) => {
@@ -189,10 +156,7 @@ impl Reader<'_> {
                     self.key.pop();
                 }
                 // A list with a hole would be another list.
-                return values
-                    .into_iter()
-                    .collect::<Option<_>>()
-                    .map(ValueKind::Array);
+                return values.into_iter().collect::<Option<_>>().map(ValueKind::Array);
             }
             DeValue::Table(table) => {
                 self.origins.table(&self.key, at);

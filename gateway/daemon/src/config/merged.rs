@@ -57,11 +57,7 @@ fn collect<'a>(node: &'a Node, key: &mut Key, leaves: &mut Vec<Leaf<'a>>) {
                 key.pop();
             }
         }
-        _ => leaves.push(Leaf {
-            key: key.clone(),
-            value: json(node),
-            origin: &node.origin,
-        }),
+        _ => leaves.push(Leaf { key: key.clone(), value: json(node), origin: &node.origin }),
     }
 }
 
@@ -73,9 +69,6 @@ fn json(node: &Node) -> serde_json::Value {
         Kind::Float(number) => (*number).into(),
         Kind::Text(text) => text.as_str().into(),
         Kind::List(elements) => elements.iter().map(json).collect(),
-        Kind::Table(entries) => entries
-            .iter()
-            .map(|(key, node)| (key.clone(), json(node)))
-            .collect(),
+        Kind::Table(entries) => entries.iter().map(|(key, node)| (key.clone(), json(node))).collect(),
     }
 }

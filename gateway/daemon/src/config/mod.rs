@@ -36,9 +36,7 @@ pub(crate) use last_good::{load_last_good, save_last_good};
 pub(crate) use merged::Merged;
 
 pub(crate) use problem::{Origin, Problem};
-pub(crate) use settings::{
-    Ack, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull,
-};
+pub(crate) use settings::{Ack, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull};
 
 /// Where to look for settings, later ones over earlier ones: built-in defaults, the main file, `conf.d/*.toml` by name,
 /// the environment, `--set`.
@@ -55,12 +53,7 @@ impl Sources {
     pub(crate) fn new(main: impl Into<PathBuf>) -> Self {
         let main = main.into();
         let conf_d = main.with_file_name("conf.d");
-        Self {
-            main,
-            conf_d,
-            environment: Vec::new(),
-            sets: Vec::new(),
-        }
+        Self { main, conf_d, environment: Vec::new(), sets: Vec::new() }
     }
 
     /// Another folder of drop-in files.
@@ -70,10 +63,7 @@ impl Sources {
     }
 
     /// Takes `CURB__SECTION__KEY` from these variables; others are passed over.
-    pub(crate) fn environment(
-        mut self,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Self {
+    pub(crate) fn environment(mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         self.environment = variables.into_iter().collect();
         self
     }
@@ -104,10 +94,7 @@ pub(crate) struct Loaded {
 
 /// Reads, merges and checks.
 pub(crate) fn load(sources: &Sources) -> Loaded {
-    let main = Origin::File {
-        path: sources.main.display().to_string().into(),
-        position: None,
-    };
+    let main = Origin::File { path: sources.main.display().to_string().into(), position: None };
     let mut report = Report::at_home(main);
     let root = layers::read(sources, &mut report);
     Loaded::build(root, Surroundings::Checked, report)
@@ -115,19 +102,8 @@ pub(crate) fn load(sources: &Sources) -> Loaded {
 
 impl Loaded {
     fn build(root: Node, surroundings: Surroundings, mut report: Report) -> Self {
-        let Built {
-            settings,
-            paths,
-            log,
-        } = build::build(&root, surroundings, &mut report);
+        let Built { settings, paths, log } = build::build(&root, surroundings, &mut report);
         let (problems, warnings) = report.into_problems();
-        Self {
-            settings,
-            paths,
-            log,
-            problems,
-            warnings,
-            merged: Merged(root),
-        }
+        Self { settings, paths, log, problems, warnings, merged: Merged(root) }
     }
 }

@@ -54,12 +54,11 @@ impl Node {
 
     /// The node at `path` below this one. A list's elements are addressed by their number.
     pub(super) fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Self> {
-        path.into_iter()
-            .try_fold(self, |node, key| match &node.kind {
-                Kind::Table(entries) => entries.get(key),
-                Kind::List(elements) => elements.get(key.parse::<usize>().ok()?),
-                Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => None,
-            })
+        path.into_iter().try_fold(self, |node, key| match &node.kind {
+            Kind::Table(entries) => entries.get(key),
+            Kind::List(elements) => elements.get(key.parse::<usize>().ok()?),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => None,
+        })
     }
 
     /// Takes out what stands at `path`: a list as a whole, since an element's place is its name. `false` when nothing
@@ -157,9 +156,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Kind::Float(x) => visitor.visit_f64(*x),
             Kind::Text(t) => visitor.visit_borrowed_str(t),
             Kind::List(elements) => visitor.visit_seq(SeqDeserializer::new(elements.iter())),
-            Kind::Table(entries) => visitor.visit_map(MapDeserializer::new(
-                entries.iter().map(|(key, node)| (key.as_str(), node)),
-            )),
+            Kind::Table(entries) => {
+                visitor.visit_map(MapDeserializer::new(entries.iter().map(|(key, node)| (key.as_str(), node))))
+            }
         }
     }
 
@@ -167,11 +166,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Wanted> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wanted> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -184,9 +179,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     ) -> Result<V::Value, Wanted> {
         match &self.kind {
             Kind::Text(word) => visitor.visit_enum(word.as_str().into_deserializer()),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => {
-                Err(Wanted::Word(words))
-            }
+            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => Err(Wanted::Word(words)),
         }
     }
 

@@ -26,14 +26,11 @@ pub(super) fn name(text: &str) -> Result<Name, Misfit> {
 
 /// A duration with its unit, within `bounds`.
 pub(super) fn duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<Duration, Misfit> {
-    let [least, most] =
-        [bounds.start(), bounds.end()].map(|&bound| humantime::format_duration(bound));
+    let [least, most] = [bounds.start(), bounds.end()].map(|&bound| humantime::format_duration(bound));
     let misfit = Misfit::expected(format!("a duration from {least} to {most}"));
     let bare = text.parse::<f64>().is_ok();
     match humantime::parse_duration(text) {
-        _ if bare && text.contains('.') => {
-            Err(misfit.help("add a unit, without a fraction: \"300ms\" for 0.3 s"))
-        }
+        _ if bare && text.contains('.') => Err(misfit.help("add a unit, without a fraction: \"300ms\" for 0.3 s")),
         _ if bare => Err(misfit.help(format!("add a unit: \"{text}s\" or \"{text}ms\""))),
         Ok(duration) if bounds.contains(&duration) => Ok(duration),
         Ok(_) => Err(misfit),
@@ -43,8 +40,7 @@ pub(super) fn duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<
 
 /// A number of bytes with its unit, within `bounds`.
 pub(super) fn size(text: &str, bounds: &RangeInclusive<ByteSize>) -> Result<ByteSize, Misfit> {
-    let [least, most] =
-        [bounds.start(), bounds.end()].map(|bound| bound.to_string().replace(".0 ", " "));
+    let [least, most] = [bounds.start(), bounds.end()].map(|bound| bound.to_string().replace(".0 ", " "));
     let misfit = Misfit::expected(format!("a size from {least} to {most}"));
     let bare = text.parse::<f64>().is_ok();
     match text.parse::<ByteSize>() {
@@ -55,25 +51,18 @@ pub(super) fn size(text: &str, bounds: &RangeInclusive<ByteSize>) -> Result<Byte
     }
 }
 
-const TABLES: [(&str, Table); 4] = [
-    ("holding", Table::Holding),
-    ("input", Table::Input),
-    ("coil", Table::Coil),
-    ("discrete", Table::Discrete),
-];
+const TABLES: [(&str, Table); 4] =
+    [("holding", Table::Holding), ("input", Table::Input), ("coil", Table::Coil), ("discrete", Table::Discrete)];
 
 /// `holding:100`: a table and an address from 0. The makers' five- and six-digit numbers, which count from 1 and begin
 /// with the table's own digit, are refused, because half of the manuals mean something else by them.
 pub(super) fn register(text: &str) -> Result<(Table, u16), Misfit> {
-    let misfit = Misfit::expected(
-        "a register as table:address, from holding:0 to holding:65535 (or input, coil, discrete)",
-    );
+    let misfit =
+        Misfit::expected("a register as table:address, from holding:0 to holding:65535 (or input, coil, discrete)");
     let Some((table, address)) = text.split_once(':') else {
         let help = match (numbered_from_one(text), text.parse::<u16>()) {
             (Some((table, address)), _) => format!("did you mean {table}:{address}?"),
-            (None, Ok(_)) => format!(
-                "say which table: holding:{text}, input:{text}, coil:{text} or discrete:{text}"
-            ),
+            (None, Ok(_)) => format!("say which table: holding:{text}, input:{text}, coil:{text} or discrete:{text}"),
             (None, Err(_)) => return Err(misfit),
         };
         return Err(misfit.help(help));
@@ -83,10 +72,7 @@ pub(super) fn register(text: &str) -> Result<(Table, u16), Misfit> {
         (Some(&(_, table)), Ok(address)) => Ok((table, address)),
         (None, Ok(_)) => {
             let near = nearest(table, TABLES.map(|(word, _)| word));
-            Err(Misfit {
-                help: near.map(|near| format!("did you mean {near}:{address}?")),
-                ..misfit
-            })
+            Err(Misfit { help: near.map(|near| format!("did you mean {near}:{address}?")), ..misfit })
         }
         (_, Err(_)) if address.starts_with("0x") => Err(misfit.help("addresses are decimal")),
         (_, Err(_)) => Err(misfit),
@@ -114,26 +100,16 @@ pub(super) fn host_port(text: &str, default_port: Option<u16>) -> Option<(String
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
             host.parse::<std::net::Ipv6Addr>().ok()?;
-            (
-                host,
-                if rest.is_empty() {
-                    None
-                } else {
-                    Some(rest.strip_prefix(':')?)
-                },
-            )
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
         }
-        None => text
-            .split_once(':')
-            .map_or((text, None), |(host, port)| (host, Some(port))),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     let port = match port {
         Some(port) => port.parse().ok().filter(|&port| port != 0)?,
         None => default_port?,
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let fits =
-        text.starts_with('[') || (host.chars().all(fits) && !host.is_empty() && host.len() <= 253);
+    let fits = text.starts_with('[') || (host.chars().all(fits) && !host.is_empty() && host.len() <= 253);
     fits.then(|| (host.to_owned(), port))
 }
 
@@ -149,15 +125,10 @@ pub(super) fn core_url(text: &str) -> Result<(String, u16), Misfit> {
     match scheme {
         "mqtts" => {}
         "mqtt" => {
-            return Err(
-                misfit.help("Curb speaks to the core over TLS only: mqtts://, usually port 8883")
-            );
+            return Err(misfit.help("Curb speaks to the core over TLS only: mqtts://, usually port 8883"));
         }
         _ => {
-            return Err(Misfit {
-                help: did_you_mean(scheme, ["mqtts"]),
-                ..misfit
-            });
+            return Err(Misfit { help: did_you_mean(scheme, ["mqtts"]), ..misfit });
         }
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);

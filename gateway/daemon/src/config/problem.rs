@@ -28,14 +28,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("default"),
-            Self::File {
-                path,
-                position: Some((line, column)),
-            } => write!(f, "{path}:{line}:{column}"),
-            Self::File {
-                path,
-                position: None,
-            } => f.write_str(path),
+            Self::File { path, position: Some((line, column)) } => write!(f, "{path}:{line}:{column}"),
+            Self::File { path, position: None } => f.write_str(path),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Set(argument) => write!(f, "--set {argument}"),
         }
@@ -107,10 +101,7 @@ pub(crate) struct Misfit {
 impl Misfit {
     /// Only says what would fit.
     pub(crate) fn expected(expected: impl Into<String>) -> Self {
-        Self {
-            expected: expected.into(),
-            help: None,
-        }
+        Self { expected: expected.into(), help: None }
     }
 
     /// Adds a hint.
@@ -131,9 +122,6 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// `did you mean "x"?`, where there is a near word.
-pub(crate) fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, known).map(|near| format!("did you mean {near:?}?"))
 }

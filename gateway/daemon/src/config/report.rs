@@ -10,19 +10,9 @@ pub(super) type Key = Vec<String>;
 
 /// `device.lamp.unit_id`, with quotes where a part needs them.
 pub(super) fn key_text(key: &[String]) -> String {
-    let bare = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    let parts = key.iter().map(|part| {
-        if bare(part) {
-            part.clone()
-        } else {
-            format!("{part:?}")
-        }
-    });
+    let bare =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let parts = key.iter().map(|part| if bare(part) { part.clone() } else { format!("{part:?}") });
     parts.collect::<Vec<_>>().join(".")
 }
 
@@ -47,40 +37,21 @@ impl Default for Report {
 impl Report {
     /// Nothing wrong yet. What is missing altogether will be told as missing at `home`.
     pub(super) fn at_home(home: Origin) -> Self {
-        Self {
-            home,
-            problems: Vec::new(),
-            torn: BTreeSet::new(),
-            incomplete: false,
-        }
+        Self { home, problems: Vec::new(), torn: BTreeSet::new(), incomplete: false }
     }
 
     /// Whether the configuration cannot be used.
     pub(super) fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// Notes what stands at `at` and does not fit.
-    pub(super) fn wrong(
-        &mut self,
-        at: &Origin,
-        key: &[String],
-        found: impl Into<String>,
-        misfit: Misfit,
-    ) {
+    pub(super) fn wrong(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         self.push(Severity::Error, at, key, found.into(), misfit);
     }
 
     /// Notes what is probably not meant.
-    pub(super) fn doubtful(
-        &mut self,
-        at: &Origin,
-        key: &[String],
-        found: impl Into<String>,
-        misfit: Misfit,
-    ) {
+    pub(super) fn doubtful(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         self.push(Severity::Warning, at, key, found.into(), misfit);
     }
 
@@ -92,33 +63,17 @@ impl Report {
     }
 
     /// Notes a text that refers to nothing known, unless that may stand in a part that could not be read.
-    pub(super) fn dangling(
-        &mut self,
-        at: &Origin,
-        key: &[String],
-        found: impl Into<String>,
-        misfit: Misfit,
-    ) {
+    pub(super) fn dangling(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         if !self.incomplete {
             self.push(Severity::Error, at, key, found.into(), misfit);
         }
     }
 
     /// Notes something that could not be read at all.
-    pub(super) fn unreadable(
-        &mut self,
-        at: &Origin,
-        key: &[String],
-        found: impl Into<String>,
-        misfit: Misfit,
-    ) {
+    pub(super) fn unreadable(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         self.push(Severity::Error, at, key, found.into(), misfit);
         self.incomplete = true;
-        if let Origin::File {
-            path,
-            position: Some((line, _)),
-        } = at
-        {
+        if let Origin::File { path, position: Some((line, _)) } = at {
             self.torn.insert((Arc::clone(path), *line));
         }
     }
@@ -127,40 +82,17 @@ impl Report {
     pub(super) fn into_problems(mut self) -> (Vec<Problem>, Vec<Problem>) {
         self.problems.sort();
         self.problems.dedup();
-        self.problems
-            .into_iter()
-            .partition(|problem| problem.severity == Severity::Error)
+        self.problems.into_iter().partition(|problem| problem.severity == Severity::Error)
     }
 
-    fn push(
-        &mut self,
-        severity: Severity,
-        at: &Origin,
-        key: &[String],
-        found: String,
-        misfit: Misfit,
-    ) {
-        if let Origin::File {
-            path,
-            position: Some((line, _)),
-        } = at
+    fn push(&mut self, severity: Severity, at: &Origin, key: &[String], found: String, misfit: Misfit) {
+        if let Origin::File { path, position: Some((line, _)) } = at
             && self.torn.contains(&(Arc::clone(path), *line))
         {
             return;
         }
-        let at = if *at == Origin::BuiltIn {
-            &self.home
-        } else {
-            at
-        };
+        let at = if *at == Origin::BuiltIn { &self.home } else { at };
         let Misfit { expected, help } = misfit;
-        self.problems.push(Problem {
-            at: at.clone(),
-            key: key_text(key),
-            severity,
-            found,
-            expected,
-            help,
-        });
+        self.problems.push(Problem { at: at.clone(), key: key_text(key), severity, found, expected, help });
     }
 }

@@ -45,10 +45,7 @@ impl Folder {
     /// As they are shown, with the folder left out.
     fn show(&self, problems: &[Problem]) -> String {
         let folder = format!("{}/", self.path().display());
-        let lines: Vec<_> = problems
-            .iter()
-            .map(|problem| problem.to_string().replace(&folder, ""))
-            .collect();
+        let lines: Vec<_> = problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect();
         lines.join("\n")
     }
 }
@@ -59,12 +56,9 @@ fn check(text: &str, expected: &str) {
     let loaded = folder.load();
     let shown = [folder.show(&loaded.problems), folder.show(&loaded.warnings)].join("\n");
     assert_eq!(shown.trim(), expected, "problems of\n{text}");
-    assert_eq!(
-        loaded.settings.is_some(),
-        loaded.problems.is_empty(),
-        "settings of\n{text}"
-    );
+    assert_eq!(loaded.settings.is_some(), loaded.problems.is_empty(), "settings of\n{text}");
 }
 
 /// A device on a line, in seven more lines; the keys of its point come next.
-const LINE: &str = "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\nbus = \"b\"\nunit_id = 1\n[device.d.point.p]\n";
+const LINE: &str =
+    "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\nbus = \"b\"\nunit_id = 1\n[device.d.point.p]\n";

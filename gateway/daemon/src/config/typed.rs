@@ -34,21 +34,13 @@ impl Table for schema::Plugin {}
 
 impl Table for schema::Bus {
     fn keys(below: &[String]) -> &'static [&'static str] {
-        if below.is_empty() {
-            keys_of::<Self>()
-        } else {
-            keys_of::<schema::Frame>()
-        }
+        if below.is_empty() { keys_of::<Self>() } else { keys_of::<schema::Frame>() }
     }
 }
 
 impl Table for schema::Device {
     fn keys(below: &[String]) -> &'static [&'static str] {
-        if below.is_empty() {
-            keys_of::<Self>()
-        } else {
-            keys_of::<schema::Point>()
-        }
+        if below.is_empty() { keys_of::<Self>() } else { keys_of::<schema::Point>() }
     }
 }
 
@@ -62,9 +54,7 @@ pub(super) fn read<T: Table>(node: &Node, key: &[String], report: &mut Report) -
         let result = serde_ignored::deserialize(deserializer, |path| unknown.push(ignored(&path)));
         let wanted = match result {
             Ok(table) => {
-                unknown
-                    .iter()
-                    .for_each(|below| tell_unknown::<T>(node, key, below, report));
+                unknown.iter().for_each(|below| tell_unknown::<T>(node, key, below, report));
                 return Some(table);
             }
             Err(wanted) => wanted,
@@ -77,24 +67,13 @@ pub(super) fn read<T: Table>(node: &Node, key: &[String], report: &mut Report) -
     }
 }
 
-fn tell_misfit(
-    node: &Node,
-    key: &[String],
-    below: &[String],
-    wanted: &Wanted,
-    report: &mut Report,
-) {
+fn tell_misfit(node: &Node, key: &[String], below: &[String], wanted: &Wanted, report: &mut Report) {
     let at = node.at(below.iter().map(String::as_str)).unwrap_or(node);
     let help = match (wanted, &at.kind) {
-        (Wanted::Word(words), super::node::Kind::Text(word)) => {
-            did_you_mean(word, words.iter().copied())
-        }
+        (Wanted::Word(words), super::node::Kind::Text(word)) => did_you_mean(word, words.iter().copied()),
         _ => None,
     };
-    let misfit = Misfit {
-        expected: wanted.to_string(),
-        help,
-    };
+    let misfit = Misfit { expected: wanted.to_string(), help };
     report.wrong(&at.origin, &[key, below].concat(), at.describe(), misfit);
 }
 
@@ -104,10 +83,8 @@ fn tell_unknown<T: Table>(node: &Node, key: &[String], below: &[String], report:
     };
     let at = node.at(below.iter().map(String::as_str)).unwrap_or(node);
     let known = T::keys(parent);
-    let misfit = Misfit {
-        expected: format!("one of {}", known.join(", ")),
-        help: did_you_mean(word, known.iter().copied()),
-    };
+    let misfit =
+        Misfit { expected: format!("one of {}", known.join(", ")), help: did_you_mean(word, known.iter().copied()) };
     report.wrong(&at.origin, &[key, below].concat(), "an unknown key", misfit);
 }
 
@@ -117,9 +94,7 @@ fn ignored(path: &Path<'_>) -> Key {
         Path::Root => Key::new(),
         Path::Seq { parent, index } => [ignored(parent), vec![index.to_string()]].concat(),
         Path::Map { parent, key } => [ignored(parent), vec![key.clone()]].concat(),
-        Path::Some { parent }
-        | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => ignored(parent),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => ignored(parent),
     }
 }
 

@@ -12,8 +12,8 @@ async fn a_clock_at_1970_delivers_undated_readings_and_says_so() {
     let server = peers::libmodbus_tcp(&site).await;
     let ingest = Ingest::start(&site, &broker);
     let rest = meter(server.port, "200ms");
-    // The library itself: the wrapper `faketime` is a parent that would take the hub's signals. Monotonic time runs on.
-    let library = "/usr/lib/$LIB/faketime/libfaketime.so.1";
+    // The library itself ($LIB is the loader's own word for its folder): the wrapper `faketime` is a parent that would take the hub's signals. Monotonic time runs on.
+    let library = "/usr/$LIB/faketime/libfaketime.so.1";
     let mut hub = Hub::new(&site, &broker, &rest).under(&[
         "env",
         &format!("LD_PRELOAD={library}"),

@@ -17,8 +17,7 @@ use crate::config::schema;
 /// How often points are read, where neither the point nor its device says.
 const EVERY: Duration = Duration::from_secs(1);
 /// A line of 115,200 bit/s carries some 100 requests a second; a day is the longest period that makes sense of "alive".
-pub(super) const EVERY_BOUNDS: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(86_400);
+pub(super) const EVERY_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 /// An answer takes at least its own time on the line; more than a minute would hold a bus for ever.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_secs(60);
 /// Devices that need more rest than a second are not known.
@@ -45,10 +44,8 @@ pub(super) fn build(
             None
         }
         (Some(Medium::Rtu | Medium::Tcp), true) => {
-            let misfit = Misfit::expected(
-                "no decode: devices on a bus without a frame are asked by Modbus",
-            )
-            .help("for a device that talks by itself give the bus frame = { delimiter = \"\\n\" }");
+            let misfit = Misfit::expected("no decode: devices on a bus without a frame are asked by Modbus")
+                .help("for a device that talks by itself give the bus frame = { delimiter = \"\\n\" }");
             part.wrong(&["decode"], misfit, report);
             None
         }
@@ -66,28 +63,14 @@ fn points(device: &Name, part: &Part<'_, schema::Device>, report: &mut Report) -
             Ok(name) => names.push(PointName::new(device.clone(), name)),
             Err(misfit) => {
                 let below = ["point", text.as_str()];
-                report.wrong(
-                    part.origin(&below),
-                    &part.key(&below),
-                    format!("the name {text:?}"),
-                    misfit,
-                );
+                report.wrong(part.origin(&below), &part.key(&below), format!("the name {text:?}"), misfit);
             }
         }
     }
-    if part
-        .raw
-        .point
-        .as_ref()
-        .is_none_or(std::collections::BTreeMap::is_empty)
-    {
+    if part.raw.point.as_ref().is_none_or(std::collections::BTreeMap::is_empty) {
         let below = ["point"];
         let expected = format!("a point to read: [device.{device}.point.NAME]");
-        report.missing(
-            part.origin(&below),
-            &part.key(&below),
-            Misfit::expected(expected),
-        );
+        report.missing(part.origin(&below), &part.key(&below), Misfit::expected(expected));
     }
     names
 }
@@ -99,30 +82,15 @@ fn modbus(
     report: &mut Report,
 ) -> Option<DeviceConfig> {
     let raw = &part.raw;
-    part.misplaced(
-        &["stale_after"],
-        "no such key: only a device with decode grows stale by silence",
-        report,
-    );
+    part.misplaced(&["stale_after"], "no such key: only a device with decode grows stale by silence", report);
     // Over TCP many a device answers to 255 only, and gateways keep 0 for themselves.
-    let bounds = if medium == Some(Medium::Tcp) {
-        0..=255_u8
-    } else {
-        1..=247_u8
-    };
-    part.missing(
-        &["unit_id"],
-        Misfit::expected("the device's Modbus address, 1 to 247"),
-        report,
-    );
+    let bounds = if medium == Some(Medium::Tcp) { 0..=255_u8 } else { 1..=247_u8 };
+    part.missing(&["unit_id"], Misfit::expected("the device's Modbus address, 1 to 247"), report);
     let unit_id = part.number(&["unit_id"], raw.unit_id, bounds, "a unit id", report);
     let every = part.duration("every", raw.every.as_ref(), &EVERY_BOUNDS, report);
     let timeout = part.duration("timeout", raw.timeout.as_ref(), &TIMEOUT, report);
     let min_gap = part.duration("min_gap", raw.min_gap.as_ref(), &MIN_GAP, report);
-    let points = names
-        .iter()
-        .filter_map(|name| point::modbus(part, name, report))
-        .collect();
+    let points = names.iter().filter_map(|name| point::modbus(part, name, report)).collect();
     Some(DeviceConfig::Modbus(ModbusDevice {
         unit_id: unit_id?,
         every: every.unwrap_or(EVERY),
@@ -132,23 +100,12 @@ fn modbus(
     }))
 }
 
-fn csv(
-    part: &Part<'_, schema::Device>,
-    names: &[PointName],
-    report: &mut Report,
-) -> Option<DeviceConfig> {
+fn csv(part: &Part<'_, schema::Device>, names: &[PointName], report: &mut Report) -> Option<DeviceConfig> {
     for field in ["unit_id", "every", "timeout", "min_gap"] {
-        part.misplaced(
-            &[field],
-            "no such key: a device with decode is not asked, it talks by itself",
-            report,
-        );
+        part.misplaced(&[field], "no such key: a device with decode is not asked, it talks by itself", report);
     }
     let stale_after = part.duration("stale_after", part.raw.stale_after.as_ref(), &STALE, report);
-    let points = names
-        .iter()
-        .filter_map(|name| point::csv(part, name, report))
-        .collect();
+    let points = names.iter().filter_map(|name| point::csv(part, name, report)).collect();
     match part.raw.decode? {
         schema::Decode::Csv => Some(DeviceConfig::Csv(CsvDevice {
             separator: ',',

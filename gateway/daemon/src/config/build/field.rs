@@ -17,9 +17,8 @@ use crate::config::schema;
 const MAX_FRAME: usize = 256;
 
 /// Rates that adapters and devices usually have. Another one is possible, and more often a slip.
-const USUAL_BAUD: [u32; 12] = [
-    1_200, 2_400, 4_800, 9_600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 230_400,
-];
+const USUAL_BAUD: [u32; 12] =
+    [1_200, 2_400, 4_800, 9_600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 230_400];
 
 /// The field side of the configuration.
 #[derive(Debug, Default)]
@@ -59,13 +58,7 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
     for (name, part) in &buses {
         mediums.insert(name, medium(part));
         if let Some(link) = link(part, report) {
-            field.source.buses.insert(
-                name.clone(),
-                BusConfig {
-                    link,
-                    devices: BTreeMap::new(),
-                },
-            );
+            field.source.buses.insert(name.clone(), BusConfig { link, devices: BTreeMap::new() });
         }
     }
     one_bus_a_port(&buses, report);
@@ -93,12 +86,7 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
     if !report.has_errors() {
         // All of its rules are checked above, where the place is known. One that was added there alone still holds.
         for problem in field.source.check() {
-            report.wrong(
-                &root.origin,
-                &[],
-                problem.to_string(),
-                Misfit::expected("what the source can run"),
-            );
+            report.wrong(&root.origin, &[], problem.to_string(), Misfit::expected("what the source can run"));
         }
     }
     field
@@ -120,61 +108,34 @@ fn link(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Link> {
             for field in ["baud", "parity", "data", "stop", "frame"] {
                 part.misplaced(&[field], "no such key on a tcp bus", report);
             }
-            part.notation(&["tcp"], part.raw.tcp.as_deref(), tcp_address, report)
-                .map(Link::Tcp)
+            part.notation(&["tcp"], part.raw.tcp.as_deref(), tcp_address, report).map(Link::Tcp)
         }
         Some(Medium::Rtu) => serial(part, Medium::Rtu, report).map(Link::Rtu),
         Some(Medium::Talker) => {
             let serial = serial(part, Medium::Talker, report);
             let (delimiter, max_frame) = frame(part, report)?;
-            Some(Link::Talker {
-                serial: serial?,
-                delimiter,
-                max_frame,
-            })
+            Some(Link::Talker { serial: serial?, delimiter, max_frame })
         }
         None if part.value(&["tcp"]).is_some() => {
-            part.wrong(
-                &["tcp"],
-                Misfit::expected("serial or tcp, not both"),
-                report,
-            );
+            part.wrong(&["tcp"], Misfit::expected("serial or tcp, not both"), report);
             None
         }
         None => {
             let expected = "serial = \"/dev/serial/by-path/…\" or tcp = \"host:port\"";
-            report.missing(
-                part.origin(&[]),
-                &part.key(&["serial"]),
-                Misfit::expected(expected),
-            );
+            report.missing(part.origin(&[]), &part.key(&["serial"]), Misfit::expected(expected));
             None
         }
     }
 }
 
-fn serial(
-    part: &Part<'_, schema::Bus>,
-    medium: Medium,
-    report: &mut Report,
-) -> Option<SerialConfig> {
+fn serial(part: &Part<'_, schema::Bus>, medium: Medium, report: &mut Report) -> Option<SerialConfig> {
     let raw = &part.raw;
     let path = part.path("serial", raw.serial.as_deref(), report);
     if let Some(path) = &path {
         by_path(part, path, report);
     }
-    part.missing(
-        &["baud"],
-        Misfit::expected("the line's rate in bit/s, such as 9600 or 19200"),
-        report,
-    );
-    let baud = part.number(
-        &["baud"],
-        raw.baud,
-        50..=4_000_000_u32,
-        "a rate in bit/s",
-        report,
-    );
+    part.missing(&["baud"], Misfit::expected("the line's rate in bit/s, such as 9600 or 19200"), report);
+    let baud = part.number(&["baud"], raw.baud, 50..=4_000_000_u32, "a rate in bit/s", report);
     if let Some(baud) = baud
         && !USUAL_BAUD.contains(&baud)
     {
@@ -192,11 +153,7 @@ fn serial(
             DataBits::Eight
         }
         (Some(_), Medium::Rtu | Medium::Tcp) => {
-            part.wrong(
-                &["data"],
-                Misfit::expected("8 bits, which Modbus RTU needs"),
-                report,
-            );
+            part.wrong(&["data"], Misfit::expected("8 bits, which Modbus RTU needs"), report);
             DataBits::Eight
         }
     };
@@ -213,28 +170,15 @@ fn serial(
         (Some(schema::Parity::None), _) | (None, Medium::Talker) => Parity::None,
         (Some(schema::Parity::Odd), _) => Parity::Odd,
     };
-    Some(SerialConfig {
-        path: path?,
-        baud: baud?,
-        data_bits,
-        parity,
-        stop_bits,
-    })
+    Some(SerialConfig { path: path?, baud: baud?, data_bits, parity, stop_bits })
 }
 
 /// Names that the kernel gives in the order of plugging move to another adapter after a glitch.
 fn by_path(part: &Part<'_, schema::Bus>, path: &std::path::Path, report: &mut Report) {
-    let name = path
-        .to_str()
-        .and_then(|path| path.strip_prefix("/dev/"))
-        .unwrap_or("");
+    let name = path.to_str().and_then(|path| path.strip_prefix("/dev/")).unwrap_or("");
     if name.starts_with("ttyUSB") || name.starts_with("ttyACM") {
         let help = "see ls -l /dev/serial/by-path: that name stays with the socket, this one changes with the order of plugging";
-        part.doubtful(
-            &["serial"],
-            Misfit::expected("a name below /dev/serial/by-path").help(help),
-            report,
-        );
+        part.doubtful(&["serial"], Misfit::expected("a name below /dev/serial/by-path").help(help), report);
     }
 }
 
@@ -242,25 +186,11 @@ fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<(Vec<u8>, 
     let frame = part.raw.frame.as_ref()?;
     let what_ends = "the text that ends a frame: delimiter = \"\\n\"";
     part.missing(&["frame", "delimiter"], Misfit::expected(what_ends), report);
-    let max = part.number(
-        &["frame", "max"],
-        frame.max,
-        1..=65_535_u16,
-        "bytes in a frame",
-        report,
-    );
-    let max = if frame.max.is_some() {
-        max.map(usize::from)
-    } else {
-        Some(MAX_FRAME)
-    };
+    let max = part.number(&["frame", "max"], frame.max, 1..=65_535_u16, "bytes in a frame", report);
+    let max = if frame.max.is_some() { max.map(usize::from) } else { Some(MAX_FRAME) };
     let delimiter = frame.delimiter.as_deref()?;
     if delimiter.is_empty() || delimiter.len() > 8 {
-        part.wrong(
-            &["frame", "delimiter"],
-            Misfit::expected("a text of 1 to 8 bytes"),
-            report,
-        );
+        part.wrong(&["frame", "delimiter"], Misfit::expected("a text of 1 to 8 bytes"), report);
         return None;
     }
     Some((delimiter.as_bytes().to_vec(), max?))
@@ -269,13 +199,8 @@ fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<(Vec<u8>, 
 fn tcp_address(text: &str) -> Result<String, Misfit> {
     /// What IANA registered for Modbus.
     const PORT: u16 = 502;
-    let (host, port) =
-        notation::host_port(text, Some(PORT)).ok_or_else(|| Misfit::expected("host:port"))?;
-    Ok(if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    })
+    let (host, port) = notation::host_port(text, Some(PORT)).ok_or_else(|| Misfit::expected("host:port"))?;
+    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
 }
 
 /// A port is held exclusively, so a second bus on it would never open.
@@ -286,11 +211,7 @@ fn one_bus_a_port(buses: &BTreeMap<Name, Part<'_, schema::Bus>>, report: &mut Re
             continue;
         };
         if let Some(other) = taken.insert(serial, name) {
-            part.wrong(
-                &["serial"],
-                Misfit::expected(format!("a port of its own: bus {other} has this one")),
-                report,
-            );
+            part.wrong(&["serial"], Misfit::expected(format!("a port of its own: bus {other} has this one")), report);
         }
     }
 }
@@ -308,30 +229,15 @@ fn bus_of<'a>(
         let names = || buses.keys().map(Name::as_str);
         let expected = match buses.len() {
             0 => "a bus of this name: [bus.NAME]".to_owned(),
-            _ => format!(
-                "the name of a bus: {}",
-                names().collect::<Vec<_>>().join(", ")
-            ),
+            _ => format!("the name of a bus: {}", names().collect::<Vec<_>>().join(", ")),
         };
-        let misfit = Misfit {
-            expected,
-            help: did_you_mean(wanted, names()),
-        };
-        report.dangling(
-            part.origin(&["bus"]),
-            &part.key(&["bus"]),
-            format!("{wanted:?}"),
-            misfit,
-        );
+        let misfit = Misfit { expected, help: did_you_mean(wanted, names()) };
+        report.dangling(part.origin(&["bus"]), &part.key(&["bus"]), format!("{wanted:?}"), misfit);
     }
     known
 }
 
-fn one_talker(
-    bus: &Part<'_, schema::Bus>,
-    devices: &[(&Name, &Part<'_, schema::Device>)],
-    report: &mut Report,
-) {
+fn one_talker(bus: &Part<'_, schema::Bus>, devices: &[(&Name, &Part<'_, schema::Device>)], report: &mut Report) {
     match devices {
         [_] => {}
         [] => {
@@ -340,8 +246,7 @@ fn one_talker(
         }
         [(first, _), others @ ..] => {
             for (_, part) in others {
-                let expected =
-                    format!("one device on a bus with a frame: {first} is there already");
+                let expected = format!("one device on a bus with a frame: {first} is there already");
                 part.wrong(&["bus"], Misfit::expected(expected), report);
             }
         }
@@ -355,8 +260,7 @@ fn own_unit_ids(bus: &Name, devices: &[(&Name, &Part<'_, schema::Device>)], repo
             continue;
         };
         if let Some(other) = taken.insert(unit_id, name) {
-            let expected =
-                format!("a unit id of its own on bus {bus}: device {other} has this one");
+            let expected = format!("a unit id of its own on bus {bus}: device {other} has this one");
             part.wrong(&["unit_id"], Misfit::expected(expected), report);
         }
     }

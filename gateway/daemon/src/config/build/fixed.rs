@@ -14,8 +14,8 @@ use crate::config::problem::{Misfit, Origin};
 use crate::config::report::Report;
 use crate::config::schema;
 use crate::config::settings::{
-    Ack, ClockSettings, ClockTrust, CoreSettings, HubSettings, IdentitySettings, LogFormat,
-    LogSettings, PathSettings, StoreSettings, WhenFull,
+    Ack, ClockSettings, ClockTrust, CoreSettings, HubSettings, IdentitySettings, LogFormat, LogSettings, PathSettings,
+    StoreSettings, WhenFull,
 };
 use crate::config::typed::Table;
 
@@ -23,8 +23,7 @@ use crate::config::typed::Table;
 /// unnoticed.
 const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// At its least a street of hubs still spreads over several handshakes; at its most it is the ceiling that it grows to.
-const RECONNECT_SPREAD: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(300);
+const RECONNECT_SPREAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 /// MQTT counts it in seconds, up to 18 hours; a dead link should be noticed within the hour.
 const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3_600);
 /// systemd waits 90 s before it kills.
@@ -35,10 +34,7 @@ const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_sec
 const STORE_LIMIT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::tib(1);
 
 /// Stands in for a section that no layer has.
-static NO_TABLE: Node = Node {
-    origin: Origin::BuiltIn,
-    kind: Kind::Table(std::collections::BTreeMap::new()),
-};
+static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::Table(std::collections::BTreeMap::new()) };
 
 pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
     let part: Part<'_, schema::Hub> = section(root, "hub", report)?;
@@ -51,19 +47,10 @@ pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
 pub(super) fn core(root: &Node, report: &mut Report) -> Option<CoreSettings> {
     let part: Part<'_, schema::Core> = section(root, "core", report)?;
     let raw = &part.raw;
-    part.missing(
-        &["url"],
-        Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""),
-        report,
-    );
+    part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
     let address = part.notation(&["url"], raw.url.as_deref(), notation::core_url, report);
     let retry = part.duration("retry", raw.retry.as_ref(), &RETRY, report);
-    let reconnect_spread = part.duration(
-        "reconnect_spread",
-        raw.reconnect_spread.as_ref(),
-        &RECONNECT_SPREAD,
-        report,
-    );
+    let reconnect_spread = part.duration("reconnect_spread", raw.reconnect_spread.as_ref(), &RECONNECT_SPREAD, report);
     let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
     let grace = part.duration("grace", raw.grace.as_ref(), &GRACE, report);
     let (host, port) = address?;
@@ -86,11 +73,7 @@ pub(super) fn identity(root: &Node, report: &mut Report) -> Option<IdentitySetti
     let key = part.path("key", part.raw.key.as_deref(), report);
     let certificate = part.path("certificate", part.raw.certificate.as_deref(), report);
     let roots = part.path("roots", part.raw.roots.as_deref(), report);
-    Some(IdentitySettings {
-        key: key?,
-        certificate: certificate?,
-        roots: roots?,
-    })
+    Some(IdentitySettings { key: key?, certificate: certificate?, roots: roots? })
 }
 
 pub(super) fn paths(root: &Node, report: &mut Report) -> Option<PathSettings> {
@@ -98,11 +81,7 @@ pub(super) fn paths(root: &Node, report: &mut Report) -> Option<PathSettings> {
     let state = part.path("state", part.raw.state.as_deref(), report);
     let run = part.path("run", part.raw.run.as_deref(), report);
     let cache = part.path("cache", part.raw.cache.as_deref(), report);
-    Some(PathSettings {
-        state: state?,
-        run: run?,
-        cache: cache?,
-    })
+    Some(PathSettings { state: state?, run: run?, cache: cache? })
 }
 
 pub(super) fn clock(root: &Node, report: &mut Report) -> Option<ClockSettings> {
@@ -134,12 +113,7 @@ pub(super) fn log(root: &Node, report: &mut Report) -> Option<LogSettings> {
 pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     let part: Part<'_, schema::Store> = section(root, "store", report)?;
     let limit = part.raw.limit.as_ref().map(|limit| limit.0.as_str());
-    let limit = part.notation(
-        &["limit"],
-        limit,
-        |text| notation::size(text, &STORE_LIMIT),
-        report,
-    )?;
+    let limit = part.notation(&["limit"], limit, |text| notation::size(text, &STORE_LIMIT), report)?;
     let when_full = match part.raw.when_full? {
         schema::WhenFull::DropOldest => WhenFull::DropOldest,
     };
@@ -166,9 +140,5 @@ pub(super) fn default_log() -> LogSettings {
 
 /// The table of a fixed section.
 fn section<'a, T: Table>(root: &'a Node, name: &str, report: &mut Report) -> Option<Part<'a, T>> {
-    Part::read(
-        root.at([name]).unwrap_or(&NO_TABLE),
-        vec![name.to_owned()],
-        report,
-    )
+    Part::read(root.at([name]).unwrap_or(&NO_TABLE), vec![name.to_owned()], report)
 }

@@ -60,54 +60,21 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
     let pipeline = curb_pipeline::Config {
         plugins,
         host: curb_pipeline::HostCommand::default(),
-        cache: paths
-            .as_ref()
-            .unwrap_or(&fixed::default_paths())
-            .cache
-            .join("plugins"),
+        cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),
     };
     let points: PointSet = point::all(&field.source).collect();
 
-    let complete = (
-        hub,
-        core,
-        identity,
-        clock,
-        store,
-        paths.clone(),
-        log.clone(),
-    );
+    let complete = (hub, core, identity, clock, store, paths.clone(), log.clone());
     let settings = match complete {
-        (
-            Some(hub),
-            Some(core),
-            Some(identity),
-            Some(clock),
-            Some(store),
-            Some(paths),
-            Some(log),
-        ) if !report.has_errors() => {
+        (Some(hub), Some(core), Some(identity), Some(clock), Some(store), Some(paths), Some(log))
+            if !report.has_errors() =>
+        {
             let source = field.source;
-            Some(Settings {
-                hub,
-                core,
-                identity,
-                paths,
-                clock,
-                log,
-                store,
-                source,
-                pipeline,
-                points,
-            })
+            Some(Settings { hub, core, identity, paths, clock, log, store, source, pipeline, points })
         }
         _ => None,
     };
-    Built {
-        settings,
-        paths: paths.unwrap_or_else(fixed::default_paths),
-        log: log.unwrap_or_else(fixed::default_log),
-    }
+    Built { settings, paths: paths.unwrap_or_else(fixed::default_paths), log: log.unwrap_or_else(fixed::default_log) }
 }
 
 /// A table of the configuration: what was read from it, and where its keys stand.
@@ -127,12 +94,7 @@ impl<'a, T: Table> Part<'a, T> {
 
 impl<T> Part<'_, T> {
     fn key(&self, below: &[&str]) -> Key {
-        self.key
-            .iter()
-            .map(String::as_str)
-            .chain(below.iter().copied())
-            .map(str::to_owned)
-            .collect()
+        self.key.iter().map(String::as_str).chain(below.iter().copied()).map(str::to_owned).collect()
     }
 
     fn value(&self, below: &[&str]) -> Option<&Node> {
@@ -141,20 +103,13 @@ impl<T> Part<'_, T> {
 
     /// Where the key stands, or the table that it would stand in.
     fn origin(&self, below: &[&str]) -> &Origin {
-        let parents = (0..=below.len())
-            .rev()
-            .filter_map(|depth| self.value(&below[..depth]));
-        parents
-            .map(|node| &node.origin)
-            .next()
-            .unwrap_or(&self.node.origin)
+        let parents = (0..=below.len()).rev().filter_map(|depth| self.value(&below[..depth]));
+        parents.map(|node| &node.origin).next().unwrap_or(&self.node.origin)
     }
 
     /// The value that stands at the key does not fit.
     fn wrong(&self, below: &[&str], misfit: Misfit, report: &mut Report) {
-        let found = self
-            .value(below)
-            .map_or_else(|| "nothing".to_owned(), Node::describe);
+        let found = self.value(below).map_or_else(|| "nothing".to_owned(), Node::describe);
         report.wrong(self.origin(below), &self.key(below), found, misfit);
     }
 
@@ -167,9 +122,7 @@ impl<T> Part<'_, T> {
 
     /// The value that stands at the key is probably not meant.
     fn doubtful(&self, below: &[&str], misfit: Misfit, report: &mut Report) {
-        let found = self
-            .value(below)
-            .map_or_else(|| "nothing".to_owned(), Node::describe);
+        let found = self.value(below).map_or_else(|| "nothing".to_owned(), Node::describe);
         report.doubtful(self.origin(below), &self.key(below), found, misfit);
     }
 
@@ -188,9 +141,7 @@ impl<T> Part<'_, T> {
         read: impl FnOnce(&str) -> Result<V, Misfit>,
         report: &mut Report,
     ) -> Option<V> {
-        read(text?)
-            .map_err(|misfit| self.wrong(below, misfit, report))
-            .ok()
+        read(text?).map_err(|misfit| self.wrong(below, misfit, report)).ok()
     }
 
     /// A duration. `None` when it is not there, or does not fit and is in the report.
@@ -202,23 +153,14 @@ impl<T> Part<'_, T> {
         report: &mut Report,
     ) -> Option<Duration> {
         let text = text.map(|text| text.0.as_str());
-        self.notation(
-            &[field],
-            text,
-            |text| notation::duration(text, bounds),
-            report,
-        )
+        self.notation(&[field], text, |text| notation::duration(text, bounds), report)
     }
 
     /// An absolute path: what a relative one is relative to would depend on who starts the daemon.
     fn path(&self, field: &str, text: Option<&str>, report: &mut Report) -> Option<PathBuf> {
         let absolute = |text: &str| {
             let path = Path::new(text);
-            if path.is_absolute() {
-                Ok(path.to_owned())
-            } else {
-                Err(Misfit::expected("an absolute path"))
-            }
+            if path.is_absolute() { Ok(path.to_owned()) } else { Err(Misfit::expected("an absolute path")) }
         };
         self.notation(&[field], text, absolute, report)
     }
@@ -232,9 +174,7 @@ impl<T> Part<'_, T> {
         what: &str,
         report: &mut Report,
     ) -> Option<N> {
-        let fits = N::try_from(number?)
-            .ok()
-            .filter(|number| bounds.contains(number));
+        let fits = N::try_from(number?).ok().filter(|number| bounds.contains(number));
         if fits.is_none() {
             let expected = format!("{what} from {} to {}", bounds.start(), bounds.end());
             self.wrong(below, Misfit::expected(expected), report);
@@ -244,11 +184,7 @@ impl<T> Part<'_, T> {
 }
 
 /// The tables of a named section whose names are right.
-fn named<'a, T: Table>(
-    root: &'a Node,
-    section: &str,
-    report: &mut Report,
-) -> BTreeMap<Name, Part<'a, T>> {
+fn named<'a, T: Table>(root: &'a Node, section: &str, report: &mut Report) -> BTreeMap<Name, Part<'a, T>> {
     let mut parts = BTreeMap::new();
     let Some(node) = root.at([section]) else {
         return parts;

@@ -35,25 +35,10 @@ pub(super) fn build(
     let mut plugins = Vec::new();
     for (name, part) in &parts {
         if field.devices.contains(name) {
-            let misfit = Misfit::expected(
-                "a name that no device has: both own points and streams by their names",
-            );
-            report.wrong(
-                part.origin(&[]),
-                &part.key(&[]),
-                format!("the name {:?}", name.as_str()),
-                misfit,
-            );
+            let misfit = Misfit::expected("a name that no device has: both own points and streams by their names");
+            report.wrong(part.origin(&[]), &part.key(&[]), format!("the name {:?}", name.as_str()), misfit);
         }
-        let plugin = plugin(
-            name,
-            part,
-            field,
-            &names,
-            component_dir.as_deref(),
-            surroundings,
-            report,
-        );
+        let plugin = plugin(name, part, field, &names, component_dir.as_deref(), surroundings, report);
         plugins.extend(plugin.map(|plugin| (part.raw.order.unwrap_or(0), plugin)));
     }
     // By name within one order, since the table is by name: stable over reloads.
@@ -71,28 +56,12 @@ fn plugin(
     report: &mut Report,
 ) -> Option<PluginConfig> {
     let raw = &part.raw;
-    part.missing(
-        &["component"],
-        Misfit::expected("the plugin's file: component = \"deadband.wasm\""),
-        report,
-    );
-    part.missing(
-        &["points"],
-        Misfit::expected("what it sees: points = [\"meter/*\"]"),
-        report,
-    );
+    part.missing(&["component"], Misfit::expected("the plugin's file: component = \"deadband.wasm\""), report);
+    part.missing(&["points"], Misfit::expected("what it sees: points = [\"meter/*\"]"), report);
     let component = component(part, component_dir, surroundings, report);
-    let points = raw
-        .points
-        .as_ref()
-        .map(|points| globs(part, points, field, plugins, report));
+    let points = raw.points.as_ref().map(|points| globs(part, points, field, plugins, report));
     let memory = raw.memory.as_ref().map(|text| text.0.as_str());
-    let memory = part.notation(
-        &["memory"],
-        memory,
-        |text| notation::size(text, &MEMORY),
-        report,
-    );
+    let memory = part.notation(&["memory"], memory, |text| notation::size(text, &MEMORY), report);
     let call_time = part.duration("call_time", raw.call_time.as_ref(), &CALL_TIME, report);
     let limits = Limits::default();
     Some(PluginConfig {
@@ -100,13 +69,11 @@ fn plugin(
         component: component?,
         points: points?,
         settings: raw.settings.clone().unwrap_or_default().into(),
-        on_failure: raw
-            .on_failure
-            .map_or_else(OnFailure::default, |on_failure| match on_failure {
-                schema::OnFailure::Pass => OnFailure::Pass,
-                schema::OnFailure::Drop => OnFailure::Drop,
-                schema::OnFailure::Hold => OnFailure::Hold,
-            }),
+        on_failure: raw.on_failure.map_or_else(OnFailure::default, |on_failure| match on_failure {
+            schema::OnFailure::Pass => OnFailure::Pass,
+            schema::OnFailure::Drop => OnFailure::Drop,
+            schema::OnFailure::Hold => OnFailure::Hold,
+        }),
         limits: Limits {
             memory: memory.map_or(limits.memory, |memory| memory.as_u64()),
             call_time: call_time.unwrap_or(limits.call_time),
@@ -122,11 +89,7 @@ fn component(
     report: &mut Report,
 ) -> Option<PathBuf> {
     let text = part.raw.component.as_deref()?;
-    let path = if Path::new(text).is_absolute() {
-        PathBuf::from(text)
-    } else {
-        dir?.join(text)
-    };
+    let path = if Path::new(text).is_absolute() { PathBuf::from(text) } else { dir?.join(text) };
     if surroundings == Surroundings::Checked && !path.is_file() {
         let misfit = Misfit::expected(format!("a file: there is none at {}", path.display()))
             .help("a path that is not absolute is looked up in [plugins] dir");
@@ -143,38 +106,26 @@ fn globs(
     report: &mut Report,
 ) -> Vec<Glob> {
     if texts.is_empty() {
-        part.wrong(
-            &["points"],
-            Misfit::expected("at least one glob, such as \"meter/*\""),
-            report,
-        );
+        part.wrong(&["points"], Misfit::expected("at least one glob, such as \"meter/*\""), report);
     }
     let mut globs = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let index = index.to_string();
         let below = ["points", index.as_str()];
         let Ok(glob) = Glob::parse(text) else {
-            let help = Glob::parse(&format!("{text}/*"))
-                .is_ok()
-                .then(|| format!("did you mean \"{text}/*\"?"));
-            let misfit = Misfit {
-                expected: "a glob over device/point, such as \"meter/*\" or \"*/power\"".to_owned(),
-                help,
-            };
+            let help = Glob::parse(&format!("{text}/*")).is_ok().then(|| format!("did you mean \"{text}/*\"?"));
+            let misfit =
+                Misfit { expected: "a glob over device/point, such as \"meter/*\" or \"*/power\"".to_owned(), help };
             part.wrong(&below, misfit, report);
             continue;
         };
         // What points a plugin will make is known only when it runs.
-        let of_plugin = text
-            .split_once('/')
-            .is_some_and(|(owner, _)| plugins.iter().any(|name| name.as_str() == owner));
+        let of_plugin =
+            text.split_once('/').is_some_and(|(owner, _)| plugins.iter().any(|name| name.as_str() == owner));
         if !of_plugin && !field.points.iter().any(|point| glob.matches(point)) {
             let points: Vec<_> = field.points.iter().map(ToString::to_string).collect();
             let help = did_you_mean(text, points.iter().map(String::as_str));
-            let misfit = Misfit {
-                expected: "a glob that some point matches".to_owned(),
-                help,
-            };
+            let misfit = Misfit { expected: "a glob that some point matches".to_owned(), help };
             part.doubtful(&below, misfit, report);
         }
         globs.push(glob);

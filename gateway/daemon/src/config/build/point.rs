@@ -17,20 +17,12 @@ const MAX_UNIT: usize = 24;
 
 /// Every point of every device.
 pub(super) fn all(source: &Config) -> impl Iterator<Item = Arc<Point>> + '_ {
-    source
-        .buses
-        .values()
-        .flat_map(|bus| bus.devices.values())
-        .flat_map(|device| -> Box<dyn Iterator<Item = _>> {
-            match device {
-                DeviceConfig::Modbus(device) => {
-                    Box::new(device.points.iter().map(|point| Arc::clone(&point.point)))
-                }
-                DeviceConfig::Csv(device) => {
-                    Box::new(device.points.iter().map(|point| Arc::clone(&point.point)))
-                }
-            }
-        })
+    source.buses.values().flat_map(|bus| bus.devices.values()).flat_map(|device| -> Box<dyn Iterator<Item = _>> {
+        match device {
+            DeviceConfig::Modbus(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
+            DeviceConfig::Csv(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
+        }
+    })
 }
 
 /// A table of the device, with the path to one of its points.
@@ -55,22 +47,17 @@ impl<'a, 'n> At<'a, 'n> {
     }
 
     fn missing(&self, field: &str, expected: &str, report: &mut Report) {
-        self.device
-            .missing(&self.below(field), Misfit::expected(expected), report);
+        self.device.missing(&self.below(field), Misfit::expected(expected), report);
     }
 
     /// What a point is, on whatever device.
     fn point(&self, value_type: ValueType, report: &mut Report) -> Arc<Point> {
         let unit = self.raw.unit.as_deref().filter(|unit| {
-            let fits = !unit.is_empty()
-                && unit.chars().count() <= MAX_UNIT
-                && !unit.contains(char::is_control);
+            let fits = !unit.is_empty() && unit.chars().count() <= MAX_UNIT && !unit.contains(char::is_control);
             if !fits {
                 self.wrong(
                     "unit",
-                    Misfit::expected(format!(
-                        "1 to {MAX_UNIT} characters, such as \"W\" or \"ug/m3\""
-                    )),
+                    Misfit::expected(format!("1 to {MAX_UNIT} characters, such as \"W\" or \"ug/m3\"")),
                     report,
                 );
             }
@@ -89,19 +76,11 @@ impl<'a, 'n> At<'a, 'n> {
     fn range(&self, value_type: ValueType, report: &mut Report) -> Option<(f64, f64)> {
         let range = self.raw.range.as_deref()?;
         if matches!(value_type, ValueType::Bool | ValueType::Text) {
-            self.wrong(
-                "range",
-                Misfit::expected("no range: the type is not a number"),
-                report,
-            );
+            self.wrong("range", Misfit::expected("no range: the type is not a number"), report);
             return None;
         }
         let &[least, most] = range else {
-            self.wrong(
-                "range",
-                Misfit::expected("two numbers: [least, greatest]"),
-                report,
-            );
+            self.wrong("range", Misfit::expected("two numbers: [least, greatest]"), report);
             return None;
         };
         if least >= most {
@@ -116,17 +95,9 @@ impl<'a, 'n> At<'a, 'n> {
     fn scale(&self, value_type: Option<ValueType>, report: &mut Report) -> Option<f64> {
         let scale = self.raw.scale?;
         if matches!(value_type, Some(ValueType::Bool | ValueType::Text)) {
-            self.wrong(
-                "scale",
-                Misfit::expected("no scale: the type is not a number"),
-                report,
-            );
+            self.wrong("scale", Misfit::expected("no scale: the type is not a number"), report);
         } else if !scale.is_normal() {
-            self.wrong(
-                "scale",
-                Misfit::expected("a number other than 0, such as 0.1"),
-                report,
-            );
+            self.wrong("scale", Misfit::expected("a number other than 0, such as 0.1"), report);
         }
         Some(scale)
     }
@@ -139,28 +110,15 @@ impl<'a, 'n> At<'a, 'n> {
 }
 
 /// A register or bit.
-pub(super) fn modbus(
-    device: &Part<'_, schema::Device>,
-    name: &PointName,
-    report: &mut Report,
-) -> Option<ModbusPoint> {
+pub(super) fn modbus(device: &Part<'_, schema::Device>, name: &PointName, report: &mut Report) -> Option<ModbusPoint> {
     let at = At::find(device, name)?;
     let raw = at.raw;
-    at.misplaced(
-        &["column"],
-        "no such key: only devices with decode have columns",
-        report,
-    );
+    at.misplaced(&["column"], "no such key: only devices with decode have columns", report);
     at.missing("register", "a register: register = \"holding:100\"", report);
     let register = raw.register.as_ref().map(|text| text.0.as_str());
     let register = device.notation(&at.below("register"), register, notation::register, report);
     let every = raw.every.as_ref().map(|text| text.0.as_str());
-    let every = device.notation(
-        &at.below("every"),
-        every,
-        |text| notation::duration(text, &EVERY_BOUNDS),
-        report,
-    );
+    let every = device.notation(&at.below("every"), every, |text| notation::duration(text, &EVERY_BOUNDS), report);
 
     let bits = register.is_some_and(|(table, _)| table.is_bits());
     let value_type = match raw.r#type {
@@ -177,14 +135,7 @@ pub(super) fn modbus(
                 (ValueType::F64 | ValueType::Text, false) => {
                     Some("a type of one or two registers: bool, u16, i16, u32, i32 or f32")
                 }
-                (
-                    ValueType::U16
-                    | ValueType::I16
-                    | ValueType::U32
-                    | ValueType::I32
-                    | ValueType::F32,
-                    false,
-                ) => None,
+                (ValueType::U16 | ValueType::I16 | ValueType::U32 | ValueType::I32 | ValueType::F32, false) => None,
             };
             if let Some(expected) = misfit {
                 at.wrong("type", Misfit::expected(expected), report);
@@ -198,10 +149,7 @@ pub(super) fn modbus(
     let value_type = value_type?;
     let width = registers(value_type);
     if address.checked_add(width - 1).is_none() {
-        let expected = format!(
-            "an address of at most {}: the value takes {width} registers",
-            u16::MAX - (width - 1)
-        );
+        let expected = format!("an address of at most {}: the value takes {width} registers", u16::MAX - (width - 1));
         at.wrong("register", Misfit::expected(expected), report);
         return None;
     }
@@ -209,54 +157,20 @@ pub(super) fn modbus(
         schema::Order::Abcd => Order::Abcd,
         schema::Order::Cdab => Order::Cdab,
     });
-    Some(ModbusPoint {
-        point: at.point(value_type, report),
-        table,
-        address,
-        order,
-        scale,
-        absent,
-        every,
-    })
+    Some(ModbusPoint { point: at.point(value_type, report), table, address, order, scale, absent, every })
 }
 
 /// A column.
-pub(super) fn csv(
-    device: &Part<'_, schema::Device>,
-    name: &PointName,
-    report: &mut Report,
-) -> Option<CsvPoint> {
+pub(super) fn csv(device: &Part<'_, schema::Device>, name: &PointName, report: &mut Report) -> Option<CsvPoint> {
     let at = At::find(device, name)?;
-    at.misplaced(
-        &["register"],
-        "no such key: a device with decode has columns",
-        report,
-    );
-    at.misplaced(
-        &["order", "every", "absent"],
-        "no such key: columns are text, sent when the device likes",
-        report,
-    );
+    at.misplaced(&["register"], "no such key: a device with decode has columns", report);
+    at.misplaced(&["order", "every", "absent"], "no such key: columns are text, sent when the device likes", report);
     at.missing("column", "a column of the line, from 1: column = 1", report);
-    at.missing(
-        "type",
-        "a type: bool, u16, i16, u32, i32, f32, f64 or text",
-        report,
-    );
-    let column = device.number(
-        &at.below("column"),
-        at.raw.column,
-        1..=1_000_u16,
-        "a column",
-        report,
-    );
+    at.missing("type", "a type: bool, u16, i16, u32, i32, f32, f64 or text", report);
+    let column = device.number(&at.below("column"), at.raw.column, 1..=1_000_u16, "a column", report);
     let value_type = at.raw.r#type.map(value_type);
     let scale = at.scale(value_type, report);
-    Some(CsvPoint {
-        point: at.point(value_type?, report),
-        column: column?,
-        scale,
-    })
+    Some(CsvPoint { point: at.point(value_type?, report), column: column?, scale })
 }
 
 /// Raw numbers that mean "no value", which must be numbers that the registers can hold.
@@ -273,14 +187,8 @@ fn absent(at: &At<'_, '_>, value_type: Option<ValueType>, report: &mut Report) -
             None => {
                 let index = index.to_string();
                 let below = ["point", at.name.point().as_str(), "absent", index.as_str()];
-                let misfit = Misfit::expected(format!(
-                    "a raw number as the registers hold it, 0 to 0x{most:X}"
-                ));
-                let misfit = if number < 0 {
-                    misfit.help("-1 of a 16-bit type is 0xFFFF")
-                } else {
-                    misfit
-                };
+                let misfit = Misfit::expected(format!("a raw number as the registers hold it, 0 to 0x{most:X}"));
+                let misfit = if number < 0 { misfit.help("-1 of a 16-bit type is 0xFFFF") } else { misfit };
                 at.device.wrong(&below, misfit, report);
             }
         }

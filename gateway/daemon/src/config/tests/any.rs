@@ -76,13 +76,9 @@ fn value() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3)
-                .prop_map(|list| format!("[{}]", list.join(", "))),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|list| format!("[{}]", list.join(", "))),
             prop::collection::btree_map("[a-z_]{1,6}", inner, 0..3).prop_map(|table| {
-                let entries: Vec<_> = table
-                    .iter()
-                    .map(|(key, value)| format!("{key} = {value}"))
-                    .collect();
+                let entries: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {value}")).collect();
                 format!("{{ {} }}", entries.join(", "))
             }),
         ]
@@ -122,25 +118,10 @@ proptest! {
 
 #[test]
 fn depth_and_length_are_bounded() {
-    let deep = |depth| {
-        format!(
-            "{LEAST}[plugin.q.settings]\n{} = 1\n",
-            vec!["a"; depth].join(".")
-        )
-    };
-    assert!(
-        Folder::new(&deep(40))
-            .load()
-            .problems
-            .iter()
-            .any(|problem| problem.found == "a deeper one")
-    );
+    let deep = |depth| format!("{LEAST}[plugin.q.settings]\n{} = 1\n", vec!["a"; depth].join("."));
+    assert!(Folder::new(&deep(40)).load().problems.iter().any(|problem| problem.found == "a deeper one"));
     assert!(Folder::new(&deep(10_000)).load().settings.is_none());
-    let brackets = format!(
-        "{LEAST}[plugin.q.settings]\na = {}{}\n",
-        "[".repeat(5_000),
-        "]".repeat(5_000)
-    );
+    let brackets = format!("{LEAST}[plugin.q.settings]\na = {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
     assert!(Folder::new(&brackets).load().settings.is_none());
     let long = "# x\n".repeat(2 << 20);
     let problems = Folder::new(&long).load().problems;

@@ -4,8 +4,7 @@ use super::{LINE, check};
 
 #[test]
 fn registers_are_refused_with_what_was_meant() {
-    let point =
-        |text: &str, expected: &str| check(&format!("{LINE}type = \"u16\"\n{text}"), expected);
+    let point = |text: &str, expected: &str| check(&format!("{LINE}type = \"u16\"\n{text}"), expected);
     point(
         "register = \"40110\"",
         r#"curb.toml:13:1: error: device.d.point.p.register: found "40110", expected a register as table:address, from holding:0 to holding:65535 (or input, coil, discrete)
@@ -39,10 +38,7 @@ fn registers_are_refused_with_what_was_meant() {
         r#"curb.toml:13:1: error: device.d.point.p.register: found "holding:0x64", expected a register as table:address, from holding:0 to holding:65535 (or input, coil, discrete)
   help: addresses are decimal"#,
     );
-    point(
-        "register = true",
-        "curb.toml:13:1: error: device.d.point.p.register: found true, expected text in quotes",
-    );
+    point("register = true", "curb.toml:13:1: error: device.d.point.p.register: found true, expected text in quotes");
     point(
         "",
         r#"curb.toml:11:17: error: device.d.point.p.register: found nothing, expected a register: register = "holding:100""#,
@@ -74,10 +70,7 @@ fn registers_are_refused_with_what_was_meant() {
 fn quantities_need_their_unit() {
     let device = |text: &str, expected: &str| {
         let point = "[device.d.point]\np = { register = \"coil:0\" }\n";
-        check(
-            &LINE.replace("[device.d.point.p]\n", &format!("{text}\n{point}")),
-            expected,
-        );
+        check(&LINE.replace("[device.d.point.p]\n", &format!("{text}\n{point}")), expected);
     };
     device(
         "every = 5",
@@ -144,11 +137,8 @@ fn tables_are_checked_against_each_other() {
         "curb.toml:10:1: error: device.d.unit_id: found 0, expected a unit id from 1 to 247",
     );
     check(
-        &two.replace(
-            "serial = \"/dev/rs485\"\nbaud = 9600",
-            "tcp = \"192.0.2.1\"",
-        )
-        .replace("unit_id = 1", "unit_id = 255"),
+        &two.replace("serial = \"/dev/rs485\"\nbaud = 9600", "tcp = \"192.0.2.1\"")
+            .replace("unit_id = 1", "unit_id = 255"),
         "",
     );
     check(
@@ -173,10 +163,7 @@ curb.toml:7:1: error: bus.b.baud: found 9600, expected no such key on a tcp bus"
         r#"curb.toml:13:1: error: bus.c.serial: found "/dev/rs485", expected a port of its own: bus b has this one"#,
     );
     check(
-        &two.replace(
-            "baud = 9600",
-            "baud = 19800\ndata = 7\nstop = 3\nparity = \"evan\"",
-        ),
+        &two.replace("baud = 9600", "baud = 19800\ndata = 7\nstop = 3\nparity = \"evan\""),
         r#"curb.toml:8:1: error: bus.b.data: found 7, expected 8 bits, which Modbus RTU needs
 curb.toml:9:1: error: bus.b.stop: found 3, expected 1 or 2 bits
 curb.toml:10:1: error: bus.b.parity: found "evan", expected "none", "even" or "odd"
@@ -195,10 +182,7 @@ curb.toml:7:1: warning: bus.b.baud: found 19800, expected a usual rate, such as 
   help: for a device that talks by itself give the bus frame = { delimiter = "\n" }"#,
     );
     check(
-        &two.replace(
-            "baud = 9600",
-            "baud = 9600\nframe = { delimeter = \"\\n\" }",
-        ),
+        &two.replace("baud = 9600", "baud = 9600\nframe = { delimeter = \"\\n\" }"),
         r#"curb.toml:8:1: error: bus.b.frame.delimiter: found nothing, expected the text that ends a frame: delimiter = "\n"
 curb.toml:8:11: error: bus.b.frame.delimeter: found an unknown key, expected one of delimiter, max
   help: did you mean "delimiter"?
@@ -222,10 +206,7 @@ curb.toml:9:9: error: device.d.decode: found nothing, expected decode = "csv", s
 #[test]
 fn points_make_sense() {
     let point = |text: &str, expected: &str| {
-        check(
-            &format!("{LINE}register = \"holding:1\"\ntype = \"i16\"\n{text}"),
-            expected,
-        )
+        check(&format!("{LINE}register = \"holding:1\"\ntype = \"i16\"\n{text}"), expected)
     };
     point("range = [100, 0]", "curb.toml:14:1: error: device.d.point.p.range: found [100, 0], expected the least value first, then a greater one
   help: did you mean [0, 100]?");
@@ -233,18 +214,12 @@ fn points_make_sense() {
         "range = [1]",
         "curb.toml:14:1: error: device.d.point.p.range: found [1], expected two numbers: [least, greatest]",
     );
-    point(
-        "range = [1, \"x\"]",
-        r#"curb.toml:14:13: error: device.d.point.p.range.1: found "x", expected a number"#,
-    );
+    point("range = [1, \"x\"]", r#"curb.toml:14:13: error: device.d.point.p.range.1: found "x", expected a number"#);
     point(
         "scale = 0",
         "curb.toml:14:1: error: device.d.point.p.scale: found 0, expected a number other than 0, such as 0.1",
     );
-    point(
-        "scale = \"0.1\"",
-        r#"curb.toml:14:1: error: device.d.point.p.scale: found "0.1", expected a number"#,
-    );
+    point("scale = \"0.1\"", r#"curb.toml:14:1: error: device.d.point.p.scale: found "0.1", expected a number"#);
     point("absent = [-1, 0x1FFFF, 0xFFFF]", "curb.toml:14:11: error: device.d.point.p.absent.0: found -1, expected a raw number as the registers hold it, 0 to 0xFFFF
   help: -1 of a 16-bit type is 0xFFFF
 curb.toml:14:15: error: device.d.point.p.absent.1: found 131071, expected a raw number as the registers hold it, 0 to 0xFFFF");
@@ -260,10 +235,7 @@ curb.toml:14:15: error: device.d.point.p.absent.1: found 131071, expected a raw 
         "column = 1",
         "curb.toml:14:1: error: device.d.point.p.column: found 1, expected no such key: only devices with decode have columns",
     );
-    point(
-        "scale = nan",
-        "curb.toml:14:1: error: device.d.point.p.scale: found nan, expected a finite number",
-    );
+    point("scale = nan", "curb.toml:14:1: error: device.d.point.p.scale: found nan, expected a finite number");
     point(
         "absent = [99999999999999999999]",
         "curb.toml:14:11: error: device.d.point.p.absent.0: found 99999999999999999999, expected a whole number of at most 64 bits",

@@ -20,10 +20,7 @@ fn with_every_key() -> String {
 fn the_example_is_right() {
     let folder = Folder::new(EXAMPLE);
     let loaded = folder.load();
-    assert_eq!(
-        folder.show(&loaded.problems) + &folder.show(&loaded.warnings),
-        ""
-    );
+    assert_eq!(folder.show(&loaded.problems) + &folder.show(&loaded.warnings), "");
     assert_eq!(loaded.settings.unwrap().points.len(), 7);
 }
 
@@ -32,10 +29,7 @@ fn the_example_shows_every_default_as_it_is() {
     let folder = Folder::new(&with_every_key()).with("deadband.wasm", "");
     let dir = format!("plugins.dir={:?}", folder.path());
     let loaded = load(&folder.sources().sets([dir]));
-    assert_eq!(
-        folder.show(&loaded.problems) + &folder.show(&loaded.warnings),
-        ""
-    );
+    assert_eq!(folder.show(&loaded.problems) + &folder.show(&loaded.warnings), "");
     let every_key = loaded.settings.unwrap();
     let mut defaults = Folder::new(EXAMPLE).load().settings.unwrap();
 
@@ -49,12 +43,7 @@ fn the_example_shows_every_default_as_it_is() {
 #[test]
 fn the_example_shows_every_key() {
     let text = with_every_key();
-    let shown = |key: &str| {
-        text.lines().any(|line| {
-            line.split([' ', '{', ',', '.', '[', ']'])
-                .any(|word| word == key)
-        })
-    };
+    let shown = |key: &str| text.lines().any(|line| line.split([' ', '{', ',', '.', '[', ']']).any(|word| word == key));
     let keys = crate::config::typed::every_key();
     let absent: Vec<_> = keys.into_iter().filter(|key| !shown(key)).collect();
     assert_eq!(absent, ["rubbish"; 0]);
@@ -131,24 +120,10 @@ fn the_design_loads() {
 
     let later = text
         .replace("every = \"1s\"", "profile = \"eastron-sdm120\"")
-        .replace(
-            "absent = [0xFFFF]",
-            "absent = [0xFFFF]\nwrite = { min = 0, max = 100 }",
-        )
+        .replace("absent = [0xFFFF]", "absent = [0xFFFF]\nwrite = { min = 0, max = 100 }")
         + "commit_every = \"1s\"\n";
     let folder = folder.with("curb.toml", later);
     let loaded = load(&folder.sources().sets([dir]));
-    let keys: Vec<_> = loaded
-        .problems
-        .iter()
-        .map(|problem| problem.key.as_str())
-        .collect();
-    assert_eq!(
-        keys,
-        [
-            "device.meter.profile",
-            "device.shelter-light.point.dim-level.write",
-            "store.commit_every"
-        ]
-    );
+    let keys: Vec<_> = loaded.problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["device.meter.profile", "device.shelter-light.point.dim-level.write", "store.commit_every"]);
 }

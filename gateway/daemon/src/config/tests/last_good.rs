@@ -35,10 +35,7 @@ fn what_ran_runs_again() {
 fn defaults_are_those_of_the_version_that_reads() {
     let folder = Folder::new(LEAST);
     save_last_good(folder.path(), &folder.load().merged).unwrap();
-    let read = curb_durable::File::new(folder.path().join("last-good.json"))
-        .read()
-        .unwrap()
-        .unwrap();
+    let read = curb_durable::File::new(folder.path().join("last-good.json")).read().unwrap().unwrap();
     let main = folder.path().join("curb.toml");
     let main = main.to_str().unwrap();
     assert_eq!(
@@ -55,22 +52,10 @@ fn a_later_version_is_not_guessed_at() {
     let folder = Folder::new(LEAST);
     let file = curb_durable::File::new(folder.path().join("last-good.json"));
     file.write(br#"{"v":2,"other":[]}"#).unwrap();
-    assert!(matches!(
-        load_last_good(folder.path()),
-        Err(LastGoodError::Newer { found: 2 })
-    ));
+    assert!(matches!(load_last_good(folder.path()), Err(LastGoodError::Newer { found: 2 })));
     file.write(b"[]").unwrap();
-    assert!(matches!(
-        load_last_good(folder.path()),
-        Err(LastGoodError::Format(_))
-    ));
+    assert!(matches!(load_last_good(folder.path()), Err(LastGoodError::Format(_))));
     file.write(br#"{"v":1,"settings":[{"key":[],"value":null,"from":"built_in"},{"key":["x[9999999999]"],"value":1,"from":"built_in"}]}"#)
         .unwrap();
-    assert!(
-        load_last_good(folder.path())
-            .unwrap()
-            .unwrap()
-            .settings
-            .is_none()
-    );
+    assert!(load_last_good(folder.path()).unwrap().unwrap().settings.is_none());
 }

@@ -19,17 +19,12 @@ fn origin(folder: &Folder, loaded: &Loaded, key: &[&str]) -> String {
 
 #[test]
 fn later_layers_win_and_are_known_by_name() {
-    let folder = Folder::new(&format!(
-        "{LEAST}retry = \"1s\"\nkeep_alive = \"11s\"\nack = \"core\"\ngrace = \"1s\"\n"
-    ))
-    .with(
-        "conf.d/20-b.toml",
-        "log.level = \"warn\"\n\n[core]\nreconnect_spread = \"3s\"\n",
-    )
-    .with(
-        "conf.d/10-a.toml",
-        "[core]\nretry = \"2s\"\nreconnect_spread = \"2s\"\nkeep_alive = \"22s\"\nack = \"core\"",
-    );
+    let folder = Folder::new(&format!("{LEAST}retry = \"1s\"\nkeep_alive = \"11s\"\nack = \"core\"\ngrace = \"1s\"\n"))
+        .with("conf.d/20-b.toml", "log.level = \"warn\"\n\n[core]\nreconnect_spread = \"3s\"\n")
+        .with(
+            "conf.d/10-a.toml",
+            "[core]\nretry = \"2s\"\nreconnect_spread = \"2s\"\nkeep_alive = \"22s\"\nack = \"core\"",
+        );
     let sources = folder
         .sources()
         .environment([
@@ -46,17 +41,12 @@ fn later_layers_win_and_are_known_by_name() {
     assert_eq!(core.keep_alive.as_secs(), 33);
     assert_eq!(core.ack, Ack::Broker);
     assert_eq!((core.host.as_str(), core.port), ("core.example", 8883));
-    let check = |key: &[&str], expected: &str| {
-        assert_eq!(origin(&folder, &loaded, key), expected, "{key:?}")
-    };
+    let check = |key: &[&str], expected: &str| assert_eq!(origin(&folder, &loaded, key), expected, "{key:?}");
     check(&["core"], "curb.toml:3:2");
     check(&["core", "grace"], "curb.toml:8:1");
     check(&["core", "retry"], "conf.d/10-a.toml:2:1");
     check(&["core", "reconnect_spread"], "conf.d/20-b.toml:4:1");
-    check(
-        &["core", "keep_alive"],
-        "environment CURB__CORE__KEEP_ALIVE",
-    );
+    check(&["core", "keep_alive"], "environment CURB__CORE__KEEP_ALIVE");
     check(&["core", "ack"], "--set core.ack=broker");
     check(&["store", "limit"], "default");
 }
@@ -67,10 +57,8 @@ fn named_tables_merge_key_by_key() {
         "{LEAST}[bus.b]\ntcp = \"192.0.2.1\"\n[device.d]\nbus = \"b\"\nunit_id = 1\npoint.p.register = \"coil:0\"\n"
     ))
     .with("conf.d/site.toml", "[device.d]\nunit_id = 9\npoint.q.register = \"coil:1\"");
-    let loaded = load(&folder.sources().sets([
-        "device.d.timeout=2s".to_owned(),
-        "device.d.point.q.range=[0,1]".to_owned(),
-    ]));
+    let loaded =
+        load(&folder.sources().sets(["device.d.timeout=2s".to_owned(), "device.d.point.q.range=[0,1]".to_owned()]));
     assert_eq!(
         folder.show(&loaded.problems),
         "--set device.d.point.q.range=[0,1]: error: device.d.point.q.range: found [0, 1], expected no range: the type is not a number"
@@ -78,16 +66,8 @@ fn named_tables_merge_key_by_key() {
     let loaded = load(&folder.sources().sets(["device.d.timeout=2s".to_owned()]));
     let settings = loaded.settings.unwrap();
     assert_eq!(settings.points.len(), 2);
-    let curb_source::DeviceConfig::Modbus(device) = settings
-        .source
-        .buses
-        .values()
-        .next()
-        .unwrap()
-        .devices
-        .values()
-        .next()
-        .unwrap()
+    let curb_source::DeviceConfig::Modbus(device) =
+        settings.source.buses.values().next().unwrap().devices.values().next().unwrap()
     else {
         panic!("not a Modbus device")
     };
@@ -98,10 +78,7 @@ fn named_tables_merge_key_by_key() {
 fn problems_name_the_variable_or_the_argument() {
     let check = |variables: Vec<(OsString, OsString)>, sets: &[&str], expected: &str| {
         let folder = Folder::new(LEAST);
-        let sources = folder
-            .sources()
-            .environment(variables)
-            .sets(sets.iter().map(|&set| set.to_owned()));
+        let sources = folder.sources().environment(variables).sets(sets.iter().map(|&set| set.to_owned()));
         assert_eq!(folder.show(&load(&sources).problems), expected);
     };
     check(
@@ -144,21 +121,9 @@ fn problems_name_the_variable_or_the_argument() {
         &["core.retry"],
         "--set core.retry: error: found \"core.retry\", expected key=value\n  help: for example --set core.ack=core",
     );
-    check(
-        vec![],
-        &["hub.site=12"],
-        "--set hub.site=12: error: hub.site: found 12, expected text in quotes",
-    );
-    check(
-        vec![],
-        &["bus=5"],
-        "--set bus=5: error: bus: found 5, expected a table for each bus: [bus.NAME]",
-    );
-    check(
-        vec![],
-        &["log=5"],
-        "--set log=5: error: log: found 5, expected a table",
-    );
+    check(vec![], &["hub.site=12"], "--set hub.site=12: error: hub.site: found 12, expected text in quotes");
+    check(vec![], &["bus=5"], "--set bus=5: error: bus: found 5, expected a table for each bus: [bus.NAME]");
+    check(vec![], &["log=5"], "--set log=5: error: log: found 5, expected a table");
     check(
         vec![],
         &["=5"],
@@ -174,21 +139,9 @@ fn problems_name_the_variable_or_the_argument() {
 #[test]
 fn only_what_differs_is_different() {
     let folder = Folder::new(&format!("{LEAST}[bus.b]\ntcp = \"192.0.2.1\"\n"));
-    let one = |set: &str| {
-        load(&folder.sources().sets([set.to_owned()]))
-            .settings
-            .unwrap()
-    };
+    let one = |set: &str| load(&folder.sources().sets([set.to_owned()])).settings.unwrap();
     let (a, b) = (one("log.level=info"), one("bus.b.tcp=192.0.2.2"));
-    assert_eq!(
-        (&a.core, &a.store, &a.pipeline),
-        (&b.core, &b.store, &b.pipeline)
-    );
+    assert_eq!((&a.core, &a.store, &a.pipeline), (&b.core, &b.store, &b.pipeline));
     assert_ne!(a.source, b.source);
-    assert_eq!(
-        a,
-        load(&Sources::new(folder.path().join("curb.toml")))
-            .settings
-            .unwrap()
-    );
+    assert_eq!(a, load(&Sources::new(folder.path().join("curb.toml"))).settings.unwrap());
 }

@@ -19,10 +19,7 @@ fn the_core_is_spoken_to_over_tls_only() {
         r#"curb.toml:4:1: error: core.url: found "core.example", expected mqtts://host[:port]
   help: did you mean "mqtts://core.example"?"#,
     );
-    url(
-        "mqtts://",
-        r#"curb.toml:4:1: error: core.url: found "mqtts://", expected mqtts://host[:port]"#,
-    );
+    url("mqtts://", r#"curb.toml:4:1: error: core.url: found "mqtts://", expected mqtts://host[:port]"#);
     url(
         "mqtts://core.example:0",
         r#"curb.toml:4:1: error: core.url: found "mqtts://core.example:0", expected mqtts://host[:port]"#,
@@ -35,10 +32,7 @@ fn the_core_is_spoken_to_over_tls_only() {
         "https://core.example",
         r#"curb.toml:4:1: error: core.url: found "https://core.example", expected mqtts://host[:port]"#,
     );
-    url(
-        "mqtts://[::1",
-        r#"curb.toml:4:1: error: core.url: found "mqtts://[::1", expected mqtts://host[:port]"#,
-    );
+    url("mqtts://[::1", r#"curb.toml:4:1: error: core.url: found "mqtts://[::1", expected mqtts://host[:port]"#);
     url("mqtts://[::1]:8884", "");
     url("mqtts://core.example/", "");
 }
@@ -64,10 +58,7 @@ fn names_are_plain() {
         r#"curb.toml:11:17: error: device.d.point.P: found the name "P", expected a name: 1 to 32 of a-z, 0-9 and -
   help: for example "p""#,
     );
-    check(
-        "[device]\nd = 5",
-        "curb.toml:6:1: error: device.d: found 5, expected a table",
-    );
+    check("[device]\nd = 5", "curb.toml:6:1: error: device.d: found 5, expected a table");
     check(
         "[hubs]\nsite = \"x\"\n[policy]\nallow = []",
         r#"curb.toml:5:2: error: hubs: found an unknown section, expected one of hub, core, identity, paths, clock, log, store, plugins, bus, device, plugin
@@ -146,17 +137,12 @@ curb.toml:15:17: error: device.meter.point.power.register: found "40101", expect
 
 #[test]
 fn what_cannot_be_read_hides_nothing_else() {
-    let folder = Folder::new(
-        "[hub]\nsite = \"s\"\n[core]\nurl = mqtts\n[store]\nlimit = 5\n[bus.b]\nbaud = 96 00\n",
-    )
-    .with("conf.d/10-latin.toml", b"# stra\xdfe\n")
-    .with(
-        "conf.d/20-syntax.toml",
-        "[log]\nlevel = \"loud\"\n[device.d\nbus = \"nowhere\"\n",
-    )
-    .with("conf.d/30-empty.toml", "")
-    .with("conf.d/.hidden.toml", "nonsense")
-    .with("conf.d/notes.txt", "nonsense");
+    let folder = Folder::new("[hub]\nsite = \"s\"\n[core]\nurl = mqtts\n[store]\nlimit = 5\n[bus.b]\nbaud = 96 00\n")
+        .with("conf.d/10-latin.toml", b"# stra\xdfe\n")
+        .with("conf.d/20-syntax.toml", "[log]\nlevel = \"loud\"\n[device.d\nbus = \"nowhere\"\n")
+        .with("conf.d/30-empty.toml", "")
+        .with("conf.d/.hidden.toml", "nonsense")
+        .with("conf.d/notes.txt", "nonsense");
     assert_eq!(
         folder.show(&folder.load().problems),
         r#"conf.d/10-latin.toml: error: found bytes that are no text in line 1, expected UTF-8
