@@ -1,7 +1,7 @@
 //! The city's core in this process: a real MQTT 5 broker on mutual TLS that can go away and come back.
 //!
 //! It runs on a thread of its own, so that "goes away" is what it says: sockets are cut and the port is closed, with no
-//! farewell. It keeps nothing: sessions and retained messages go with it. It is softer than other brokers (it answers a
+//! farewell. It is softer than other brokers (it answers a
 //! publish that nobody subscribed to with success), so tests of refusals use one that we did not choose for comfort.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use mqtt5::broker::config::{AuthConfig, BrokerConfig, StorageBackend, StorageConfig, TlsConfig};
-use mqtt5::broker::{BrokerEventHandler, ClientSubscribeEvent, MqttBroker};
+use mqtt5::broker::events::{ClientConnectEvent, ClientDisconnectEvent, ClientSubscribeEvent};
+use mqtt5::broker::{BrokerEventHandler, MqttBroker};
 use mqtt5::error::MqttError;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub struct CoreFiles {
     pub key: PathBuf,
     /// What clients' certificates must come from.
     pub roots: PathBuf,
+    /// A folder for its sessions and retained messages, which it then has again when it comes back. `None`: it forgets.
+    pub sessions: Option<PathBuf>,
 }
 
 /// The core's broker. The process must have installed a TLS provider as its default.
@@ -38,23 +41,42 @@ pub struct CoreFiles {
 pub struct Core {
     files: CoreFiles,
     address: SocketAddr,
-    subscribers: Arc<Subscribers>,
+    clients: Arc<Clients>,
     worker: Option<Worker>,
 }
 
-/// Who has subscribed to something since the broker started last.
+/// Who is there.
 #[derive(Debug, Default)]
-struct Subscribers(Mutex<BTreeSet<String>>);
+struct Clients(Mutex<Present>);
 
-impl Subscribers {
-    fn clients(&self) -> MutexGuard<'_, BTreeSet<String>> {
+#[derive(Debug, Default)]
+struct Present {
+    connected: BTreeSet<String>,
+    subscribed: BTreeSet<String>,
+}
+
+impl Clients {
+    fn present(&self) -> MutexGuard<'_, Present> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl BrokerEventHandler for Subscribers {
-    fn on_client_subscribe<'a>(&'a self, event: ClientSubscribeEvent) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        self.clients().insert(event.client_id.as_ref().to_owned());
+/// What the broker's events return: they are noted at once.
+type Noted<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+impl BrokerEventHandler for Clients {
+    fn on_client_connect<'a>(&'a self, event: ClientConnectEvent) -> Noted<'a> {
+        self.present().connected.insert(event.client_id.as_ref().to_owned());
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_client_disconnect<'a>(&'a self, event: ClientDisconnectEvent) -> Noted<'a> {
+        self.present().connected.remove(event.client_id.as_ref());
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_client_subscribe<'a>(&'a self, event: ClientSubscribeEvent) -> Noted<'a> {
+        self.present().subscribed.insert(event.client_id.as_ref().to_owned());
         Box::pin(std::future::ready(()))
     }
 }
@@ -66,7 +88,7 @@ impl Core {
     /// The files are no certificates, or there is no port or thread to be had.
     pub fn start(files: CoreFiles) -> Result<Self, Error> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut core = Self { files, address, subscribers: Arc::default(), worker: None };
+        let mut core = Self { files, address, clients: Arc::default(), worker: None };
         core.come_back()?;
         Ok(core)
     }
@@ -80,13 +102,20 @@ impl Core {
     /// Cuts all connections and closes the port.
     pub fn go_away(&mut self) {
         self.worker = None;
+        *self.clients.present() = Present::default();
     }
 
     /// How many clients have subscribed to something since it was started last. A message that nobody has subscribed to
     /// is acknowledged and gone, so a test waits for its listeners first.
     #[must_use]
     pub fn subscribers(&self) -> usize {
-        self.subscribers.clients().len()
+        self.clients.present().subscribed.len()
+    }
+
+    /// How many clients are connected.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.clients.present().connected.len()
     }
 
     /// Whether it is there.
@@ -95,14 +124,13 @@ impl Core {
         self.worker.is_some()
     }
 
-    /// Starts it again on the port that it had, with nothing remembered.
+    /// Starts it again on the port that it had.
     ///
     /// # Errors
     /// The files are no certificates any more, or somebody else has taken the port meanwhile.
     pub fn come_back(&mut self) -> Result<(), Error> {
-        self.worker = None;
-        self.subscribers.clients().clear();
-        let handler: Arc<Subscribers> = Arc::clone(&self.subscribers);
+        self.go_away();
+        let handler: Arc<Clients> = Arc::clone(&self.clients);
         let config = config(&self.files, self.address).with_event_handler(handler);
         let (ready, started) = mpsc::sync_channel(1);
         let worker = Worker::start("core", move |stop| serve(config, ready, stop))?;
@@ -119,7 +147,10 @@ fn config(files: &CoreFiles, address: SocketAddr) -> BrokerConfig {
         .with_ca_file(files.roots.clone())
         .with_require_client_cert(true)
         .with_bind_address(address);
-    let storage = StorageConfig::new().with_backend(StorageBackend::Memory).with_persistence(false);
+    let storage = match &files.sessions {
+        Some(folder) => StorageConfig::new().with_backend(StorageBackend::File).with_base_dir(folder.clone()),
+        None => StorageConfig::new().with_backend(StorageBackend::Memory).with_persistence(false),
+    };
     let mut auth = AuthConfig::new();
     // It would lock out every client of one address, and here all have one.
     auth.rate_limit.enabled = false;

@@ -111,6 +111,8 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watc
             return;
         }
         let read = tokio::select! {
+            // In this order: a byte that was sent after the weather changed must not slip through.
+            biased;
             changed = weather.changed() => if changed.is_err() { return } else { continue },
             read = from.read(&mut buffer), if now != Weather::Stall => read,
         };

@@ -33,6 +33,10 @@ pub const WINDOW: Duration = Duration::from_millis(1500);
 const DEPOT: Duration = Duration::from_secs(20);
 /// How long the ingester may take to subscribe.
 const SUBSCRIBE: Duration = Duration::from_secs(20);
+/// The core's clients: the hub and the ingester.
+const BOTH: usize = 2;
+/// How long hub and ingester may take to find the core after an outage of ten seconds.
+const RECONNECT: Duration = Duration::from_secs(60);
 /// How long `curb` may take to hand over what it holds when it is asked to end.
 const CURB_ENDS: Duration = Duration::from_secs(30);
 /// The ingester is taken to have everything when it has printed nothing for this long.
@@ -95,6 +99,7 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
         certificate: ca.join("core/core.crt"),
         key: ca.join("core/core.key"),
         roots: ca.join("core/roots.pem"),
+        sessions: Some(folder.join("broker")),
     })?;
     let url = format!("mqtts://localhost:{}", core.address().port());
     table.say(&format!("core: MQTT 5 broker on {url}, mutual TLS; reference ingester"))?;
@@ -194,8 +199,7 @@ impl Show<'_> {
             }
             self.look()?;
             self.table.show(begin.elapsed(), clock::now_ms(), self.core.is_there())?;
-            // The ingester subscribes, and so does a hub that is connected: to its receipts.
-            while let Some(step) = script.due(begin.elapsed(), self.core.subscribers() > 1) {
+            while let Some(step) = script.due(begin.elapsed(), self.core.connected() >= BOTH) {
                 if step == Step::End {
                     return Ok(());
                 }
@@ -244,7 +248,11 @@ impl Show<'_> {
         if !self.core.is_there() {
             self.core.come_back()?;
         }
-        self.table.say("a clean stop of curb (SIGTERM)")?;
+        // What waits on a hub that ends without its core is not lost, but it is not here to be judged either.
+        self.table.say("a clean stop of curb (SIGTERM), once it has found the core")?;
+        let logs: Vec<&Process> = self.curb.iter().map(|(curb, _)| curb).chain([&self.ingest]).collect();
+        let connected = || (self.core.connected() >= BOTH).then_some(());
+        eventually(RECONNECT, "curb and the ingester connect to the core", &logs, connected).await?;
         if let Some((mut curb, started_ms)) = self.curb.take() {
             let asked_ms = clock::now_ms();
             curb.terminate()?;

@@ -51,7 +51,7 @@ impl Step {
     pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::CoreGoes => "the core goes away for 10 s: connections cut, port closed",
-            Self::CoreReturns => "the core is back, and remembers nothing",
+            Self::CoreReturns => "the core is back",
             Self::Kill => "curb is killed (SIGKILL) and started again",
             Self::End => "the end",
         }

@@ -205,8 +205,9 @@ fn match_bads(offers: &[Offer], bads: &[Arrival<'_>], failures: &[i64], fates: &
             continue;
         }
         disputed += 1;
-        let stands_for =
-            (0..offers.len()).find(|index| fates[*index] == Fate::Missing && reach.contains(&offers[*index].at_ms));
+        let from = offers.partition_point(|offer| offer.at_ms < *reach.start());
+        let to = offers.partition_point(|offer| offer.at_ms <= *reach.end());
+        let stands_for = nearest(offers, fates, from..to, *at_ms, |_| true);
         if let Some(index) = stands_for {
             fates[index] = Fate::CalledBad;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use self::history::{History, START_MS, WINDOW, history, run};
+use self::history::{History, START_MS, history, run};
 use super::*;
 use crate::device::{Device, Kind, Register, Signal, Table};
 use crate::record::What;
@@ -151,6 +151,16 @@ fn each_fault_is_called_by_its_name() {
 }
 
 #[test]
+fn a_bad_reading_stands_for_the_answer_at_its_time() {
+    // The first answer after the kill is called bad. Answers just before the kill were held back, and are in reach too.
+    let mut history = history(40, Some(11), 5);
+    history.voltage_afresh(1, 13..40);
+    history.deliver(1, false, "meter", START_MS + 12_105, "meter/voltage", serde_json::Value::Null, "bad:framing");
+    let verdict = history.judge_without_ledger(&[]);
+    assert!(verdict.is_fine() && verdict.disputed == 1, "{verdict:#?}");
+}
+
+#[test]
 fn a_filter_that_holds_back_too_much_or_too_little_is_seen() {
     check(
         "too much",
@@ -168,26 +178,10 @@ fn a_filter_that_holds_back_too_much_or_too_little_is_seen() {
 fn plugins_that_forgot_may_send_more_once() {
     let mut history = history(20, None, 5);
     // The plugins' process was killed after 6.6 s: what it last let through is forgotten, and a new band starts.
-    history.accepted.retain(|message| {
-        let reading = &message.readings[0];
-        reading.point != "meter/voltage" || reading.time_ms.is_some_and(|time_ms| time_ms < START_MS + 6600)
-    });
-    let mut last = f64::NEG_INFINITY;
-    for second in 7..20 {
-        let voltage = f64::from(2300 + second) / 10.0;
-        if voltage - last >= 0.5 {
-            last = voltage;
-            let at_ms = START_MS + i64::from(second) * 1000 + 105;
-            history.deliver(0, false, "meter", at_ms, "meter/voltage", voltage.into(), "good");
-        }
-    }
-    let judge_with = |forgot_ms| {
-        let History { points, served, accepted, lives, .. } = &history;
-        judge(&Case { points, served, accepted, ledger: None, lives, forgot_ms, window: WINDOW })
-    };
-    let verdict = judge_with(&[START_MS + 6600]);
+    history.voltage_afresh(0, 7..20);
+    let verdict = history.judge_without_ledger(&[START_MS + 6600]);
     assert!(verdict.is_fine(), "{verdict:#?}");
-    let verdict = judge_with(&[]);
+    let verdict = history.judge_without_ledger(&[]);
     assert!(verdict.problems.iter().any(|problem| problem.contains("deadband")), "{verdict:#?}");
 }
 

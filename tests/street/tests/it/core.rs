@@ -29,6 +29,7 @@ fn certificates(folder: &Path) -> CoreFiles {
         certificate: folder.join("localhost.crt"),
         key: folder.join("localhost.key"),
         roots: folder.join("roots.pem"),
+        sessions: None,
     }
 }
 
@@ -108,4 +109,25 @@ fn going_away_cuts_connections_and_closes_the_port() {
     assert!(publish(&core, folder.path(), Some("client")).0, "the core is back at {address}");
     subscriber.kill().unwrap();
     subscriber.wait().unwrap();
+}
+
+#[test]
+fn a_core_with_sessions_keeps_messages_for_those_who_are_away() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let files = certificates(folder.path());
+    let mut core = Core::start(CoreFiles { sessions: Some(folder.path().join("sessions")), ..files }).unwrap();
+    let port = core.address().port().to_string();
+    let file = |name: &str| text(&folder.path().join(name)).to_owned();
+    let (roots, certificate, key) = (file("roots.pem"), file("client.crt"), file("client.key"));
+    let arguments =
+        ["-V", "5", "-h", "localhost", "-p", &port, "-q", "1", "-t", "a/#", "-c", "-i", "keeper", "-x", "300"];
+    let tls = ["--cafile", &roots, "--cert", &certificate, "--key", &key, "-W", "10"];
+    let subscribe = |how: &[&str]| run("mosquitto_sub", &[&arguments[..], &tls, how].concat());
+    assert!(subscribe(&["-E"]).0);
+    until(Instant::now() + Duration::from_secs(10), || (core.connected() == 0).then_some(())).expect("it has gone");
+    core.go_away();
+    core.come_back().unwrap();
+    assert!(publish(&core, folder.path(), Some("client")).0);
+    assert_eq!(subscribe(&["-C", "1"]), (true, "hello\n".to_owned()));
 }

@@ -1,5 +1,6 @@
 //! An honest hub's history, for the tests to spoil.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::device::{Device, Kind, Register, Signal, Table};
@@ -9,7 +10,7 @@ use crate::record::{Failure, Served, What};
 /// When every history starts.
 pub(super) const START_MS: i64 = 1_795_000_000_000;
 /// What a SIGKILL may cost.
-pub(super) const WINDOW: Duration = Duration::from_millis(1000);
+const WINDOW: Duration = Duration::from_millis(1000);
 
 /// A hub that does as it should, and what it was given.
 #[derive(Debug, Clone)]
@@ -122,6 +123,31 @@ fn stopped(started_ms: i64, asked_ms: i64) -> Life {
 }
 
 impl History {
+    pub(super) fn judge_without_ledger(&self, forgot_ms: &[i64]) -> Verdict {
+        let Self { points, served, accepted, lives, .. } = self;
+        judge(&Case { points, served, accepted, ledger: None, lives, forgot_ms, window: WINDOW })
+    }
+
+    /// Delivers the voltage of these seconds anew, as a deadband does that knows of nothing before.
+    pub(super) fn voltage_afresh(&mut self, life: usize, seconds: Range<u32>) {
+        let at_ms = |second: u32| START_MS + i64::from(second) * 1000 + 105;
+        // One second more: its reading is what the deadband does not know of.
+        let from = at_ms(seconds.start - 1);
+        self.accepted.retain(|message| {
+            let reading = &message.readings[0];
+            reading.point != "meter/voltage"
+                || reading.time_ms.is_some_and(|time_ms| time_ms < from || message.run != run(life))
+        });
+        let mut last = f64::NEG_INFINITY;
+        for second in seconds {
+            let voltage = f64::from(2300 + second) / 10.0;
+            if voltage - last >= 0.5 {
+                last = voltage;
+                self.deliver(life, false, "meter", at_ms(second), "meter/voltage", voltage.into(), "good");
+            }
+        }
+    }
+
     pub(super) fn account(&mut self, life: usize, stream: &str) -> &mut Account {
         let run = run(life);
         let accounts = &mut self.ledger.accounts;
