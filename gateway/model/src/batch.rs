@@ -67,25 +67,9 @@ pub struct Batch {
 impl Batch {
     /// Readings as they were made: all counted as read, none filtered, none lost.
     #[must_use]
-    pub fn read(
-        stream: Stream,
-        class: Class,
-        offset: Option<UtcOffset>,
-        readings: Vec<Reading>,
-    ) -> Self {
-        let counts = Counts {
-            read: readings.len() as u64,
-            filtered: 0,
-            refused: 0,
-        };
-        Self {
-            stream,
-            class,
-            offset,
-            readings,
-            counts,
-            dropped: Vec::new(),
-        }
+    pub fn read(stream: Stream, class: Class, offset: Option<UtcOffset>, readings: Vec<Reading>) -> Self {
+        let counts = Counts { read: readings.len() as u64, filtered: 0, refused: 0 };
+        Self { stream, class, offset, readings, counts, dropped: Vec::new() }
     }
 
     /// Takes all readings out and notes them as dropped for `reason`. For a queue that is full and a plugin that is off.
@@ -94,12 +78,7 @@ impl Batch {
             return;
         };
         let count = self.readings.len() as u64;
-        self.dropped.push(Dropped {
-            reason,
-            count,
-            from: first.at,
-            to: last.at,
-        });
+        self.dropped.push(Dropped { reason, count, from: first.at, to: last.at });
         self.readings.clear();
     }
 
@@ -107,7 +86,6 @@ impl Batch {
     #[must_use]
     pub fn closes(&self) -> bool {
         let dropped: u64 = self.dropped.iter().map(|d| d.count).sum();
-        self.counts.read
-            == self.readings.len() as u64 + self.counts.filtered + self.counts.refused + dropped
+        self.counts.read == self.readings.len() as u64 + self.counts.filtered + self.counts.refused + dropped
     }
 }

@@ -24,15 +24,8 @@ pub enum GapReason {
 
 impl GapReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 7] = [
-        Self::Full,
-        Self::Expired,
-        Self::Policy,
-        Self::SetAside,
-        Self::Plugin,
-        Self::Overload,
-        Self::Damaged,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Full, Self::Expired, Self::Policy, Self::SetAside, Self::Plugin, Self::Overload, Self::Damaged];
 
     /// The word in gap records, in the ledger and in `curb status`.
     #[must_use]
@@ -59,9 +52,6 @@ impl FromStr for GapReason {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
-            .ok_or(())
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(())
     }
 }

@@ -58,10 +58,6 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {} ({}): {}",
-            self.room, self.subject, self.word, self.detail
-        )
+        write!(f, "{}: {} ({}): {}", self.room, self.subject, self.word, self.detail)
     }
 }

@@ -32,10 +32,7 @@ impl HubTime {
     /// Later by `duration`; stays at the end of time (292 years) instead of wrapping.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 
     /// How long after `earlier`; zero if it is not after.
@@ -53,12 +50,7 @@ impl HubTime {
 
 impl fmt::Display for HubTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{:03}s",
-            self.0.div_euclid(1_000_000_000),
-            self.0.rem_euclid(1_000_000_000) / 1_000_000
-        )
+        write!(f, "{}.{:03}s", self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000) / 1_000_000)
     }
 }
 
@@ -98,11 +90,7 @@ impl HubClock {
     /// A clock that shows `base` now, and trusts no wall clock yet.
     #[must_use]
     pub fn starting_at(base: HubTime) -> Self {
-        Self(Arc::new(Inner {
-            anchor: Instant::now(),
-            base,
-            offset: AtomicI64::new(NO_OFFSET),
-        }))
+        Self(Arc::new(Inner { anchor: Instant::now(), base, offset: AtomicI64::new(NO_OFFSET) }))
     }
 
     /// Hub time now.
@@ -122,9 +110,6 @@ impl HubClock {
 
     /// Says what the wall clock is worth from now on.
     pub fn set_offset(&self, offset: Option<UtcOffset>) {
-        self.0.offset.store(
-            offset.map_or(NO_OFFSET, UtcOffset::as_nanos),
-            Ordering::Relaxed,
-        );
+        self.0.offset.store(offset.map_or(NO_OFFSET, UtcOffset::as_nanos), Ordering::Relaxed);
     }
 }

@@ -47,14 +47,8 @@ impl Name {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        if let Some(found) = text
-            .chars()
-            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
-        {
-            return Err(NameError::Character {
-                name: text.into(),
-                found,
-            });
+        if let Some(found) = text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+            return Err(NameError::Character { name: text.into(), found });
         }
         if text.len() > Self::MAX_LEN {
             return Err(NameError::TooLong(text.into()));
@@ -103,13 +97,8 @@ impl PointName {
     /// # Errors
     /// There is not exactly one `/`, or a half is not a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let (owner, point) = text
-            .split_once('/')
-            .ok_or_else(|| NameError::NotAPoint(text.into()))?;
-        Ok(Self {
-            owner: Name::new(owner)?,
-            point: Name::new(point)?,
-        })
+        let (owner, point) = text.split_once('/').ok_or_else(|| NameError::NotAPoint(text.into()))?;
+        Ok(Self { owner: Name::new(owner)?, point: Name::new(point)? })
     }
 
     /// The device or plugin.
@@ -181,16 +170,9 @@ impl Stream {
         if matches!(text, "_run" | "_gap" | "_clock") {
             return Ok(Self(text.into()));
         }
-        let (owner, output) = text
-            .split_once('.')
-            .map_or((text, None), |(owner, output)| (owner, Some(output)));
-        let fits =
-            Name::new(owner).is_ok() && output.is_none_or(|output| Name::new(output).is_ok());
-        if fits {
-            Ok(Self(text.into()))
-        } else {
-            Err(NameError::NotAStream(text.into()))
-        }
+        let (owner, output) = text.split_once('.').map_or((text, None), |(owner, output)| (owner, Some(output)));
+        let fits = Name::new(owner).is_ok() && output.is_none_or(|output| Name::new(output).is_ok());
+        if fits { Ok(Self(text.into())) } else { Err(NameError::NotAStream(text.into())) }
     }
 
     /// The text.
@@ -234,28 +216,17 @@ impl Glob {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let (owner, point) = match text {
             "*" => ("*", "*"),
-            _ => text
-                .split_once('/')
-                .ok_or_else(|| NameError::NotAPoint(text.into()))?,
+            _ => text.split_once('/').ok_or_else(|| NameError::NotAPoint(text.into()))?,
         };
         for half in [owner, point] {
             if half.is_empty() {
                 return Err(NameError::NotAPoint(text.into()));
             }
-            if let Some(found) = half
-                .chars()
-                .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '*'))
-            {
-                return Err(NameError::Character {
-                    name: text.into(),
-                    found,
-                });
+            if let Some(found) = half.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '*')) {
+                return Err(NameError::Character { name: text.into(), found });
             }
         }
-        Ok(Self {
-            owner: owner.into(),
-            point: point.into(),
-        })
+        Ok(Self { owner: owner.into(), point: point.into() })
     }
 
     /// Whether the pattern names this point.

@@ -53,11 +53,6 @@ impl PointSet {
 
 impl FromIterator<Arc<Point>> for PointSet {
     fn from_iter<I: IntoIterator<Item = Arc<Point>>>(points: I) -> Self {
-        Self(
-            points
-                .into_iter()
-                .map(|point| (point.name.clone(), point))
-                .collect(),
-        )
+        Self(points.into_iter().map(|point| (point.name.clone(), point)).collect())
     }
 }

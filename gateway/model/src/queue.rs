@@ -33,15 +33,9 @@ impl FromStr for RunId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (counter, nonce) = text.split_once('-')?;
-            let hex = nonce.len() == 16
-                && nonce
-                    .bytes()
-                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let hex = nonce.len() == 16 && nonce.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             let nonce = hex.then(|| u64::from_str_radix(nonce, 16).ok())??;
-            Some(Self {
-                counter: counter.parse().ok()?,
-                nonce,
-            })
+            Some(Self { counter: counter.parse().ok()?, nonce })
         };
         parse().ok_or_else(|| RunIdError(text.into()))
     }

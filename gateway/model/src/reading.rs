@@ -116,9 +116,7 @@ impl FromStr for Reason {
             "clock" => Self::Clock,
             "port" => Self::Port,
             _ => {
-                let code = text
-                    .strip_prefix("exception-")
-                    .and_then(|code| code.parse().ok());
+                let code = text.strip_prefix("exception-").and_then(|code| code.parse().ok());
                 Self::Exception(code.ok_or_else(|| ParseReasonError(text.into()))?)
             }
         };

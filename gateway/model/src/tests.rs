@@ -26,9 +26,7 @@ fn names_are_checked_where_they_enter() {
 #[test]
 fn globs_match_within_one_half_of_a_name() {
     let check = |glob: &str, name: &str, fits: bool| {
-        let matched = Glob::parse(glob)
-            .unwrap()
-            .matches(&PointName::parse(name).unwrap());
+        let matched = Glob::parse(glob).unwrap().matches(&PointName::parse(name).unwrap());
         assert_eq!(matched, fits, "{glob} on {name}");
     };
     check("meter/*", "meter/power", true);
@@ -63,10 +61,7 @@ fn hub_time_saturates_and_converts() {
     assert_eq!(t.plus(Duration::from_secs(1)), t);
     assert_eq!(HubTime::ZERO.since(t), Duration::ZERO);
     let offset = UtcOffset::from_nanos(1_795_000_000_000_000_000);
-    assert_eq!(
-        HubTime::from_nanos(1_500_000).utc_millis(offset),
-        1_795_000_000_001
-    );
+    assert_eq!(HubTime::from_nanos(1_500_000).utc_millis(offset), 1_795_000_000_001);
 }
 
 #[test]

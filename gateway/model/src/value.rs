@@ -10,11 +10,7 @@ impl Finite {
     /// `None` for NaN and infinities.
     #[must_use]
     pub const fn new(number: f64) -> Option<Self> {
-        if number.is_finite() {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number.is_finite() { Some(Self(number)) } else { None }
     }
 
     /// The number.
@@ -50,10 +46,7 @@ impl Value {
 
     /// The value as a number, where it is one: booleans count 0 and 1, wide integers are rounded.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "documented: wide integers are rounded"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "documented: wide integers are rounded")]
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Bool(b) => Some(f64::from(u8::from(*b))),

@@ -226,6 +226,7 @@ impl Task {
                 sheet.host_pid = process.pid();
                 if let Some(trouble) = &mut sheet.host_trouble {
                     (trouble.word, trouble.over) = ("host-restarted", Some(now));
+                    tracing::info!(word = "host-restarted", "the plugin host runs again");
                 }
                 if self.ever_started {
                     sheet.restarts += 1;
@@ -300,7 +301,7 @@ impl Task {
     }
 
     fn host_is_gone(&mut self, why: String, now: Instant) {
-        tracing::error!(reason = why, "the plugin host is gone");
+        tracing::error!(word = "host-down", reason = why, "the plugin host is gone");
         self.flow.host_died(now);
         let doublings = self.flow.host_deaths().saturating_sub(1);
         let pause = RESTART.saturating_mul(2u32.saturating_pow(doublings)).min(RESTART_LONGEST);

@@ -47,6 +47,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
+            // A Ctrl-C at the daemon's terminal is the daemon's: it ends the host when it has drained it.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let input = child.stdin.take().expect("it was asked for");

@@ -106,13 +106,20 @@ impl Mosquitto {
     /// # Panics
     /// It does not start.
     pub async fn come_back(&mut self) {
+        let before = self.runs();
         let config = self.folder.join("mosquitto.conf").display().to_string();
         let process =
             Process::start("mosquitto", Path::new(PROGRAM), ["-c", &config], &self.folder).expect("start mosquitto");
-        let port = self.port;
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        eventually(PATIENCE, "mosquitto listens", &[&process], listens).await.expect("mosquitto starts");
+        // It listens before it handles signals, and says when it does both.
+        let runs = || (self.runs() > before).then_some(());
+        eventually(PATIENCE, "mosquitto runs", &[&process], runs).await.expect("mosquitto starts");
         self.process = Some(process);
+    }
+
+    /// How often its log says that it runs.
+    fn runs(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default();
+        log.lines().filter(|line| line.ends_with(" running")).count()
     }
 
     /// Changes what the hub may do; the broker reads its list again at once.

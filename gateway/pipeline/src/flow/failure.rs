@@ -36,7 +36,7 @@ impl Flow {
     /// The instance is gone, or as good as gone.
     pub(super) fn trapped(&mut self, place: usize, text: &str, now: Instant) {
         let name = self.stages[place].name().clone();
-        tracing::warn!(plugin = %name, reason = text, "plugin trapped");
+        tracing::warn!(plugin = %name, word = "plugin-trapped", reason = text, "plugin trapped");
         self.board.plugin(&name, |sheet| {
             sheet.health.traps += 1;
             sheet.trouble = Some(Trouble { word: "plugin-trapped", detail: text.to_owned(), over: Some(now) });

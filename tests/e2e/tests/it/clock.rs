@@ -32,4 +32,6 @@ async fn a_clock_at_1970_delivers_undated_readings_and_says_so() {
     assert!(reading["time_ms"].is_null(), "nothing is dated by a clock at 1970: {reading}");
     assert_eq!(reading["value"].to_string(), "230.1");
     assert_eq!(hub.stop().await, Some(0));
+    let (closed, ledger) = site.ledger().await;
+    assert!(closed, "{ledger:#}");
 }

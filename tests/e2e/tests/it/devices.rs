@@ -1,7 +1,5 @@
 //! Devices that answer, that do not, that answer late, and ports that come and go.
 
-use std::time::Duration;
-
 use e2e::{Hub, Ingest, Mosquitto, Site, peers};
 use street::eventually;
 
@@ -53,6 +51,7 @@ async fn a_device_that_goes_away_is_a_bad_reading_and_comes_back() {
     let again = street::Process::start("libmodbus", &program, ["tcp", "127.0.0.1", &port], site.path()).unwrap();
     eventually(e2e::PATIENCE, "a good reading again", &[&again], quality("good")).await.unwrap();
     hub.no_fault("port-gone").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(hub.stop().await, Some(0));
+    let (closed, ledger) = site.ledger().await;
+    assert!(closed, "{ledger:#}");
 }

@@ -8,6 +8,7 @@ mod delivery;
 mod devices;
 mod plugins;
 mod refusals;
+mod serial;
 mod service;
 mod wire;
 

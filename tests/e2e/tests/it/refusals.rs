@@ -1,6 +1,6 @@
 //! Whom the hub and the broker refuse, and that a refusal throws nothing away.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use e2e::{Hub, Ingest, Mosquitto, Rights, ServerFiles, Site, peers};
 use street::eventually;
@@ -119,5 +119,6 @@ async fn a_topic_that_the_broker_denies_is_held_and_alarmed_never_thrown_away() 
     let first = eventually(e2e::PATIENCE, "data at the core", &[hub.process()], first).await.unwrap();
     assert_eq!(first["seq"], 1, "from the first on");
     assert_eq!(hub.stop().await, Some(0));
-    assert!(Path::new(&site.path().join("core.db")).exists());
+    let (closed, ledger) = site.ledger().await;
+    assert!(closed, "{ledger:#}");
 }
