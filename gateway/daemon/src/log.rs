@@ -39,7 +39,8 @@ impl FaultLog {
     /// Compares with the faults of the last time. A fault whose detail changed is still the same fault.
     pub(crate) fn update(&mut self, faults: &[Fault]) {
         let key = |fault: &Fault| (format!("{} {}", fault.room, fault.subject), fault.word);
-        let now: BTreeMap<_, _> = faults.iter().map(|fault| (key(fault), fault.clone())).collect();
+        let ours = |fault: &&Fault| matches!(fault.room, Room::Identity | Room::Clock | Room::Config);
+        let now: BTreeMap<_, _> = faults.iter().filter(ours).map(|fault| (key(fault), fault.clone())).collect();
         for (_, Fault { room, subject, word, detail }) in
             now.iter().filter(|(key, _)| !self.standing.contains_key(*key))
         {

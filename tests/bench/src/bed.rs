@@ -67,24 +67,9 @@ impl Bed {
         let c_loop = compile(&folder).await?;
         let (tls_port, plain_port) = (free_port(&folder)?, free_port(&folder)?);
         let config = folder.join("mosquitto.conf");
-        fs::write(&config, broker_config(&core, tls_port, plain_port))
-            .map_err(Error::file(&config))?;
-        let broker = Process::start(
-            "mosquitto",
-            Path::new(MOSQUITTO),
-            ["-c".as_ref(), config.as_os_str()],
-            &folder,
-        )?;
-        let bed = Self {
-            folder,
-            curb,
-            hub,
-            c_loop,
-            plugin,
-            tls_port,
-            plain_port,
-            _broker: broker,
-        };
+        fs::write(&config, broker_config(&core, tls_port, plain_port)).map_err(Error::file(&config))?;
+        let broker = Process::start("mosquitto", Path::new(MOSQUITTO), ["-c".as_ref(), config.as_os_str()], &folder)?;
+        let bed = Self { folder, curb, hub, c_loop, plugin, tls_port, plain_port, _broker: broker };
         bed.mark_ready().await?;
         Ok(bed)
     }
@@ -101,23 +86,14 @@ impl Bed {
             }
             if tokio::time::Instant::now() > deadline {
                 let log = fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default();
-                return Err(Error::Silent {
-                    what: "mosquitto to accept connections",
-                    deadline: DEADLINE,
-                    log,
-                });
+                return Err(Error::Silent { what: "mosquitto to accept connections", deadline: DEADLINE, log });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Starts the C loop. `devices` is the end of its command line.
-    pub(crate) fn start_loop(
-        &self,
-        period: Duration,
-        registers: u16,
-        devices: &[String],
-    ) -> Result<Process, Error> {
+    pub(crate) fn start_loop(&self, period: Duration, registers: u16, devices: &[String]) -> Result<Process, Error> {
         let path = |path: &Path| path.display().to_string();
         let mut arguments = vec![
             "loop".to_owned(),
@@ -129,67 +105,31 @@ impl Bed {
             registers.to_string(),
         ];
         arguments.extend_from_slice(devices);
-        Ok(Process::start(
-            "loop",
-            &self.c_loop,
-            arguments,
-            &self.folder,
-        )?)
+        Ok(Process::start("loop", &self.c_loop, arguments, &self.folder)?)
     }
 
     /// What the peers are, for the head of the table.
     pub(crate) async fn peers(&self) -> Result<String, Error> {
-        let (_, c_loop) =
-            Process::run("peer", &self.c_loop, ["--version"], &self.folder, DEADLINE).await?;
-        let (_, broker) =
-            Process::run("peer", Path::new(MOSQUITTO), ["-h"], &self.folder, DEADLINE).await?;
-        let first = |text: &[u8]| {
-            String::from_utf8_lossy(text)
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Ok(format!(
-            "{}, mutual TLS 1.3; C loop: {}, cc -O2",
-            first(&broker),
-            first(&c_loop)
-        ))
+        let (_, c_loop) = Process::run("peer", &self.c_loop, ["--version"], &self.folder, DEADLINE).await?;
+        let (_, broker) = Process::run("peer", Path::new(MOSQUITTO), ["-h"], &self.folder, DEADLINE).await?;
+        let first = |text: &[u8]| String::from_utf8_lossy(text).lines().next().unwrap_or_default().to_owned();
+        Ok(format!("{}, mutual TLS 1.3; C loop: {}, cc -O2", first(&broker), first(&c_loop)))
     }
 }
 
 /// The topic of the retained message.
 pub(crate) const READY: &str = "bench/ready";
 
-async fn run_quietly(
-    program: &'static str,
-    arguments: &[&str],
-) -> Result<std::process::ExitStatus, Error> {
-    let status = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status
-        .await
-        .map_err(|source| Error::Start { program, source })
+async fn run_quietly(program: &'static str, arguments: &[&str]) -> Result<std::process::ExitStatus, Error> {
+    let status = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).status();
+    status.await.map_err(|source| Error::Start { program, source })
 }
 
 async fn certificates(folder: &Path) -> Result<(Identity, Identity), Error> {
     let depot = binary("depot")?;
     let ca = folder.join("ca").display().to_string();
-    let init = [
-        "init",
-        "--site",
-        SITE,
-        "--dir",
-        &ca,
-        "--core-host",
-        "localhost",
-        "--json",
-    ];
-    let made: Made =
-        serde_json::from_slice(&said(&depot, &init, folder).await?).map_err(Error::Depot)?;
+    let init = ["init", "--site", SITE, "--dir", &ca, "--core-host", "localhost", "--json"];
+    let made: Made = serde_json::from_slice(&said(&depot, &init, folder).await?).map_err(Error::Depot)?;
     let add = ["hub", "add", "hub", "--dir", &ca, "--json"];
     let hub = serde_json::from_slice(&said(&depot, &add, folder).await?).map_err(Error::Depot)?;
     Ok((made.core, hub))
@@ -201,11 +141,7 @@ async fn said(depot: &Path, arguments: &[&str], folder: &Path) -> Result<Vec<u8>
         return Ok(said);
     }
     let log = fs::read_to_string(folder.join("depot.log")).unwrap_or_default();
-    Err(Error::Run {
-        program: "depot",
-        ended,
-        log,
-    })
+    Err(Error::Run { program: "depot", ended, log })
 }
 
 async fn compile(folder: &Path) -> Result<PathBuf, Error> {
@@ -217,19 +153,12 @@ async fn compile(folder: &Path) -> Result<PathBuf, Error> {
         .args(["-lmodbus", "-lmosquitto"])
         .output()
         .await
-        .map_err(|source| Error::Start {
-            program: "cc",
-            source,
-        })?;
+        .map_err(|source| Error::Start { program: "cc", source })?;
     if done.status.success() {
         return Ok(program);
     }
     let log = String::from_utf8_lossy(&done.stderr).into_owned();
-    Err(Error::Run {
-        program: "cc",
-        ended: done.status,
-        log,
-    })
+    Err(Error::Run { program: "cc", ended: done.status, log })
 }
 
 /// A port that was free a moment ago; mosquitto cannot be asked to choose one and say which.
@@ -241,11 +170,7 @@ fn free_port(folder: &Path) -> Result<u16, Error> {
 /// No delay on purpose (Nagle): it would be the broker's delay, not the hub's. `user root`: started by root, mosquitto
 /// would become somebody who cannot read the key.
 fn broker_config(core: &Identity, tls_port: u16, plain_port: u16) -> String {
-    let Identity {
-        key,
-        certificate,
-        roots,
-    } = core;
+    let Identity { key, certificate, roots } = core;
     let (key, certificate, roots) = (key.display(), certificate.display(), roots.display());
     format!(
         "per_listener_settings true
@@ -292,20 +217,13 @@ impl Devices {
             .map_err(failed)?;
         let out = process.stdout.take().expect("stdout is piped above");
         let line = tokio::time::timeout(DEADLINE, BufReader::new(out).lines().next_line()).await;
-        let silent = |_| Error::Silent {
-            what: "the devices' ports",
-            deadline: DEADLINE,
-            log: String::new(),
-        };
+        let silent = |_| Error::Silent { what: "the devices' ports", deadline: DEADLINE, log: String::new() };
         let line = line.map_err(silent)?.map_err(failed)?.unwrap_or_default();
         let ports: Vec<String> = line.split_whitespace().map(ToOwned::to_owned).collect();
         if ports.len() != usize::from(count) {
             return Err(Error::Line { program, line });
         }
-        Ok(Self {
-            ports,
-            _process: process,
-        })
+        Ok(Self { ports, _process: process })
     }
 
     /// The end of the C loop's command line.

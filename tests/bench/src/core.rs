@@ -30,33 +30,16 @@ impl Core {
         let port = bed.plain_port.to_string();
         let hubs = format!("curb/v1/{SITE}/#");
         let mut process = Command::new(PROGRAM)
-            .args([
-                "-V",
-                "5",
-                "-q",
-                "1",
-                "--nodelay",
-                "-F",
-                "%U %t %p",
-                "-p",
-                &port,
-            ])
+            .args(["-V", "5", "-q", "1", "--nodelay", "-F", "%U %t %p", "-p", &port])
             .args(["-t", &hubs, "-t", "loop/#", "-t", READY])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| Error::Start {
-                program: PROGRAM,
-                source,
-            })?;
+            .map_err(|source| Error::Start { program: PROGRAM, source })?;
         let out = process.stdout.take().expect("stdout is piped above");
-        let mut core = Self {
-            lines: BufReader::new(out).lines(),
-            counter: Counter::new(from),
-            _process: process,
-        };
+        let mut core = Self { lines: BufReader::new(out).lines(), counter: Counter::new(from), _process: process };
         let end = Instant::now() + DEADLINE;
         loop {
             let arrival = core.next(end).await?;
@@ -66,21 +49,14 @@ impl Core {
                 Some(_) => {}
                 None => {
                     let what = "mosquitto_sub to be subscribed";
-                    return Err(Error::Silent {
-                        what,
-                        deadline: DEADLINE,
-                        log: String::new(),
-                    });
+                    return Err(Error::Silent { what, deadline: DEADLINE, log: String::new() });
                 }
             }
         }
     }
 
     /// When the first reading came, since 1970. `log` is called if none comes.
-    pub(crate) async fn first_reading(
-        &mut self,
-        log: impl FnOnce() -> String,
-    ) -> Result<Duration, Error> {
+    pub(crate) async fn first_reading(&mut self, log: impl FnOnce() -> String) -> Result<Duration, Error> {
         let end = Instant::now() + DEADLINE;
         let mut tally = Tally::default();
         while let Some(arrival) = self.next(end).await? {
@@ -89,11 +65,7 @@ impl Core {
                 return Ok(arrival.at);
             }
         }
-        Err(Error::Silent {
-            what: "a first reading at the core",
-            deadline: DEADLINE,
-            log: log(),
-        })
+        Err(Error::Silent { what: "a first reading at the core", deadline: DEADLINE, log: log() })
     }
 
     /// Counts for `time`.
@@ -109,18 +81,9 @@ impl Core {
         let Ok(line) = timeout_at(end, self.lines.next_line()).await else {
             return Ok(None);
         };
-        let line = line.map_err(|source| Error::Start {
-            program: PROGRAM,
-            source,
-        })?;
-        let ended = || Error::Ended {
-            program: PROGRAM,
-            log: String::new(),
-        };
+        let line = line.map_err(|source| Error::Start { program: PROGRAM, source })?;
+        let ended = || Error::Ended { program: PROGRAM, log: String::new() };
         let line = line.ok_or_else(ended)?;
-        Arrival::parse(&line).map(Some).ok_or(Error::Line {
-            program: PROGRAM,
-            line,
-        })
+        Arrival::parse(&line).map(Some).ok_or(Error::Line { program: PROGRAM, line })
     }
 }

@@ -59,10 +59,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn new(from: From) -> Self {
-        Self {
-            from,
-            seen: HashSet::new(),
-        }
+        Self { from, seen: HashSet::new() }
     }
 
     /// Adds a message to the tally.
@@ -75,21 +72,11 @@ impl Counter {
             tally.gaps += 1;
         } else if level == Some("data") {
             let records: Vec<Record<'_>> =
-                serde_json::from_str(payload).map_err(|source| Error::Message {
-                    topic: topic.clone(),
-                    source,
-                })?;
-            let name = records
-                .first()
-                .map(|first| format!("{:?} {:?} {:?}", first.run, first.stream, first.seq));
+                serde_json::from_str(payload).map_err(|source| Error::Message { topic: topic.clone(), source })?;
+            let name = records.first().map(|first| format!("{:?} {:?} {:?}", first.run, first.stream, first.seq));
             if self.seen.insert(name.unwrap_or_default()) {
                 tally.bad += records.iter().filter(|record| record.is_bad()).count() as u64;
-                self.add(
-                    tally,
-                    *at,
-                    payload,
-                    records.iter().filter_map(Record::register),
-                );
+                self.add(tally, *at, payload, records.iter().filter_map(Record::register));
             } else {
                 tally.duplicates += 1;
             }
@@ -98,13 +85,7 @@ impl Counter {
     }
 
     /// Adds a message's registers: address and value.
-    fn add(
-        &self,
-        tally: &mut Tally,
-        at: Duration,
-        payload: &str,
-        registers: impl Iterator<Item = (u16, u64)>,
-    ) {
+    fn add(&self, tally: &mut Tally, at: Duration, payload: &str, registers: impl Iterator<Item = (u16, u64)>) {
         tally.messages += 1;
         tally.payload += payload.len() as u64;
         for (address, value) in registers {
@@ -123,11 +104,7 @@ impl Counter {
 
 /// The numbers of the C loop, with their addresses.
 fn numbers(payload: &str) -> impl Iterator<Item = (u16, u64)> {
-    (0..).zip(
-        payload
-            .split(',')
-            .map(|number| number.parse().unwrap_or(u64::MAX)),
-    )
+    (0..).zip(payload.split(',').map(|number| number.parse().unwrap_or(u64::MAX)))
 }
 
 /// A message as mosquitto_sub prints it.
@@ -145,11 +122,7 @@ impl Arrival {
         let mut parts = line.splitn(3, ' ');
         let (seconds, nanos) = parts.next()?.split_once('.')?;
         let at = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?);
-        Some(Self {
-            at,
-            topic: parts.next()?.to_owned(),
-            payload: parts.next()?.to_owned(),
-        })
+        Some(Self { at, topic: parts.next()?.to_owned(), payload: parts.next()?.to_owned() })
     }
 }
 
@@ -170,11 +143,7 @@ struct Record<'a> {
 
 impl Record<'_> {
     fn is_bad(&self) -> bool {
-        self.n.ends_with("/quality")
-            && self
-                .vs
-                .as_ref()
-                .is_some_and(|word| word.starts_with("bad:"))
+        self.n.ends_with("/quality") && self.vs.as_ref().is_some_and(|word| word.starts_with("bad:"))
     }
 
     /// Points are called `r` and their register's address.

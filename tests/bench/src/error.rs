@@ -16,39 +16,21 @@ pub(crate) enum Error {
     #[error("read {} as text of the kernel", path.display())]
     Kernel { path: PathBuf },
     #[error("start {program}")]
-    Start {
-        program: &'static str,
-        source: io::Error,
-    },
+    Start { program: &'static str, source: io::Error },
     #[error("run {program} ({ended})\n{log}")]
-    Run {
-        program: &'static str,
-        ended: ExitStatus,
-        log: String,
-    },
+    Run { program: &'static str, ended: ExitStatus, log: String },
     #[error("find the files that depot says it made")]
     Depot(#[source] serde_json::Error),
     #[error("wait for {what} within {deadline:?}\n{log}")]
-    Silent {
-        what: &'static str,
-        deadline: Duration,
-        log: String,
-    },
+    Silent { what: &'static str, deadline: Duration, log: String },
     #[error("hear {program} out: it ended while it was measured\n{log}")]
     Ended { program: &'static str, log: String },
     #[error("read line {line:?} of {program}")]
     Line { program: &'static str, line: String },
     #[error("read a message of {topic}")]
-    Message {
-        topic: String,
-        source: serde_json::Error,
-    },
+    Message { topic: String, source: serde_json::Error },
     #[error("measure {name}: {wrong} of {readings} values are not what the device served")]
-    Wrong {
-        name: &'static str,
-        wrong: u64,
-        readings: u64,
-    },
+    Wrong { name: &'static str, wrong: u64, readings: u64 },
     #[error("use the terminal")]
     Terminal(#[source] io::Error),
     #[error("take all figures: {settings} settings could not be measured")]

@@ -40,31 +40,13 @@ impl Bus {
     /// A Modbus TCP device on a port of this machine.
     pub(crate) fn tcp(port: &str, registers: u16, every: Duration) -> Self {
         let link = format!("tcp = \"127.0.0.1:{port}\"\n");
-        Self {
-            link,
-            units: vec![1],
-            registers,
-            every,
-            timeout: None,
-        }
+        Self { link, units: vec![1], registers, every, timeout: None }
     }
 
     /// A serial line, 19,200 8E1.
-    pub(crate) fn rtu(
-        path: &str,
-        units: &[u8],
-        registers: u16,
-        every: Duration,
-        timeout: Duration,
-    ) -> Self {
+    pub(crate) fn rtu(path: &str, units: &[u8], registers: u16, every: Duration, timeout: Duration) -> Self {
         let link = format!("serial = \"{path}\"\nbaud = 19200\nparity = \"even\"\n");
-        Self {
-            link,
-            units: units.to_vec(),
-            registers,
-            every,
-            timeout: Some(timeout),
-        }
+        Self { link, units: units.to_vec(), registers, every, timeout: Some(timeout) }
     }
 }
 
@@ -80,12 +62,7 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// Writes settings into a folder of this name, and starts curb on a new state folder.
-    pub(crate) fn start(
-        bed: &Bed,
-        name: &str,
-        buses: &[Bus],
-        plugin: Plugin,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(bed: &Bed, name: &str, buses: &[Bus], plugin: Plugin) -> Result<Self, Error> {
         let folder = bed.folder.join(name);
         let state = folder.join("state");
         let run = folder.join("run");
@@ -94,27 +71,15 @@ impl Hub {
         }
         let config = folder.join("curb.toml");
         fs::write(&config, settings(bed, &folder, buses, plugin)).map_err(Error::file(&config))?;
-        let arguments = [
-            "run".as_ref(),
-            "--config".as_ref(),
-            config.as_os_str(),
-            "--run-dir".as_ref(),
-            run.as_os_str(),
-        ];
+        let arguments =
+            ["run".as_ref(), "--config".as_ref(), config.as_os_str(), "--run-dir".as_ref(), run.as_os_str()];
         let started = clock::now();
-        Ok(Self {
-            process: Process::start("curb", &bed.curb, arguments, &folder)?,
-            started,
-            state,
-        })
+        Ok(Self { process: Process::start("curb", &bed.curb, arguments, &folder)?, started, state })
     }
 
     /// Its process id.
     pub(crate) fn id(&self) -> Result<u32, Error> {
-        self.process.id().ok_or_else(|| Error::Ended {
-            program: "curb",
-            log: self.log(),
-        })
+        self.process.id().ok_or_else(|| Error::Ended { program: "curb", log: self.log() })
     }
 
     pub(crate) fn log(&self) -> String {
@@ -125,15 +90,7 @@ impl Hub {
     pub(crate) async fn end(mut self) -> Result<(), Error> {
         self.process.terminate()?;
         let ended = self.process.wait(END).await?;
-        if ended.success() {
-            Ok(())
-        } else {
-            Err(Error::Run {
-                program: "curb",
-                ended,
-                log: self.log(),
-            })
-        }
+        if ended.success() { Ok(()) } else { Err(Error::Run { program: "curb", ended, log: self.log() }) }
     }
 }
 
@@ -149,35 +106,24 @@ fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin) 
         hub.certificate.display(),
         hub.roots.display(),
     );
-    let mut write = |part: std::fmt::Arguments<'_>| {
-        text.write_fmt(part)
-            .expect("text takes all that is written to it")
-    };
+    let mut write = |part: std::fmt::Arguments<'_>| text.write_fmt(part).expect("text takes all that is written to it");
     if plugin == Plugin::Deadband {
         let component = bed.plugin.display();
-        write(format_args!(
-            "\n[plugin.quiet]\norder = 10\ncomponent = \"{component}\"\npoints = [\"*/*\"]\n"
-        ));
-        write(format_args!(
-            "settings = {{ default = 0.5 }}\non_failure = \"pass\"\n"
-        ));
+        write(format_args!("\n[plugin.quiet]\norder = 10\ncomponent = \"{component}\"\npoints = [\"*/*\"]\n"));
+        write(format_args!("settings = {{ default = 0.5 }}\non_failure = \"pass\"\n"));
     }
     for (number, bus) in buses.iter().enumerate() {
         write(format_args!("\n[bus.b{number}]\n{}", bus.link));
         for unit in &bus.units {
             let every = bus.every.as_millis();
-            write(format_args!(
-                "\n[device.b{number}u{unit}]\nbus = \"b{number}\"\nunit_id = {unit}\n"
-            ));
+            write(format_args!("\n[device.b{number}u{unit}]\nbus = \"b{number}\"\nunit_id = {unit}\n"));
             write(format_args!("every = \"{every}ms\"\n"));
             if let Some(timeout) = bus.timeout {
                 write(format_args!("timeout = \"{}ms\"\n", timeout.as_millis()));
             }
             for register in 0..bus.registers {
                 let header = format!("[device.b{number}u{unit}.point.r{register}]");
-                write(format_args!(
-                    "{header}\nregister = \"input:{register}\"\ntype = \"u16\"\nunit = \"W\"\n"
-                ));
+                write(format_args!("{header}\nregister = \"input:{register}\"\ntype = \"u16\"\nunit = \"W\"\n"));
             }
         }
     }

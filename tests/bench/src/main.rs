@@ -49,10 +49,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Take the figures; five to ten minutes
-    #[command(
-        after_help = "Examples:\n  bench run\n  bench run --quick --only load\n\n\
-        Programs: $CURB_BIN and $DEPOT_BIN, else those beside this one."
-    )]
+    #[command(after_help = "Examples:\n  bench run\n  bench run --quick --only load\n\n\
+        Programs: $CURB_BIN and $DEPOT_BIN, else those beside this one.")]
     Run(RunArgs),
     /// The devices of the load; started by `bench run`, never by hand
     #[command(hide = true)]
@@ -74,11 +72,7 @@ struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     folder: PathBuf,
     /// The deadband component
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "plugins/target/components/deadband.wasm"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
     plugin: PathBuf,
 }
 
@@ -107,10 +101,7 @@ fn complain(error: &Error) {
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::Terminal)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Terminal)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Terminal)?;
         // What was started ends with the future that is dropped here.
@@ -123,16 +114,8 @@ fn run(args: &RunArgs) -> Result<(), Error> {
 }
 
 async fn measure(args: &RunArgs) -> Result<(), Error> {
-    let settings = if args.only.is_empty() {
-        Setting::value_variants()
-    } else {
-        &args.only
-    };
-    let times = if args.quick {
-        Times::QUICK
-    } else {
-        Times::FULL
-    };
+    let settings = if args.only.is_empty() { Setting::value_variants() } else { &args.only };
+    let times = if args.quick { Times::QUICK } else { Times::FULL };
     let bed = Bed::make(&args.folder, &args.plugin).await?;
     let mut table = Table::default();
     note_load(&mut table);
@@ -149,52 +132,30 @@ async fn measure(args: &RunArgs) -> Result<(), Error> {
     }
     let mut out = io::stdout();
     writeln!(out, "{}", machine()?).map_err(Error::Terminal)?;
-    writeln!(
-        out,
-        "curb: {}; {}\n",
-        bed.curb.display(),
-        bed.peers().await?
-    )
-    .map_err(Error::Terminal)?;
+    writeln!(out, "curb: {}; {}\n", bed.curb.display(), bed.peers().await?).map_err(Error::Terminal)?;
     table.print(&mut out).map_err(Error::Terminal)?;
-    if missing == 0 {
-        Ok(())
-    } else {
-        Err(Error::Missing { settings: missing })
-    }
+    if missing == 0 { Ok(()) } else { Err(Error::Missing { settings: missing }) }
 }
 
 /// Others at work on the machine make delays longer and caches colder; whoever reads the figures should know.
 fn note_load(table: &mut Table) {
     const BUSY: f64 = 0.5;
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = text
-        .split_whitespace()
-        .next()
-        .and_then(|minute| minute.parse().ok())
-        .unwrap_or(0.0_f64);
+    let load = text.split_whitespace().next().and_then(|minute| minute.parse().ok()).unwrap_or(0.0_f64);
     if load > BUSY {
-        table.note(format!(
-            "the machine was busy before the run: load {load} in the last minute"
-        ));
+        table.note(format!("the machine was busy before the run: load {load} in the last minute"));
     }
 }
 
 /// Date, machine and command, without which a figure says nothing.
 fn machine() -> Result<String, Error> {
     let date = OffsetDateTime::UNIX_EPOCH + clock::now();
-    let date = date.format(format_description!(
-        "[year]-[month]-[day] [hour]:[minute] UTC"
-    ))?;
+    let date = date.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC"))?;
     // What a machine does not tell stays empty: the figures are worth printing without it.
     let field = |path: &str, key: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
-        let value = text.lines().find_map(|line| {
-            Some(
-                line.strip_prefix(key)?
-                    .trim_matches([' ', '\t', ':', '=', '"']),
-            )
-        });
+        let value =
+            text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim_matches([' ', '\t', ':', '=', '"'])));
         value.unwrap_or_default().to_owned()
     };
     let processor = field("/proc/cpuinfo", "model name");
@@ -202,9 +163,5 @@ fn machine() -> Result<String, Error> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let system = field("/etc/os-release", "PRETTY_NAME");
     let command: Vec<String> = std::env::args().collect();
-    Ok(format!(
-        "{date} · {processors} × {processor}, {system}, Linux {} · {}",
-        kernel.trim(),
-        command.join(" ")
-    ))
+    Ok(format!("{date} · {processors} × {processor}, {system}, Linux {} · {}", kernel.trim(), command.join(" ")))
 }

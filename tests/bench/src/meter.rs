@@ -39,12 +39,7 @@ impl CpuMeter {
 
     /// From the first sample to the last.
     pub(crate) fn spent(&self) -> Duration {
-        Duration::from_nanos(
-            self.threads
-                .values()
-                .map(|(first, last)| last.saturating_sub(*first))
-                .sum(),
-        )
+        Duration::from_nanos(self.threads.values().map(|(first, last)| last.saturating_sub(*first)).sum())
     }
 }
 
@@ -56,10 +51,7 @@ fn cpu_of_threads(pid: u32) -> Result<Vec<(u32, u64)>, Error> {
             // A thread may end between the two looks; it then counts up to the last one.
             let path = folder.join(thread.to_string()).join("schedstat");
             if let Ok(text) = fs::read_to_string(&path) {
-                let nanos = text
-                    .split_whitespace()
-                    .next()
-                    .and_then(|nanos| nanos.parse().ok());
+                let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
                 threads.push((thread, nanos.ok_or(Error::Kernel { path })?));
             }
         }
@@ -74,25 +66,14 @@ pub(crate) fn family(pid: u32) -> Result<Vec<u32>, Error> {
         .filter_map(|process| {
             let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
             // pid (name) state parent …; the name may hold anything, so the fields are counted from its end.
-            let parent = text
-                .rsplit_once(')')?
-                .1
-                .split_whitespace()
-                .nth(1)?
-                .parse()
-                .ok()?;
+            let parent = text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
             Some((process, parent))
         })
         .collect();
     let mut family = vec![pid];
     let mut next = 0;
     while let Some(&member) = family.get(next) {
-        family.extend(
-            parents
-                .iter()
-                .filter(|(_, parent)| *parent == member)
-                .map(|(process, _)| process),
-        );
+        family.extend(parents.iter().filter(|(_, parent)| *parent == member).map(|(process, _)| process));
         next += 1;
     }
     Ok(family)
@@ -100,10 +81,7 @@ pub(crate) fn family(pid: u32) -> Result<Vec<u32>, Error> {
 
 fn numbers_in(folder: &Path) -> Result<Vec<u32>, Error> {
     let entries = fs::read_dir(folder).map_err(Error::file(folder))?;
-    Ok(entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect())
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// Resident memory of one process, in bytes.
@@ -120,10 +98,7 @@ impl Memory {
     pub(crate) fn of(pid: u32) -> Result<Self, Error> {
         let path = PathBuf::from(format!("/proc/{pid}/smaps_rollup"));
         let kilobytes = |key| field(&path, key).map(|kilobytes| 1024 * kilobytes);
-        Ok(Self {
-            rss: kilobytes("Rss:")?,
-            pss: kilobytes("Pss:")?,
-        })
+        Ok(Self { rss: kilobytes("Rss:")?, pss: kilobytes("Pss:")? })
     }
 }
 
@@ -135,16 +110,8 @@ pub(crate) fn written(pid: u32) -> Result<u64, Error> {
 
 fn field(path: &Path, key: &str) -> Result<u64, Error> {
     let text = fs::read_to_string(path).map_err(Error::file(path))?;
-    let value = text.lines().find_map(|line| {
-        line.strip_prefix(key)?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    });
-    value.ok_or(Error::Kernel {
-        path: path.to_owned(),
-    })
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
+    value.ok_or(Error::Kernel { path: path.to_owned() })
 }
 
 /// Bytes that the files below a folder take.

@@ -27,9 +27,7 @@ pub(crate) fn serve(devices: u16) -> io::Result<()> {
     for number in 0..devices {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         ports.push(listener.local_addr()?.port().to_string());
-        thread::Builder::new()
-            .name(format!("device-{number}"))
-            .spawn(move || accept(&listener))?;
+        thread::Builder::new().name(format!("device-{number}")).spawn(move || accept(&listener))?;
     }
     writeln!(io::stdout(), "{}", ports.join(" "))?;
     // The threads hold nothing that could be lost, and go with the process.
@@ -39,9 +37,7 @@ pub(crate) fn serve(devices: u16) -> io::Result<()> {
 fn accept(listener: &TcpListener) {
     for master in listener.incoming().flatten() {
         // A master that hangs up, or says what is not Modbus, ends its connection; the device goes on.
-        let serving = thread::Builder::new()
-            .name("master".to_owned())
-            .spawn(move || drop(answer_all(master)));
+        let serving = thread::Builder::new().name("master".to_owned()).spawn(move || drop(answer_all(master)));
         drop(serving);
     }
 }
@@ -57,8 +53,7 @@ fn answer_all(mut master: TcpStream) -> io::Result<()> {
         master.read_exact(&mut request)?;
         let [t0, t1, _, _, _, length, unit, function, a0, a1, c0, c1] = request;
         let (address, count) = (u16::from_be_bytes([a0, a1]), u16::from_be_bytes([c0, c1]));
-        let known =
-            matches!(function, READ_HOLDING | READ_INPUT) && (1..=MOST_REGISTERS).contains(&count);
+        let known = matches!(function, READ_HOLDING | READ_INPUT) && (1..=MOST_REGISTERS).contains(&count);
         if length != 6 || !known {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -68,10 +63,8 @@ fn answer_all(mut master: TcpStream) -> io::Result<()> {
         answer.extend((u16::from(bytes) + 3).to_be_bytes());
         answer.extend([unit, function, bytes]);
         for register in (address..=u16::MAX).take(count.into()) {
-            let value = low_byte(register).map_or_else(
-                || clock::stamp(clock::now()),
-                |low| u16::from_be_bytes([answers, low]),
-            );
+            let value =
+                low_byte(register).map_or_else(|| clock::stamp(clock::now()), |low| u16::from_be_bytes([answers, low]));
             answer.extend(value.to_be_bytes());
         }
         master.write_all(&answer)?;

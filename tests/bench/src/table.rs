@@ -59,13 +59,7 @@ impl Table {
         beside: (&'static str, f64),
         goal: Goal,
     ) {
-        self.rows.push(Row {
-            figure: figure.into(),
-            unit,
-            curb,
-            beside,
-            goal,
-        });
+        self.rows.push(Row { figure: figure.into(), unit, curb, beside, goal });
     }
 
     /// A line below the table.
@@ -75,55 +69,28 @@ impl Table {
 
     /// Prints it, columns aligned.
     pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let head = [
-            "figure",
-            "unit",
-            "curb",
-            "compared with",
-            "",
-            "ratio",
-            "goal",
-            "",
-        ]
-        .map(ToOwned::to_owned);
-        let lines: Vec<_> = std::iter::once(head)
-            .chain(self.rows.iter().map(cells))
-            .collect();
-        let width = |column: usize| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let head = ["figure", "unit", "curb", "compared with", "", "ratio", "goal", ""].map(ToOwned::to_owned);
+        let lines: Vec<_> = std::iter::once(head).chain(self.rows.iter().map(cells)).collect();
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: [usize; 8] = std::array::from_fn(width);
         for line in &lines {
             let mut text = String::new();
             for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
                 let gap = " ".repeat(width - cell.chars().count());
                 // Text to the left, numbers to the right.
-                let cell = if matches!(column, 2 | 4 | 5) {
-                    format!("{gap}{cell}  ")
-                } else {
-                    format!("{cell}{gap}  ")
-                };
+                let cell =
+                    if matches!(column, 2 | 4 | 5) { format!("{gap}{cell}  ") } else { format!("{cell}{gap}  ") };
                 text.push_str(&cell);
             }
             writeln!(out, "{}", text.trim_end())?;
         }
-        self.notes
-            .iter()
-            .try_for_each(|note| writeln!(out, "note: {note}"))
+        self.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))
     }
 }
 
 fn cells(row: &Row) -> [String; 8] {
     let (name, figure) = row.beside;
-    let ratio = if figure == 0.0 {
-        "–".to_owned()
-    } else {
-        format!("{:.3}", row.curb / figure)
-    };
+    let ratio = if figure == 0.0 { "–".to_owned() } else { format!("{:.3}", row.curb / figure) };
     let verdict = match row.goal.is_met_by(row.curb) {
         None => "",
         Some(true) => "met",

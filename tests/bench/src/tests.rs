@@ -24,24 +24,10 @@ fn a_stamp_tells_its_age_across_its_turn() {
 fn check_counts(from: From, lines: &[&str], expected: [u64; 6]) {
     let (mut counter, mut tally) = (Counter::new(from), Tally::default());
     for line in lines {
-        counter
-            .count(&Arrival::parse(line).unwrap(), &mut tally)
-            .unwrap();
+        counter.count(&Arrival::parse(line).unwrap(), &mut tally).unwrap();
     }
-    let Tally {
-        messages,
-        readings,
-        bad,
-        wrong,
-        duplicates,
-        gaps,
-        ..
-    } = tally;
-    assert_eq!(
-        [messages, readings, bad, wrong, duplicates, gaps],
-        expected,
-        "{lines:?}"
-    );
+    let Tally { messages, readings, bad, wrong, duplicates, gaps, .. } = tally;
+    assert_eq!([messages, readings, bad, wrong, duplicates, gaps], expected, "{lines:?}");
 }
 
 #[test]
@@ -56,27 +42,14 @@ fn each_reading_counts_once_and_a_wrong_one_is_seen() {
     check_counts(From::Served, &[good, good], [1, 2, 0, 0, 1, 0]);
     check_counts(From::Served, &[good, elsewhere], [2, 3, 0, 1, 0, 0]);
     check_counts(From::Others, &[elsewhere], [1, 1, 0, 0, 0, 0]);
-    check_counts(
-        From::Served,
-        &[
-            "1.000000000 loop/0 9990,257,2",
-            "1.000000000 loop/1 9990,256",
-        ],
-        [2, 5, 0, 1, 0, 0],
-    );
+    check_counts(From::Served, &["1.000000000 loop/0 9990,257,2", "1.000000000 loop/1 9990,256"], [2, 5, 0, 1, 0, 0]);
 }
 
 #[test]
 fn a_delay_is_read_from_the_value_itself() {
     let (mut counter, mut tally) = (Counter::new(From::Served), Tally::default());
-    for line in [
-        "1.000000000 loop/0 9990",
-        "1.000000000 loop/0 9900",
-        "1.000000000 loop/0 9999",
-    ] {
-        counter
-            .count(&Arrival::parse(line).unwrap(), &mut tally)
-            .unwrap();
+    for line in ["1.000000000 loop/0 9990", "1.000000000 loop/0 9900", "1.000000000 loop/0 9999"] {
+        counter.count(&Arrival::parse(line).unwrap(), &mut tally).unwrap();
     }
     assert_eq!(tally.delay(), Some(Duration::from_millis(1)));
 }
@@ -90,19 +63,12 @@ fn work_of_this_process_is_seen_and_no_more() {
         work = std::hint::black_box(work.wrapping_add(1));
     }
     meter.sample().unwrap();
-    assert!(
-        meter.spent() > Duration::from_millis(5),
-        "{:?}",
-        meter.spent()
-    );
+    assert!(meter.spent() > Duration::from_millis(5), "{:?}", meter.spent());
 }
 
 #[test]
 fn a_child_is_family() {
-    let mut child = std::process::Command::new("sleep")
-        .arg("10")
-        .spawn()
-        .unwrap();
+    let mut child = std::process::Command::new("sleep").arg("10").spawn().unwrap();
     assert!(family(std::process::id()).unwrap().contains(&child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -117,20 +83,8 @@ fn shared_pages_count_once_at_most() {
 #[test]
 fn columns_stand_under_each_other() {
     let mut table = Table::default();
-    table.add(
-        "delay → core",
-        "ms",
-        1.25,
-        ("C loop", 0.5),
-        Goal::AtMost(5.0),
-    );
-    table.add(
-        "silences cut short",
-        "requests",
-        3.0,
-        ("C loop", 436.0),
-        Goal::AtMost(0.0),
-    );
+    table.add("delay → core", "ms", 1.25, ("C loop", 0.5), Goal::AtMost(5.0));
+    table.add("silences cut short", "requests", 3.0, ("C loop", 436.0), Goal::AtMost(0.0));
     table.add("disk", "bytes", 12_345.6, ("payload", 0.0), Goal::None);
     table.note("odd");
     let mut out = Vec::new();

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use street::{
-    Behaviour, Device, Kind, LineCounters, Log, Parity, Register, RtuLine, Signal,
-    Table as Registers,
-};
+use street::{Behaviour, Device, Kind, LineCounters, Log, Parity, Register, RtuLine, Signal, Table as Registers};
 
 use super::{Times, progress};
 use crate::bed::Bed;
@@ -67,10 +64,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let limit = 1.0 / ((REQUEST + ANSWER + SILENCE) * character + MEAN_THOUGHT_S);
     let polls = four.polls_per_second;
     table.add(
-        format!(
-            "RTU line, 19,200 8E1, {} × {REGISTERS} registers: polls",
-            ALL.len()
-        ),
+        format!("RTU line, 19,200 8E1, {} × {REGISTERS} registers: polls", ALL.len()),
         "polls/s",
         polls,
         ("line with its silences", limit),
@@ -122,11 +116,7 @@ async fn measure(
     let port = bed.folder.join("line");
     let mut line = RtuLine::new(&port, BAUD, Parity::Even, &Log::new());
     for &unit in units {
-        let behaviour = if dead == Some(unit) {
-            Behaviour::Dead
-        } else {
-            Behaviour::Alive
-        };
+        let behaviour = if dead == Some(unit) { Behaviour::Dead } else { Behaviour::Alive };
         line = line.unit(unit, device(unit), behaviour);
     }
     line.plug()?;
@@ -134,11 +124,7 @@ async fn measure(
     let path = port.display().to_string();
     let (polled, tally) = match master {
         Master::Curb => {
-            let name = format!(
-                "line-{}-{}",
-                units.len(),
-                if dead.is_some() { "dead" } else { "alive" }
-            );
+            let name = format!("line-{}-{}", units.len(), if dead.is_some() { "dead" } else { "alive" });
             let bus = Bus::rtu(&path, units, REGISTERS, EVERY, TIMEOUT);
             let hub = Hub::start(bed, &name, &[bus], Plugin::None)?;
             core.first_reading(|| hub.log()).await?;
@@ -165,18 +151,11 @@ async fn measure(
             units.len(),
         ));
     }
-    Ok(Seen {
-        polls_per_second,
-        gap_violations: polled.gap_violations,
-    })
+    Ok(Seen { polls_per_second, gap_violations: polled.gap_violations })
 }
 
 /// What happens on the line and at the core in the time that counts.
-async fn watch(
-    core: &mut Core,
-    line: &RtuLine,
-    times: Times,
-) -> Result<(LineCounters, Tally), Error> {
+async fn watch(core: &mut Core, line: &RtuLine, times: Times) -> Result<(LineCounters, Tally), Error> {
     core.collect(times.warm_up, &mut Tally::default()).await?;
     let before = line.counters();
     let mut tally = Tally::default();
@@ -190,12 +169,6 @@ async fn watch(
 fn device(unit: u8) -> Device {
     (0..REGISTERS).fold(Device::new(&format!("b0u{unit}")), |device, register| {
         let signal = Signal::new(i64::from(register) * 1000, 1, 1000);
-        device.with(Register::new(
-            &format!("r{register}"),
-            Registers::Input,
-            register,
-            Kind::U16,
-            signal,
-        ))
+        device.with(Register::new(&format!("r{register}"), Registers::Input, register, Kind::U16, signal))
     })
 }

@@ -31,13 +31,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         ("C loop", loop_cpu),
         Goal::AtMost(1.9),
     );
-    table.add(
-        "TCP load: readings at the core",
-        "1/s",
-        curb.rate(),
-        ("asked for", asked),
-        Goal::AtLeast(0.99 * asked),
-    );
+    table.add("TCP load: readings at the core", "1/s", curb.rate(), ("asked for", asked), Goal::AtLeast(0.99 * asked));
     table.add(
         "TCP load: delay device → core, p50",
         "ms",
@@ -47,27 +41,18 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     );
     curb.note_oddities("curb under load", table);
     if c_loop.rate() < 0.99 * asked {
-        table.note(format!(
-            "the C loop brought {:.0} of {asked:.0} readings/s under load",
-            c_loop.rate()
-        ));
+        table.note(format!("the C loop brought {:.0} of {asked:.0} readings/s under load", c_loop.rate()));
     }
     Ok(())
 }
 
 async fn curb(bed: &Bed, devices: &Devices, times: Times) -> Result<Watched, Error> {
-    let buses: Vec<Bus> = devices
-        .ports
-        .iter()
-        .map(|port| Bus::tcp(port, REGISTERS, EVERY))
-        .collect();
+    let buses: Vec<Bus> = devices.ports.iter().map(|port| Bus::tcp(port, REGISTERS, EVERY)).collect();
     let mut core = Core::listen(bed, From::Served).await?;
     let hub = Hub::start(bed, "load", &buses, Plugin::None)?;
     core.first_reading(|| hub.log()).await?;
     core.collect(times.warm_up, &mut Tally::default()).await?;
-    let watched = Watched::new(&mut core, hub.id()?, times.load)
-        .await?
-        .correct("curb under load")?;
+    let watched = Watched::new(&mut core, hub.id()?, times.load).await?.correct("curb under load")?;
     hub.end().await?;
     Ok(watched)
 }

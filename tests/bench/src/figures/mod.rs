@@ -62,12 +62,7 @@ impl Times {
 }
 
 /// Takes the figures of a setting.
-pub(crate) async fn take(
-    bed: &Bed,
-    setting: Setting,
-    times: Times,
-    table: &mut Table,
-) -> Result<(), Error> {
+pub(crate) async fn take(bed: &Bed, setting: Setting, times: Times, table: &mut Table) -> Result<(), Error> {
     match setting {
         Setting::Load => load::take(bed, times, table).await,
         Setting::Street => street_hub::take(bed, times, table).await,
@@ -93,13 +88,8 @@ async fn watch_loop(
     let mut c_loop = bed.start_loop(every, registers, &devices.as_arguments())?;
     core.first_reading(|| c_loop.tail()).await?;
     core.collect(times.warm_up, &mut Tally::default()).await?;
-    let pid = c_loop.id().ok_or_else(|| Error::Ended {
-        program: "loop",
-        log: c_loop.tail(),
-    })?;
-    let watched = Watched::new(&mut core, pid, times.load)
-        .await?
-        .correct("the C loop")?;
+    let pid = c_loop.id().ok_or_else(|| Error::Ended { program: "loop", log: c_loop.tail() })?;
+    let watched = Watched::new(&mut core, pid, times.load).await?.correct("the C loop")?;
     let memory = Memory::of(pid)?;
     c_loop.kill().await?;
     Ok((watched, memory))
@@ -120,34 +110,17 @@ impl Watched {
         let mut tally = Tally::default();
         let begin = tokio::time::Instant::now();
         let mut cpu = CpuMeter::start(pid)?;
-        while let Some(rest) = time
-            .checked_sub(begin.elapsed())
-            .filter(|rest| !rest.is_zero())
-        {
+        while let Some(rest) = time.checked_sub(begin.elapsed()).filter(|rest| !rest.is_zero()) {
             core.collect(rest.min(SAMPLE), &mut tally).await?;
             cpu.sample()?;
         }
-        Ok(Self {
-            tally,
-            cpu: cpu.spent(),
-            time: begin.elapsed(),
-        })
+        Ok(Self { tally, cpu: cpu.spent(), time: begin.elapsed() })
     }
 
     /// An error if a value was wrong: a figure for wrong work is worth nothing.
     fn correct(self, name: &'static str) -> Result<Self, Error> {
-        let Tally {
-            wrong, readings, ..
-        } = self.tally;
-        if wrong == 0 {
-            Ok(self)
-        } else {
-            Err(Error::Wrong {
-                name,
-                wrong,
-                readings,
-            })
-        }
+        let Tally { wrong, readings, .. } = self.tally;
+        if wrong == 0 { Ok(self) } else { Err(Error::Wrong { name, wrong, readings }) }
     }
 
     /// CPU seconds for a million readings.
@@ -172,16 +145,9 @@ impl Watched {
 
     /// A note if something came that should not.
     fn note_oddities(&self, name: &str, table: &mut Table) {
-        let Tally {
-            bad,
-            duplicates,
-            gaps,
-            ..
-        } = self.tally;
+        let Tally { bad, duplicates, gaps, .. } = self.tally;
         if (bad, duplicates, gaps) != (0, 0, 0) {
-            table.note(format!(
-                "{name}: {bad} bad readings, {duplicates} duplicate messages, {gaps} gap records"
-            ));
+            table.note(format!("{name}: {bad} bad readings, {duplicates} duplicate messages, {gaps} gap records"));
         }
     }
 }

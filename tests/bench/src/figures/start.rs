@@ -27,30 +27,14 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let starts = times.starts;
     let goal = Goal::AtMost(0.3);
     let peer = ("C loop", median(peer));
-    table.add(
-        format!("start-up: exec → first reading at the core, median of {starts}"),
-        "s",
-        median(bare),
-        peer,
-        goal,
-    );
-    table.add(
-        "start-up with deadband in the plugin host",
-        "s",
-        median(with_plugin),
-        peer,
-        goal,
-    );
+    table.add(format!("start-up: exec → first reading at the core, median of {starts}"), "s", median(bare), peer, goal);
+    table.add("start-up with deadband in the plugin host", "s", median(with_plugin), peer, goal);
     Ok(())
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times
-        .get(times.len() / 2)
-        .copied()
-        .unwrap_or_default()
-        .as_secs_f64()
+    times.get(times.len() / 2).copied().unwrap_or_default().as_secs_f64()
 }
 
 async fn curb(bed: &Bed, devices: &Devices, name: &str, plugin: Plugin) -> Result<Duration, Error> {
@@ -65,11 +49,7 @@ async fn curb(bed: &Bed, devices: &Devices, name: &str, plugin: Plugin) -> Resul
 async fn c_loop(bed: &Bed, devices: &Devices) -> Result<Duration, Error> {
     let mut core = Core::listen(bed, From::Served).await?;
     let started = clock::now();
-    let mut c_loop = bed.start_loop(
-        street_hub::EVERY,
-        street_hub::REGISTERS,
-        &devices.as_arguments(),
-    )?;
+    let mut c_loop = bed.start_loop(street_hub::EVERY, street_hub::REGISTERS, &devices.as_arguments())?;
     let first = core.first_reading(|| c_loop.tail()).await?;
     c_loop.kill().await?;
     Ok(first.saturating_sub(started))

@@ -40,19 +40,10 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
     let (peer, peer_memory) = watch_loop(bed, &devices, REGISTERS, EVERY, times).await?;
 
     let mib = |bytes: u64| bytes as f64 / MIB;
-    let (rss, pss) = (
-        ("C loop", mib(peer_memory.rss)),
-        ("C loop", mib(peer_memory.pss)),
-    );
+    let (rss, pss) = (("C loop", mib(peer_memory.rss)), ("C loop", mib(peer_memory.pss)));
     let setting = format!("street hub, {DEVICES} × {REGISTERS} registers at 1 Hz");
     let cpu = ("C loop", peer.cpu_share());
-    table.add(
-        format!("{setting}: CPU"),
-        "% of one",
-        bare.watched.cpu_share(),
-        cpu,
-        Goal::AtMost(0.25),
-    );
+    table.add(format!("{setting}: CPU"), "% of one", bare.watched.cpu_share(), cpu, Goal::AtMost(0.25));
     table.add(
         "street hub with deadband: CPU, host included",
         "% of one",
@@ -60,49 +51,13 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         cpu,
         Goal::None,
     );
-    table.add(
-        "street hub: memory, RSS",
-        "MiB",
-        mib(bare.daemon.rss),
-        rss,
-        Goal::AtMost(12.0),
-    );
-    table.add(
-        "street hub: memory, PSS",
-        "MiB",
-        mib(bare.daemon.pss),
-        pss,
-        Goal::None,
-    );
-    table.add(
-        "street hub with deadband: daemon, RSS",
-        "MiB",
-        mib(with_plugin.daemon.rss),
-        rss,
-        Goal::AtMost(12.0),
-    );
-    table.add(
-        "street hub with deadband: daemon, PSS",
-        "MiB",
-        mib(with_plugin.daemon.pss),
-        pss,
-        Goal::None,
-    );
+    table.add("street hub: memory, RSS", "MiB", mib(bare.daemon.rss), rss, Goal::AtMost(12.0));
+    table.add("street hub: memory, PSS", "MiB", mib(bare.daemon.pss), pss, Goal::None);
+    table.add("street hub with deadband: daemon, RSS", "MiB", mib(with_plugin.daemon.rss), rss, Goal::AtMost(12.0));
+    table.add("street hub with deadband: daemon, PSS", "MiB", mib(with_plugin.daemon.pss), pss, Goal::None);
     if let Some(host) = with_plugin.host {
-        table.add(
-            "street hub with deadband: plugin host, RSS",
-            "MiB",
-            mib(host.rss),
-            rss,
-            Goal::AtMost(10.0),
-        );
-        table.add(
-            "street hub with deadband: plugin host, PSS",
-            "MiB",
-            mib(host.pss),
-            pss,
-            Goal::None,
-        );
+        table.add("street hub with deadband: plugin host, RSS", "MiB", mib(host.rss), rss, Goal::AtMost(10.0));
+        table.add("street hub with deadband: plugin host, PSS", "MiB", mib(host.pss), pss, Goal::None);
     } else {
         table.note("no plugin host was running beside curb with a plugin");
     }
@@ -130,52 +85,29 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         Goal::AtMost(5.0),
     );
     bare.watched.note_oddities("street hub", table);
-    with_plugin
-        .watched
-        .note_oddities("street hub with deadband", table);
+    with_plugin.watched.note_oddities("street hub with deadband", table);
     Ok(())
 }
 
 /// The hub's buses.
 pub(super) fn buses(devices: &Devices) -> Vec<Bus> {
-    devices
-        .ports
-        .iter()
-        .map(|port| Bus::tcp(port, REGISTERS, EVERY))
-        .collect()
+    devices.ports.iter().map(|port| Bus::tcp(port, REGISTERS, EVERY)).collect()
 }
 
-async fn curb(
-    bed: &Bed,
-    devices: &Devices,
-    name: &str,
-    plugin: Plugin,
-    times: Times,
-) -> Result<Resident, Error> {
+async fn curb(bed: &Bed, devices: &Devices, name: &str, plugin: Plugin, times: Times) -> Result<Resident, Error> {
     let mut core = Core::listen(bed, From::Served).await?;
     let hub = Hub::start(bed, name, &buses(devices), plugin)?;
     core.first_reading(|| hub.log()).await?;
     core.collect(times.warm_up, &mut Tally::default()).await?;
     let daemon = hub.id()?;
     let processes = family(daemon)?;
-    let all_written = || {
-        processes
-            .iter()
-            .map(|pid| written(*pid))
-            .sum::<Result<u64, Error>>()
-    };
+    let all_written = || processes.iter().map(|pid| written(*pid)).sum::<Result<u64, Error>>();
     let (written_before, size_before) = (all_written()?, size(&hub.state)?);
-    let watched = Watched::new(&mut core, daemon, times.street)
-        .await?
-        .correct("curb on a street hub")?;
+    let watched = Watched::new(&mut core, daemon, times.street).await?.correct("curb on a street hub")?;
     let resident = Resident {
         watched,
         daemon: Memory::of(daemon)?,
-        host: processes
-            .iter()
-            .find(|pid| **pid != daemon)
-            .map(|host| Memory::of(*host))
-            .transpose()?,
+        host: processes.iter().find(|pid| **pid != daemon).map(|host| Memory::of(*host)).transpose()?,
         written: all_written()? - written_before,
         grown: size(&hub.state)? as f64 - size_before as f64,
     };
