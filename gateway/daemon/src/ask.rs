@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, FOUND, USAGE, exit};
 use crate::config::{Origin, Problem};
 use crate::control::{self, Call, Op, TapPoint};
-use crate::run::Reloaded;
+use crate::reload::Reloaded;
 use crate::status::Report;
 use crate::tap::Line;
 

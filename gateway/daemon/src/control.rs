@@ -250,3 +250,73 @@ impl Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server whose loop answers each request with its own text.
+    async fn with_server<T>(test: impl AsyncFnOnce(&Path) -> T) -> T {
+        let folder = tempfile::TempDir::new().unwrap();
+        let listener = listen(folder.path()).unwrap();
+        let (requests_in, mut requests) = mpsc::channel::<Request>(REQUEST_QUEUE);
+        let daemon = async {
+            while let Some(Request { op, answers }) = requests.recv().await {
+                answers.send(Answer::json(&format!("{op:?}"))).await.ok();
+            }
+        };
+        tokio::select! {
+            result = test(folder.path()) => result,
+            () = serve(listener, requests_in) => unreachable!("the loop is there"),
+            () = daemon => unreachable!("the server is there"),
+        }
+    }
+
+    async fn raw(folder: &Path, request: &[u8]) -> String {
+        let mut stream = UnixStream::connect(folder.join(SOCKET)).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut text = String::new();
+        BufReader::new(stream).read_line(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_request_is_answered_and_nonsense_is_refused_with_words() {
+        with_server(async |folder: &Path| {
+            let mut call = ask(folder, Op::Status).await.unwrap();
+            assert_eq!(call.next().await.unwrap().unwrap().get(), "\"Status\"");
+            assert!(call.next().await.unwrap().is_none(), "one answer, then the end");
+            let check = async |request: &[u8], expected: &str| {
+                let answer = raw(folder, request).await;
+                assert!(answer.contains("\"ok\":false") && answer.contains(expected), "{answer}");
+            };
+            check(b"status\n", "not a request").await;
+            check(b"{\"v\":2,\"op\":\"status\"}\n", "version 2").await;
+            check(b"{\"v\":1,\"op\":\"format-disk\"}\n", "unknown variant").await;
+            let mut stream = UnixStream::connect(folder.join(SOCKET)).await.unwrap();
+            stream.write_all(&[b'x'; 2 * 4096]).await.unwrap();
+            let read = BufReader::new(stream).read_line(&mut String::new()).await;
+            assert!(!matches!(read, Ok(1..)), "whoever sends more than a request is hung up on");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_group_and_a_stale_one_is_replaced() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join(SOCKET);
+        let first = listen(folder.path()).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert!(matches!(listen(folder.path()), Err(Error::Listen { .. })), "a live one is not taken over");
+        drop(first);
+        assert!(path.exists(), "what a killed daemon leaves behind");
+        listen(folder.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_the_error_says_what_to_look_at() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let error = ask(folder.path(), Op::Status).await.unwrap_err();
+        assert!(error.to_string().contains("is `curb run` up"), "{error}");
+    }
+}

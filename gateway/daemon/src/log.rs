@@ -52,3 +52,20 @@ impl FaultLog {
         self.standing = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_whose_detail_changes_is_still_the_same_fault() {
+        let fault = |room, detail: &str| Fault { room, subject: "x".to_owned(), word: "w", detail: detail.to_owned() };
+        let mut log = FaultLog::default();
+        log.update(&[fault(Room::Clock, "at 12:00"), fault(Room::Uplink, "told by the uplink itself")]);
+        assert_eq!(log.standing.len(), 1, "only the daemon's own");
+        log.update(&[fault(Room::Clock, "at 12:01")]);
+        assert_eq!(log.standing.len(), 1);
+        log.update(&[]);
+        assert!(log.standing.is_empty());
+    }
+}

@@ -11,8 +11,6 @@ use curb_identity::Identity;
 use curb_model::{Fault, Glob, HubClock, Name, Room};
 use curb_wire::record::ClockEvent;
 use curb_wire::status::{FaultEntry, Points, State, Status};
-use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -23,6 +21,7 @@ use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Settings, load_last_good, save_last_good};
 use crate::control::{self, Answer, Op, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
+use crate::signals::{Signals, Told, notify};
 use crate::status::{self, About, ClockReport, Report};
 use crate::{tap, who};
 
@@ -46,8 +45,6 @@ enum Error {
     Assemble(#[from] assemble::Error),
     #[error("open the control socket")]
     Control(#[from] control::Error),
-    #[error("listen for signals")]
-    Signals(#[source] std::io::Error),
 }
 
 impl Error {
@@ -62,7 +59,7 @@ impl Error {
         }
         match self {
             Self::Settings(_) => USAGE,
-            Self::Nameless(_) | Self::Assemble(_) | Self::Control(_) | Self::Signals(_) => CANNOT,
+            Self::Nameless(_) | Self::Assemble(_) | Self::Control(_) => CANNOT,
         }
     }
 }
@@ -83,50 +80,34 @@ pub(crate) async fn run(args: ConfigArgs, run_dir: Option<std::path::PathBuf>) -
 
 /// The daemon at work.
 #[derive(Debug)]
-struct Daemon {
-    args: ConfigArgs,
+pub(crate) struct Daemon {
+    pub(crate) args: ConfigArgs,
     hub: Name,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// Why the files are not what runs, if so.
-    refused: Option<Fault>,
-    clock: HubClock,
+    pub(crate) refused: Option<Fault>,
+    pub(crate) clock: HubClock,
     /// What the wall clock was worth at the last look.
-    verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// When undated readings go out all the same.
     wait_until: Option<Instant>,
-    identity: Result<Identity, Fault>,
-    rooms: Rooms,
+    pub(crate) identity: Result<Identity, Fault>,
+    pub(crate) rooms: Rooms,
     requests: mpsc::Receiver<Request>,
     /// The control socket's server and the taps that it serves.
     callers: JoinSet<()>,
     fault_log: FaultLog,
     started: Instant,
-    looked_at_clock: Instant,
+    pub(crate) looked_at_clock: Instant,
     looked_at_identity: Instant,
     published: Instant,
 }
 
 /// What the loop reacts to.
 enum Event {
-    Stop,
-    Reload,
+    Told(Told),
     Request(Request),
     Tick,
-}
-
-/// What a reload did.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reloaded {
-    /// 1.
-    pub(crate) v: u32,
-    /// Whether the files were right. If not, nothing has changed.
-    pub(crate) accepted: bool,
-    /// Rooms that changed.
-    pub(crate) changed: Vec<String>,
-    /// Sections that differ and take effect at the next start only.
-    pub(crate) needs_restart: Vec<String>,
-    /// Why the files were refused.
-    pub(crate) problems: Vec<String>,
 }
 
 impl Daemon {
@@ -188,7 +169,7 @@ impl Daemon {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => {
-                tracing::error!("failed to {}", crate::chain(&error));
+                tracing::error!("failed to listen for signals: {error}");
                 return exit(CANNOT);
             }
         };
@@ -198,13 +179,13 @@ impl Daemon {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                event = signals.next() => event,
+                told = signals.next() => Event::Told(told),
                 Some(request) = self.requests.recv() => Event::Request(request),
                 _ = ticks.tick() => Event::Tick,
             };
             match event {
-                Event::Stop => break,
-                Event::Reload => {
+                Event::Told(Told::Stop) => break,
+                Event::Told(Told::Reload) => {
                     let reloaded = self.reload().await;
                     for problem in &reloaded.problems {
                         tracing::warn!("{problem}");
@@ -266,7 +247,7 @@ impl Daemon {
     }
 
     /// Tells what changed about the wall clock to the clock, the store and the core.
-    async fn take_clock(&mut self, verdict: Verdict) {
+    pub(crate) async fn take_clock(&mut self, verdict: Verdict) {
         let before = self.clock.offset();
         let offset = match verdict {
             Verdict::Trusted(offset) => Some(offset),
@@ -295,7 +276,7 @@ impl Daemon {
     }
 
     /// Starts the uplink, if the hub has an identity and no uplink runs.
-    fn connect(&mut self) -> Result<(), assemble::Error> {
+    pub(crate) fn connect(&mut self) -> Result<(), assemble::Error> {
         let (Ok(identity), None) = (&self.identity, &self.rooms.uplink) else {
             return Ok(());
         };
@@ -388,74 +369,6 @@ impl Daemon {
         // A caller that hung up meanwhile does not want it.
         drop(answers.try_send(answer));
     }
-
-    /// Reads the settings again. If they are right, changes only the rooms whose part differs.
-    async fn reload(&mut self) -> Reloaded {
-        let loaded = crate::config::load(&crate::sources(&self.args));
-        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-        let mut reloaded = Reloaded { v: 1, accepted: false, changed: Vec::new(), needs_restart: Vec::new(), problems };
-        let Some(mut new) = loaded.settings.clone() else {
-            let detail =
-                format!("{} problems; the settings that run stay. `curb check` shows them", reloaded.problems.len());
-            self.refused = Some(fault(Room::Config, "settings", "config-refused", detail));
-            return reloaded;
-        };
-        new.paths.run.clone_from(&self.settings.paths.run);
-        let old = self.settings.clone();
-        let differs =
-            [("paths", old.paths != new.paths), ("store", old.store != new.store), ("log", old.log != new.log)];
-        reloaded.needs_restart =
-            differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
-        let result = self.change(&old, &new, &mut reloaded.changed).await;
-        if let Err(error) = result {
-            reloaded.problems.push(format!("failed to {}", crate::chain(&error)));
-            return reloaded;
-        }
-        self.settings = new;
-        self.refused = None;
-        reloaded.accepted = true;
-        if let Err(error) = save_last_good(&self.settings.paths.state, &loaded.merged) {
-            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
-        }
-        tracing::info!(changed = ?reloaded.changed, "reloaded");
-        reloaded
-    }
-
-    async fn change(
-        &mut self,
-        old: &Settings,
-        new: &Settings,
-        changed: &mut Vec<String>,
-    ) -> Result<(), assemble::Error> {
-        if old.pipeline != new.pipeline || old.points != new.points {
-            self.rooms.pipeline.apply(new.pipeline.clone(), new.points.clone())?;
-            changed.push("pipeline".to_owned());
-        }
-        if old.source != new.source {
-            self.rooms.source.apply(new.source.clone()).await?;
-            changed.push("source".to_owned());
-        }
-        if old.clock != new.clock {
-            self.looked_at_clock = Instant::now();
-            let verdict = clock::look(new.clock.trust, &self.clock).await;
-            self.take_clock(verdict).await;
-            changed.push("clock".to_owned());
-        }
-        let identity_differs = old.identity != new.identity || old.hub != new.hub;
-        if identity_differs || old.core != new.core || self.identity.is_err() {
-            if let Some(uplink) = self.rooms.uplink.take() {
-                // What is in flight is sent again by the next connection; there is nothing to wait for.
-                uplink.stop(Duration::ZERO).await;
-            }
-            self.settings.core = new.core.clone();
-            self.settings.hub = new.hub.clone();
-            self.settings.identity = new.identity.clone();
-            self.identity = load_identity(&self.settings, self.verdict);
-            self.connect()?;
-            changed.push("uplink".to_owned());
-        }
-        Ok(())
-    }
 }
 
 /// The settings of the files, or the last good ones with the fault that says so.
@@ -482,7 +395,7 @@ fn usable(loaded: Loaded) -> Result<(Loaded, Option<Fault>), Error> {
     Ok((good, Some(fault(Room::Config, "settings", "config-refused", detail))))
 }
 
-fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Fault> {
+pub(crate) fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Fault> {
     let now: Option<SystemTime> = match verdict {
         Verdict::Trusted(_) => Some(UNIX_EPOCH + clock::wall()),
         Verdict::Unsynchronised | Verdict::BeforeFloor => None,
@@ -490,7 +403,7 @@ fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Identity, Faul
     curb_identity::load(&who::files(settings), now).map_err(|error| error.fault())
 }
 
-fn fault(room: Room, subject: &str, word: &'static str, detail: String) -> Fault {
+pub(crate) fn fault(room: Room, subject: &str, word: &'static str, detail: String) -> Fault {
     Fault { room, subject: subject.to_owned(), word, detail }
 }
 
@@ -514,44 +427,4 @@ fn hub_up() -> Duration {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
-}
-
-/// Without systemd nobody listens, and that is no fault.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
-    }
-}
-
-/// The signals that mean something to the daemon.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(Error::Signals);
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Event {
-        tokio::select! {
-            _ = self.terminate.recv() => Event::Stop,
-            _ = self.interrupt.recv() => Event::Stop,
-            _ = self.hangup.recv() => Event::Reload,
-        }
-    }
-
-    async fn stop_again(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -1,0 +1,102 @@
+//! `curb reload` and SIGHUP: the settings are read again, and only what differs changes.
+
+use std::time::Duration;
+
+use curb_model::Room;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::assemble;
+use crate::clock;
+use crate::config::{Settings, save_last_good};
+use crate::run::{Daemon, fault, load_identity};
+
+/// What a reload did.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    /// 1.
+    pub(crate) v: u32,
+    /// Whether the files were right. If not, nothing has changed.
+    pub(crate) accepted: bool,
+    /// Rooms that changed.
+    pub(crate) changed: Vec<String>,
+    /// Sections that differ and take effect at the next start only.
+    pub(crate) needs_restart: Vec<String>,
+    /// Why the files were refused.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Daemon {
+    /// Reads the settings again. If they are right, changes only the rooms whose part differs.
+    pub(crate) async fn reload(&mut self) -> Reloaded {
+        let loaded = crate::config::load(&crate::sources(&self.args));
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        let mut reloaded = Reloaded { v: 1, accepted: false, changed: Vec::new(), needs_restart: Vec::new(), problems };
+        let Some(mut new) = loaded.settings.clone() else {
+            let detail =
+                format!("{} problems; the settings that run stay. `curb check` shows them", reloaded.problems.len());
+            self.refused = Some(fault(Room::Config, "settings", "config-refused", detail));
+            return reloaded;
+        };
+        let old = self.settings.clone();
+        // The command line may have moved it.
+        new.paths.run.clone_from(&old.paths.run);
+        let differs =
+            [("paths", old.paths != new.paths), ("store", old.store != new.store), ("log", old.log != new.log)];
+        reloaded.needs_restart =
+            differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
+        // What takes effect at the next start stays what it is, and is told again by the next reload.
+        new.paths.clone_from(&old.paths);
+        new.store.clone_from(&old.store);
+        new.log.clone_from(&old.log);
+        let result = self.change(&old, &new, &mut reloaded.changed).await;
+        if let Err(error) = result {
+            reloaded.problems.push(format!("failed to {}", crate::chain(&error)));
+            return reloaded;
+        }
+        self.settings = new;
+        self.refused = None;
+        reloaded.accepted = true;
+        if let Err(error) = save_last_good(&self.settings.paths.state, &loaded.merged) {
+            tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
+        }
+        tracing::info!(changed = ?reloaded.changed, "reloaded");
+        reloaded
+    }
+
+    async fn change(
+        &mut self,
+        old: &Settings,
+        new: &Settings,
+        changed: &mut Vec<String>,
+    ) -> Result<(), assemble::Error> {
+        if old.pipeline != new.pipeline || old.points != new.points {
+            self.rooms.pipeline.apply(new.pipeline.clone(), new.points.clone())?;
+            changed.push("pipeline".to_owned());
+        }
+        if old.source != new.source {
+            self.rooms.source.apply(new.source.clone()).await?;
+            changed.push("source".to_owned());
+        }
+        if old.clock != new.clock {
+            self.looked_at_clock = Instant::now();
+            let verdict = clock::look(new.clock.trust, &self.clock).await;
+            self.take_clock(verdict).await;
+            changed.push("clock".to_owned());
+        }
+        let identity_differs = old.identity != new.identity || old.hub != new.hub;
+        if identity_differs || old.core != new.core || self.identity.is_err() {
+            if let Some(uplink) = self.rooms.uplink.take() {
+                // What is in flight is sent again by the next connection; there is nothing to wait for.
+                uplink.stop(Duration::ZERO).await;
+            }
+            self.settings.core = new.core.clone();
+            self.settings.hub = new.hub.clone();
+            self.settings.identity = new.identity.clone();
+            self.identity = load_identity(&self.settings, self.verdict);
+            self.connect()?;
+            changed.push("uplink".to_owned());
+        }
+        Ok(())
+    }
+}
