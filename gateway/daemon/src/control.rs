@@ -294,7 +294,8 @@ mod tests {
             check(b"{\"v\":2,\"op\":\"status\"}\n", "version 2").await;
             check(b"{\"v\":1,\"op\":\"format-disk\"}\n", "unknown variant").await;
             let mut stream = UnixStream::connect(folder.join(SOCKET)).await.unwrap();
-            stream.write_all(&[b'x'; 2 * 4096]).await.unwrap();
+            // It may be hung up on before it has said all.
+            stream.write_all(&[b'x'; 2 * 4096]).await.ok();
             let read = BufReader::new(stream).read_line(&mut String::new()).await;
             assert!(!matches!(read, Ok(1..)), "whoever sends more than a request is hung up on");
         })
