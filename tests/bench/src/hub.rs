@@ -14,10 +14,6 @@ use crate::error::Error;
 /// How long a clean end may take; curb's own grace time is 10 s.
 const END: Duration = Duration::from_secs(20);
 
-/// The least that curb takes. With its default of 30 s, which keeps a city from coming back in the same second, chance
-/// would be most of a start-up.
-pub(crate) const LEAST_SPREAD: &str = "100ms";
-
 /// Whether the deadband plugin is on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plugin {
@@ -97,7 +93,7 @@ impl Hub {
 fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin) -> String {
     let (folder, hub) = (folder.display(), &bed.hub);
     let mut text = format!(
-        "[hub]\nsite = \"{SITE}\"\n\n[core]\nurl = \"mqtts://localhost:{}\"\nreconnect_spread = \"{LEAST_SPREAD}\"\n\n\
+        "[hub]\nsite = \"{SITE}\"\n\n[core]\nurl = \"mqtts://localhost:{}\"\n\n\
          [identity]\nkey = \"{}\"\ncertificate = \"{}\"\nroots = \"{}\"\n\n\
          [paths]\nstate = \"{folder}/state\"\nrun = \"{folder}/run\"\ncache = \"{folder}/cache\"\n\n\
          [clock]\ntrust = \"system\"\n",

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::core::Core;
 use crate::counting::From;
 use crate::error::Error;
-use crate::hub::{Hub, LEAST_SPREAD, Plugin};
+use crate::hub::{Hub, Plugin};
 use crate::table::{Goal, Table};
 
 pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(), Error> {
@@ -21,9 +21,10 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         with_plugin.push(curb(bed, &devices, "start-plugin", Plugin::Deadband).await?);
         peer.push(c_loop(bed, &devices).await?);
     }
-    table.note(format!(
-        "start-up with core.reconnect_spread = {LEAST_SPREAD}, its least; the default adds a random part of 30 s"
-    ));
+    table.note(
+        "start-up on a hub that has been up for a while; one that has just got its power back waits for a random part of \
+         core.reconnect_spread (30 s) before it connects",
+    );
     let starts = times.starts;
     let goal = Goal::AtMost(0.3);
     let peer = ("C loop", median(peer));
