@@ -7,7 +7,9 @@ SHELL := /bin/bash
 FOR ?=
 COMPONENTS := plugins/target/components
 
-.PHONY: help demo test lint bench build plugins needs audit clean
+DESTDIR ?=
+
+.PHONY: help demo test lint bench build plugins needs install audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -43,6 +45,14 @@ lint: needs plugins ## formatting, clippy, one TLS provider, licences, sources
 
 bench: build needs ## the first figures, each with its comparison in the same run (release build, some minutes)
 	tests/bench/run
+
+install: plugins ## install curb, its unit and the standard plugins on this machine (release build; as root; DESTDIR=)
+	cargo build --locked --release -p curb
+	install -D -m 0755 target/release/curb $(DESTDIR)/usr/bin/curb
+	install -D -m 0644 $(COMPONENTS)/deadband.wasm $(DESTDIR)/usr/lib/curb/plugins/deadband.wasm
+	install -D -m 0644 provisioning/packaging/curb.service $(DESTDIR)/usr/lib/systemd/system/curb.service
+	install -D -m 0644 provisioning/packaging/curb.sysusers $(DESTDIR)/usr/lib/sysusers.d/curb.conf
+	install -D -m 0644 gateway/daemon/curb.example.toml $(DESTDIR)/usr/share/doc/curb/curb.example.toml
 
 audit: ## cargo-deny: advisories, licences, sources, duplicates (needs the network and cargo-deny)
 	cargo deny --manifest-path Cargo.toml check --config .cargo/deny.toml

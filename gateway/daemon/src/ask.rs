@@ -95,7 +95,10 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
                     buses.len()
                 )?;
             }
-            Some(_) | None => writeln!(out, "{errors} problems, {warnings} warnings")?,
+            Some(_) | None => {
+                let s = if errors == 1 { "" } else { "s" };
+                writeln!(out, "{errors} problem{s}, {warnings} warnings")?;
+            }
         }
     }
     Ok(exit(if ok { FINE } else { USAGE }))
@@ -134,8 +137,10 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
         }
         if reloaded.accepted {
             writeln!(out, "changed: {}", list(&reloaded.changed))?;
-        } else {
+        } else if reloaded.changed.is_empty() {
             writeln!(out, "refused: nothing has changed")?;
+        } else {
+            writeln!(out, "stopped half way; changed: {}", list(&reloaded.changed))?;
         }
         if !reloaded.needs_restart.is_empty() {
             writeln!(out, "takes effect at the next start: {}", list(&reloaded.needs_restart))?;

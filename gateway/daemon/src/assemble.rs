@@ -28,8 +28,9 @@ use crate::tap::{Taps, tee};
 /// that a power cut finds little in it. When it is full the room before waits; see ARCHITECTURE.md, "Queues".
 const BATCHES: usize = 64;
 
-/// The store's last record must reach the disk; a card that takes longer than this is not waited for.
-const END_RUN: Duration = Duration::from_secs(5);
+/// What was read must reach the disk, the run's last record behind it; a card that takes longer is not waited for. Shorter
+/// than what systemd waits (TimeoutStopSec in curb.service) by more than the greatest `core.grace`.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Counters that moved without a message are told this often at most.
 const COUNTS_EVERY: Duration = Duration::from_secs(60);
@@ -150,11 +151,19 @@ impl Rooms {
     /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.
     pub(crate) async fn stop(self, grace: Duration) {
         let Self { source, pipeline, store, uplink, documents, taps, mut passing } = self;
-        source.stop().await;
-        pipeline.join().await;
-        while passing.join_next().await.is_some() {}
-        if timeout(END_RUN, store.end_run()).await.is_err() {
-            tracing::error!("the disk did not take the run's last record in time");
+        let drained = timeout(DRAIN, async {
+            source.stop().await;
+            pipeline.join().await;
+            while passing.join_next().await.is_some() {}
+            store.end_run().await
+        });
+        match drained.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("failed to end the run: {error}"),
+            Err(_) => tracing::error!(
+                "the disk did not take within {DRAIN:?} what was read: it is lost, and the next run tells the core from \
+                 which message on"
+            ),
         }
         if let Some(uplink) = uplink {
             uplink.stop(grace).await;

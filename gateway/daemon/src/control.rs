@@ -31,11 +31,17 @@ const VERSION: u32 = 1;
 /// A request is a few dozen bytes; more is somebody else's protocol.
 const MAX_REQUEST: u64 = 4 * 1024;
 
-/// A caller that does not say what it wants, or does not read what it asked for, is hung up on.
+/// A caller that does not say what it wants is hung up on: it keeps a place from somebody who does.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A caller that does not read what it asked for is hung up on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Callers at once. An installer, a script and a dashboard are three; the rest wait in the listen queue.
 const MAX_CALLERS: usize = 8;
+
+/// Of these, taps, which stay: somebody must still be able to ask for the status.
+pub(crate) const MAX_TAPS: usize = MAX_CALLERS / 2;
 
 /// Answer lines under way to one caller. A tap whose caller reads slower than readings come loses lines and says how many.
 pub(crate) const ANSWER_QUEUE: usize = 256;
@@ -171,17 +177,18 @@ pub(crate) async fn serve(listener: UnixListener, requests: mpsc::Sender<Request
 
 async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
     let (reader, mut writer) = stream.split();
-    let mut text = String::new();
+    let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(MAX_REQUEST));
-    let read = timeout(PATIENCE, reader.read_line(&mut text)).await;
+    let read = timeout(REQUEST_PATIENCE, reader.read_until(b'\n', &mut line)).await;
     let op = match read {
-        Ok(Ok(_)) => parse(&text),
+        Ok(Ok(_)) => parse(&line),
         Ok(Err(_)) | Err(_) => return,
     };
     let (answers, mut lines) = mpsc::channel(ANSWER_QUEUE);
     match op {
         Ok(op) => drop(requests.send(Request { op, answers }).await),
-        Err(refusal) => drop(answers.try_send(Answer::Refused(refusal))),
+        // The only sender goes with it: the call ends behind this one line.
+        Err(refusal) => refuse(answers, refusal),
     }
     let mut hung_up = [0_u8; 1];
     loop {
@@ -206,8 +213,15 @@ async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
     }
 }
 
-fn parse(text: &str) -> Result<Op, String> {
-    let envelope: Envelope = serde_json::from_str(text).map_err(|error| format!("not a request: {error}"))?;
+fn refuse(answers: mpsc::Sender<Answer>, refusal: String) {
+    answers.try_send(Answer::Refused(refusal)).expect("a new channel has room, and its reader is here");
+}
+
+fn parse(line: &[u8]) -> Result<Op, String> {
+    if !line.ends_with(b"\n") {
+        return Err(format!("not a request: expected one line of at most {MAX_REQUEST} bytes"));
+    }
+    let envelope: Envelope = serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
     if envelope.v == VERSION { Ok(envelope.op) } else { Err(format!("request version {} is not 1", envelope.v)) }
 }
 
@@ -295,6 +309,16 @@ mod tests {
             check(b"status\n", "not a request").await;
             check(b"{\"v\":2,\"op\":\"status\"}\n", "version 2").await;
             check(b"{\"v\":1,\"op\":\"format-disk\"}\n", "unknown variant").await;
+            check(b"\xff\xfe\n", "not a request").await;
+            check(&[b'x'; 4096], "one line").await;
+            // Whoever was refused holds no place, even if it stays.
+            let mut staying = Vec::new();
+            for _ in 0..2 * MAX_CALLERS {
+                let mut stream = UnixStream::connect(folder.join(SOCKET)).await.unwrap();
+                stream.write_all(b"nonsense\n").await.unwrap();
+                staying.push(stream);
+            }
+            assert!(ask(folder, Op::Status).await.unwrap().next().await.unwrap().is_some());
             let mut stream = UnixStream::connect(folder.join(SOCKET)).await.unwrap();
             // It may be hung up on before it has said all.
             stream.write_all(&[b'x'; 2 * 4096]).await.ok();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use curb_model::Room;
+use curb_identity::Identity;
+use curb_model::{Fault, Room};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::assemble;
 use crate::clock;
 use crate::config::{Settings, save_last_good};
 use crate::run::{Daemon, fault, load_identity};
+use crate::who;
 
 /// What a reload did.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +51,19 @@ impl Daemon {
         new.paths.clone_from(&old.paths);
         new.store.clone_from(&old.store);
         new.log.clone_from(&old.log);
-        let result = self.change(&old, &new, &mut reloaded.changed).await;
+        let look_again = old.identity != new.identity
+            || old.hub != new.hub
+            || self.identity.is_err()
+            || self.fingerprint != who::fingerprint(&new);
+        let identity = look_again.then(|| load_identity(&new, self.verdict));
+        if let (Some(Err(fault)), Ok(_)) = (&identity, &self.identity) {
+            // The one that works stays; whoever put the files there is told.
+            reloaded.problems.push(fault.to_string());
+            let detail = format!("{}; the identity that works stays", fault.detail);
+            self.refused = Some(Fault { room: Room::Config, detail, ..fault.clone() });
+            return reloaded;
+        }
+        let result = self.change(&old, &new, identity, &mut reloaded.changed).await;
         if let Err(error) = result {
             reloaded.problems.push(format!("failed to {}", crate::chain(&error)));
             return reloaded;
@@ -68,6 +82,7 @@ impl Daemon {
         &mut self,
         old: &Settings,
         new: &Settings,
+        identity: Option<Result<Identity, Fault>>,
         changed: &mut Vec<String>,
     ) -> Result<(), assemble::Error> {
         if old.pipeline != new.pipeline || old.points != new.points {
@@ -84,8 +99,7 @@ impl Daemon {
             self.take_clock(verdict).await;
             changed.push("clock".to_owned());
         }
-        let identity_differs = old.identity != new.identity || old.hub != new.hub;
-        if identity_differs || old.core != new.core || self.identity.is_err() {
+        if identity.is_some() || old.core != new.core {
             if let Some(uplink) = self.rooms.uplink.take() {
                 // What is in flight is sent again by the next connection; there is nothing to wait for.
                 uplink.stop(Duration::ZERO).await;
@@ -93,7 +107,10 @@ impl Daemon {
             self.settings.core = new.core.clone();
             self.settings.hub = new.hub.clone();
             self.settings.identity = new.identity.clone();
-            self.identity = load_identity(&self.settings, self.verdict);
+            if let Some(identity) = identity {
+                self.identity = identity;
+                self.fingerprint = who::fingerprint(new);
+            }
             self.connect()?;
             changed.push("uplink".to_owned());
         }

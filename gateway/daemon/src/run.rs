@@ -19,7 +19,7 @@ use crate::assemble::{self, Documents, Rooms};
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, USAGE, exit};
 use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Settings, load_last_good, save_last_good};
-use crate::control::{self, Answer, Op, REQUEST_QUEUE, Request};
+use crate::control::{self, Answer, MAX_TAPS, Op, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
 use crate::status::{self, About, ClockReport, Report};
@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// A hub without a usable identity looks at the files again this often: somebody may have put them there.
 const IDENTITY_AGAIN: Duration = Duration::from_secs(60);
+
+/// A certificate that ends sooner than this is a fault: time for a person to act who is not there every day.
+const EXPIRES_SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// The status document is published when a fault comes or goes, and for its counts this often.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
@@ -92,10 +95,14 @@ pub(crate) struct Daemon {
     /// When undated readings go out all the same.
     wait_until: Option<Instant>,
     pub(crate) identity: Result<Identity, Fault>,
+    /// Of the files that the identity was made of.
+    pub(crate) fingerprint: u64,
     pub(crate) rooms: Rooms,
     requests: mpsc::Receiver<Request>,
-    /// The control socket's server and the taps that it serves.
+    /// The control socket's server.
     callers: JoinSet<()>,
+    /// The taps that it serves.
+    taps: JoinSet<()>,
     fault_log: FaultLog,
     started: Instant,
     pub(crate) looked_at_clock: Instant,
@@ -117,14 +124,14 @@ impl Daemon {
         if let Some(run_dir) = run_dir {
             settings.paths.run = run_dir;
         }
-        let listener = control::listen(&settings.paths.run)?;
-
         let first_look = clock::look(settings.clock.trust, &HubClock::starting_at(curb_model::HubTime::ZERO)).await;
         let identity = load_identity(&settings, first_look);
         let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
         let opened = assemble::open_store(&settings, &hub)?;
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
+        // Behind the store's lock: a second daemon on this state folder leaves no socket behind.
+        let listener = control::listen(&settings.paths.run)?;
         let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
         let documents = Documents {
             status: watch::Sender::new(Arc::new(document(&hub, &store.run().to_string()))),
@@ -142,10 +149,12 @@ impl Daemon {
             clock,
             verdict: Verdict::Unsynchronised,
             wait_until: Some(now + settings.clock.wait),
+            fingerprint: who::fingerprint(&settings),
             identity,
             rooms,
             requests,
             callers,
+            taps: JoinSet::new(),
             fault_log: FaultLog::default(),
             started: now,
             looked_at_clock: now,
@@ -194,7 +203,10 @@ impl Daemon {
                 Event::Request(request) => self.answer(request).await,
                 Event::Tick => self.tick().await,
             }
-            while self.callers.try_join_next().is_some() {}
+            while self.taps.try_join_next().is_some() {}
+            if self.callers.try_join_next().is_some() {
+                tracing::error!("the control socket is served no more: its server has ended");
+            }
         }
         self.stop(signals).await
     }
@@ -235,6 +247,7 @@ impl Daemon {
         if self.identity.is_err() && now >= self.looked_at_identity + IDENTITY_AGAIN {
             self.looked_at_identity = now;
             self.identity = load_identity(&self.settings, self.verdict);
+            self.fingerprint = who::fingerprint(&self.settings);
             if let Err(error) = self.connect() {
                 tracing::error!("failed to {}", crate::chain(&error));
             }
@@ -294,7 +307,10 @@ impl Daemon {
         let mut faults = self.rooms.faults();
         faults.extend(self.refused.clone());
         match &self.identity {
-            Ok(identity) => faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault)),
+            Ok(identity) => {
+                faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault));
+                faults.extend(self.expiry(identity));
+            }
             Err(fault) => faults.push(fault.clone()),
         }
         faults.extend(
@@ -309,6 +325,17 @@ impl Daemon {
         );
         faults.sort();
         faults
+    }
+
+    /// What there is to say about the certificate's end, while the clock is trusted.
+    fn expiry(&self, identity: &Identity) -> Option<Fault> {
+        let (Verdict::Trusted(_), now) = (self.verdict, UNIX_EPOCH + clock::wall()) else { return None };
+        let (word, detail) = match identity.not_after.duration_since(now) {
+            Ok(left) if left > EXPIRES_SOON => return None,
+            Ok(left) => ("certificate-expires", format!("it ends in {} days: renew it", left.as_secs() / 86_400)),
+            Err(_) => ("certificate-expired", "it has ended: the core will refuse the next connection".to_owned()),
+        };
+        Some(fault(Room::Identity, "certificate", word, detail))
     }
 
     fn report(&self, faults: &[Fault]) -> Report {
@@ -358,8 +385,11 @@ impl Daemon {
             Op::Reload => Answer::json(&self.reload().await),
             Op::Tap { at, points } => {
                 match points.iter().map(|glob| Glob::parse(glob)).collect::<Result<Vec<_>, _>>() {
+                    Ok(_) if self.taps.len() >= MAX_TAPS => {
+                        Answer::Refused(format!("{MAX_TAPS} taps run already: end one of them"))
+                    }
                     Ok(points) => {
-                        self.callers.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
+                        self.taps.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
                         return;
                     }
                     Err(error) => Answer::Refused(error.to_string()),
@@ -422,9 +452,8 @@ fn document(hub: &Name, run: &str) -> Status {
     }
 }
 
-/// How long the hub has been up; zero if the system does not say, which makes it careful.
+/// How long the hub has been up, sleep included. From the system's clock: /proc/uptime is hidden by the unit's confinement.
 fn hub_up() -> Duration {
-    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = text.split_whitespace().next().and_then(|first| first.parse::<f64>().ok());
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(up).unwrap_or_default()
 }

@@ -3,6 +3,8 @@
 //! Messages carry the hub's name, so nothing can be kept without one. A certificate that is expired or does not fit its
 //! key still names the hub; a file that is gone does not, and then the name that worked last is used.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use curb_durable::File;
 use curb_identity::Identity;
 use curb_model::{Fault, Name};
@@ -20,6 +22,16 @@ pub(crate) fn files(settings: &Settings) -> curb_identity::Config {
         roots: settings.identity.roots.clone(),
         site: Some(settings.hub.site.clone()),
     }
+}
+
+/// Tells one content of the identity's files from another. Not a secret and not a proof: it decides whether to look again.
+pub(crate) fn fingerprint(settings: &Settings) -> u64 {
+    let curb_identity::Config { key, certificate, roots, site: _ } = files(settings);
+    let mut hasher = DefaultHasher::new();
+    for path in [key, certificate, roots] {
+        std::fs::read(path).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The hub's name.

@@ -82,3 +82,36 @@ async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     hub.no_fault("config-refused").await;
     assert_eq!(hub.stop().await, Some(0));
 }
+
+#[tokio::test]
+async fn a_certificate_made_anew_is_taken_by_a_reload_and_a_broken_one_is_refused() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let _ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &meter(server.port, "200ms"));
+    hub.start().await;
+    let connections = |status: &Value| {
+        (status["core"]["state"] == "connected").then(|| status["core"]["acked"].as_u64())?.filter(|&acked| acked > 3)
+    };
+    hub.shows("a connection", connections).await;
+    let (code, out) = hub.curb(&["reload", "--json"]).await;
+    assert_eq!((code, out.contains("uplink")), (Some(0), false), "nothing differs: {out}");
+
+    // The same request with another key would do; what a reload sees is that the bytes differ.
+    let certificate = std::fs::read_to_string(site.hub("hub.crt")).unwrap();
+    std::fs::write(site.hub("hub.crt"), format!("# made anew\n{certificate}")).unwrap();
+    let (code, out) = hub.curb(&["reload", "--json"]).await;
+    assert_eq!((code, out.contains("uplink")), (Some(0), true), "{out}");
+    hub.shows("a connection", connections).await;
+
+    std::fs::write(site.hub("hub.crt"), "garbage").unwrap();
+    let (code, out) = hub.curb(&["reload", "--json"]).await;
+    assert_eq!(code, Some(2), "{out}");
+    hub.fault("not-pem").await;
+    hub.shows("the old connection", connections).await;
+    std::fs::write(site.hub("hub.crt"), certificate).unwrap();
+    assert_eq!(hub.curb(&["reload"]).await.0, Some(0));
+    hub.no_fault("not-pem").await;
+    assert_eq!(hub.stop().await, Some(0));
+}

@@ -26,7 +26,7 @@ const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_
 const RECONNECT_SPREAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 /// MQTT counts it in seconds, up to 18 hours; a dead link should be noticed within the hour.
 const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3_600);
-/// systemd waits 90 s before it kills.
+/// With what the daemon takes to drain (10 s) this stays below TimeoutStopSec in curb.service (100 s).
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(80);
 /// Readings that wait for a clock wait in the queue, so a day is bounded by its limit anyway.
 const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
