@@ -187,13 +187,13 @@ pub enum Error {
         expected: Name,
     },
     /// No root at all.
-    #[error("find a root certificate in {}: without one no core can be trusted; copy ca.pem from the depot", path.display())]
+    #[error("find a root certificate in {}: without one no core can be trusted; copy roots.pem from the depot", path.display())]
     RootsEmpty {
         /// The file.
         path: PathBuf,
     },
     /// A root that cannot be used.
-    #[error("use root certificate {number} in {}; copy ca.pem again from the depot", path.display())]
+    #[error("use root certificate {number} in {}; copy roots.pem again from the depot", path.display())]
     RootUnusable {
         /// The file.
         path: PathBuf,

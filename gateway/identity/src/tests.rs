@@ -72,7 +72,7 @@ impl Files {
         let config = Config {
             key: path("hub.key"),
             certificate: path("hub.pem"),
-            roots: path("ca.pem"),
+            roots: path("roots.pem"),
             site: Some(Name::new("pier").unwrap()),
         };
         write_key(&config.key, &key);
