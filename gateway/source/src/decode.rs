@@ -84,7 +84,7 @@ fn widen(narrow: f32) -> Result<Value, Reason> {
 
 fn finish(point: &Point, value: Result<Value, Reason>, scale: Option<f64>) -> Sample {
     let scaled = value.and_then(|value| match (scale, value.as_f64()) {
-        (Some(scale), Some(number)) => Value::from_f64(scale_by(number, scale)).ok_or(Reason::Decode),
+        (Some(scale), Some(number)) => scale_by(number, scale).ok_or(Reason::Decode),
         (None, _) | (_, None) => Ok(value),
     });
     match (scaled, point.range) {
@@ -97,10 +97,12 @@ fn finish(point: &Point, value: Result<Value, Reason>, scale: Option<f64>) -> Sa
 }
 
 /// `number × scale`. A scale such as 0.01 is no binary fraction, but its inverse is a whole number: dividing by that rounds
-/// once instead of twice.
-fn scale_by(number: f64, scale: f64) -> f64 {
+/// once instead of twice. `None` where no `f64` holds it: too large, or so small that nothing would be left of it.
+fn scale_by(number: f64, scale: f64) -> Option<Value> {
     let inverse = (1.0 / scale).round();
-    if scale.abs() < 1.0 && 1.0 / inverse == scale { number / inverse } else { number * scale }
+    let scaled = if scale.abs() < 1.0 && 1.0 / inverse == scale { number / inverse } else { number * scale };
+    let vanished = scaled == 0.0 && number != 0.0;
+    if vanished { None } else { Value::from_f64(scaled) }
 }
 
 #[cfg(test)]

@@ -68,6 +68,24 @@ fn a_scale_keeps_the_digits_that_were_meant() {
 }
 
 #[test]
+fn what_no_number_holds_after_scaling_is_bad() {
+    let check = |raw: f32, scale: f64, sample: Sample| {
+        let point = ModbusPoint { scale: Some(scale), ..modbus(ValueType::F32) };
+        let bits = raw.to_bits();
+        let registers = [bits >> 16, bits & 0xFFFF].map(|half| u16::try_from(half).unwrap());
+        assert_eq!(from_registers(&point, &registers), sample, "{raw} × {scale}");
+    };
+    check(1e-45, 1e-300, Sample::Bad(Reason::Decode));
+    check(-1e-45, 1e-300, Sample::Bad(Reason::Decode));
+    check(1e-45, -1.5e-300, Sample::Bad(Reason::Decode));
+    check(3e38, 1e300, Sample::Bad(Reason::Decode));
+    check(-3e38, 1e300, Sample::Bad(Reason::Decode));
+    check(1e-20, 1e-300, Sample::Good(float(1e-320)));
+    check(0.0, 1e-300, Sample::Good(float(0.0)));
+    check(-0.0, 1e300, Sample::Good(float(-0.0)));
+}
+
+#[test]
 fn what_is_no_value_is_bad_and_says_why() {
     let check = |point: &ModbusPoint, registers: &[u16], reason: Reason| {
         assert_eq!(from_registers(point, registers), Sample::Bad(reason), "{point:?} {registers:04x?}");
@@ -161,6 +179,16 @@ proptest! {
         let point = ModbusPoint { scale: Some(format!("1e-{digits}").parse().unwrap()), ..modbus(ValueType::I16) };
         let shown: f64 = format!("{raw}e-{digits}").parse().unwrap();
         prop_assert_eq!(from_registers(&point, &[raw.cast_unsigned()]), Sample::Good(float(shown)));
+    }
+
+    #[test]
+    fn only_zero_scales_to_zero(raw: u32, scale in any::<f64>().prop_filter("a scale is no zero", |scale| *scale != 0.0)) {
+        let point = ModbusPoint { scale: Some(scale), ..modbus(ValueType::F32) };
+        let [high, low] = [raw >> 16, raw & 0xFFFF].map(|half| u16::try_from(half).unwrap());
+        match from_registers(&point, &[high, low]) {
+            Sample::Good(value) => prop_assert_eq!(value.as_f64() == Some(0.0), f32::from_bits(raw) == 0.0),
+            sample @ (Sample::Uncertain(..) | Sample::Bad(_)) => prop_assert_eq!(sample, Sample::Bad(Reason::Decode)),
+        }
     }
 
     #[test]
