@@ -74,7 +74,7 @@ impl<'a, L: Line> Bus<'a, L> {
         let schedule = Schedule::new(rounds.iter().map(|(device, round)| (device.config.unit_id, round.period)));
         let reopen = Reopen::new(L::LONGEST_REST);
         // After a crash the counts go on.
-        let client = Client::new(line, panel.bus.counters);
+        let client = Client::new(line, panel.bus.counters, context.stop.clone());
         Self { context, outbox, client, reopen, schedule, rounds, started: Instant::now() }
     }
 
@@ -128,7 +128,7 @@ impl<'a, L: Line> Bus<'a, L> {
     async fn round(&mut self, slot: usize) -> Result<(), Closed> {
         let mut tally = Tally::default();
         for index in 0..self.rounds[slot].1.blocks.len() {
-            let answer = self.ask(slot, index, &tally).await;
+            let Some(answer) = self.ask(slot, index, &tally).await.transpose() else { break };
             let at = self.context.clock.now();
             let (device, round) = &self.rounds[slot];
             tally.add(device.config, &round.blocks[index], answer, at);
@@ -139,14 +139,17 @@ impl<'a, L: Line> Bus<'a, L> {
         self.outbox.wait_and_send(&stream, tally.readings).await
     }
 
-    /// Reads one block, unless there is no use in asking.
-    async fn ask(&mut self, slot: usize, block: usize, so_far: &Tally) -> Result<Answer, Failure> {
+    /// Reads one block, unless there is no use in asking. `None`: it is time to stop, and nothing is known of the block.
+    async fn ask(&mut self, slot: usize, block: usize, so_far: &Tally) -> Result<Option<Answer>, Failure> {
         if so_far.silent {
             // One time-out is enough for a round; the unit will be asked again when it is due.
             return Err(Failure::NotAsked(Reason::Timeout));
         }
         if !self.client.line.is_open() && self.reopen.retry().is_none() {
             self.open().await;
+        }
+        if self.context.stop.is_cancelled() {
+            return Ok(None);
         }
         if !self.client.line.is_open() {
             return Err(Failure::Gone(io::ErrorKind::NotConnected.into()));

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_modbus::client::{Client as _, Context};
 use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Table;
 use crate::health::LineCounters;
@@ -129,6 +130,7 @@ impl Answer {
 pub(crate) struct Client<L> {
     pub(crate) line: L,
     pub(crate) counters: LineCounters,
+    stop: CancellationToken,
     /// The client and the far end of its memory; thrown away with every failure.
     session: Option<Session>,
 }
@@ -145,15 +147,15 @@ impl std::fmt::Debug for Session {
 }
 
 impl<L: Line> Client<L> {
-    pub(crate) fn new(line: L, counters: LineCounters) -> Self {
-        Self { line, counters, session: None }
+    pub(crate) fn new(line: L, counters: LineCounters, stop: CancellationToken) -> Self {
+        Self { line, counters, stop, session: None }
     }
 
-    /// Reads `ask`.
+    /// Reads `ask`. `None`: it is time to stop, and no answer is there; the line is not to be asked any more.
     ///
     /// # Cancel safety
     /// Not to be dropped half way: the request is on the wire.
-    pub(crate) async fn read(&mut self, ask: Ask, limits: Limits) -> Result<Answer, Failure> {
+    pub(crate) async fn read(&mut self, ask: Ask, limits: Limits) -> Result<Option<Answer>, Failure> {
         match self.line.step(ask, &mut self.counters) {
             Step::Now => self.call(ask, limits).await,
             Step::Wait(reason) => Err(Failure::NotAsked(reason)),
@@ -161,10 +163,11 @@ impl<L: Line> Client<L> {
                 for wider in blocks.into_iter().flatten() {
                     match self.call(wider, limits).await? {
                         // It says nothing about what is wanted: the unit may have no register beside it.
-                        Answer::Exception(_) => {}
-                        answer @ (Answer::Registers(_) | Answer::Bits(_)) => {
-                            return Ok(answer.narrowed(usize::from(ask.address - wider.address), ask));
+                        Some(Answer::Exception(_)) => {}
+                        Some(answer @ (Answer::Registers(_) | Answer::Bits(_))) => {
+                            return Ok(Some(answer.narrowed(usize::from(ask.address - wider.address), ask)));
                         }
+                        None => return Ok(None),
                     }
                 }
                 Err(Failure::NotAsked(reason))
@@ -177,24 +180,33 @@ impl<L: Line> Client<L> {
         self.line.listen(&mut self.counters).await
     }
 
-    async fn call(&mut self, ask: Ask, limits: Limits) -> Result<Answer, Failure> {
+    async fn call(&mut self, ask: Ask, limits: Limits) -> Result<Option<Answer>, Failure> {
         let Session { mut context, mut far } = self.session.take().unwrap_or_else(|| {
             let (near, far) = duplex(MEMORY);
             Session { context: L::client(near), far }
         });
         context.set_slave(Slave(ask.unit));
-        let (line, counters) = (&mut self.line, &mut self.counters);
+        let (line, counters, stop) = (&mut self.line, &mut self.counters, &self.stop);
+        let stopped = async {
+            stop.cancelled().await;
+            // Lets the runtime look at the wire: an answer that has come is taken.
+            tokio::task::yield_now().await;
+        };
         let wire = async move {
             let mut request = [0; MEMORY];
             // The client writes a request in one piece, and memory does not part it.
             let len = far.read(&mut request).await.map_err(Failure::Gone)?;
-            let frame = line.exchange(ask, &request[..len], limits, counters).await?;
+            let frame = tokio::select! {
+                biased;
+                frame = line.exchange(ask, &request[..len], limits, counters) => frame?,
+                () = stopped => return Ok(None),
+            };
             far.write_all(&frame).await.map_err(Failure::Gone)?;
-            Ok(far)
+            Ok(Some(far))
         };
-        // When the wire has failed, its end of the memory is dropped, and the client returns too.
+        // When the wire has failed or is given up, its end of the memory is dropped, and the client returns too.
         let (called, far) = tokio::join!(context.call(request_of(ask)), wire);
-        let far = far?;
+        let Some(far) = far? else { return Ok(None) };
         let answer = match called {
             Ok(Ok(Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words)))
                 if words.len() == usize::from(ask.quantity) =>
@@ -214,7 +226,7 @@ impl<L: Line> Client<L> {
             Answer::Registers(_) | Answer::Bits(_) => self.counters.answers += 1,
         }
         self.session = Some(Session { context, far });
-        Ok(answer)
+        Ok(Some(answer))
     }
 }
 

@@ -39,9 +39,9 @@ const MAX_HEARD: usize = 1024;
 /// How long to wait for a line that is never silent, before or after an exchange. Longer than the longest frame at 9,600.
 const BABBLE_LIMIT: Duration = Duration::from_millis(500);
 
-/// Silence after opening. Another program, or this one before it crashed, may have a request on the line whose answer
-/// nobody could tell from ours. Chosen: what nearly all units need to answer in, and little beside a start.
-const REST_AFTER_OPEN: Duration = Duration::from_millis(100);
+/// Silence after opening. Another program, or a bus that was stopped or crashed, may have a request on the line whose
+/// answer nobody could tell from ours. Chosen: what a unit may take to answer in, and little beside a start.
+const REST_AFTER_OPEN: Duration = RTU_TIMEOUT;
 
 /// The last part of a silence, for which the thread sleeps and not the runtime, whose timer counts whole milliseconds and
 /// rounds up: that would make a silence of 2 ms one of 3.5 ms, and cost a busy line a twentieth of its polls. Nobody else

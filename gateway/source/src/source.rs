@@ -129,7 +129,8 @@ impl Source {
         health
     }
 
-    /// Stops all buses: exchanges that are under way are finished and handed on, threads joined, the sender dropped.
+    /// Stops all buses: what was read is handed on, requests that have no answer yet are given up and make no reading,
+    /// threads are joined, the sender is dropped.
     ///
     /// # Cancel safety
     /// Dropped half way, the threads stop all the same, but nobody waits for them.

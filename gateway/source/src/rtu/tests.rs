@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tokio::io::DuplexStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::frames::crc16;
 use super::*;
@@ -140,7 +141,7 @@ fn line(port: DuplexStream) -> Client<RtuLine<DuplexStream>> {
         stop_bits: StopBits::One,
     });
     line.port = Some(port);
-    Client::new(line, LineCounters::default())
+    Client::new(line, LineCounters::default(), CancellationToken::new())
 }
 
 const fn ask(address: u16, quantity: u16) -> Ask {
@@ -162,7 +163,7 @@ fn run(script: Vec<Act>, asks: &[Ask]) -> (Vec<Result<Answer, Reason>>, LineCoun
         let mut client = line(near);
         let mut results = Vec::new();
         for ask in asks {
-            let result = client.read(*ask, LIMITS).await;
+            let result = client.read(*ask, LIMITS).await.transpose().expect("it is not to stop");
             if let Ok(Answer::Registers(_)) = &result {
                 // Whatever is answered is the answer to the request that was sent last.
                 let number = u16::try_from(client.counters.requests).unwrap();

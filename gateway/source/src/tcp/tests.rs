@@ -2,6 +2,7 @@
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::Table;
@@ -38,7 +39,7 @@ fn check(what: &str, change: Change, first: Result<Answer, &str>, connections: u
         let address = listener.local_addr().unwrap().to_string();
         let mut device = JoinSet::new();
         device.spawn(serve(listener, change));
-        let mut client = Client::new(TcpLine::new(address), LineCounters::default());
+        let mut client = Client::new(TcpLine::new(address), LineCounters::default(), CancellationToken::new());
         let mut opened = 0;
         let mut results = Vec::new();
         for _ in 0..2 {
@@ -46,7 +47,8 @@ fn check(what: &str, change: Change, first: Result<Answer, &str>, connections: u
                 client.line.open().await.unwrap();
                 opened += 1;
             }
-            results.push(client.read(ASK, LIMITS).await.map_err(|failure| failure.reason().to_string()));
+            let result = client.read(ASK, LIMITS).await.transpose().expect("it is not to stop");
+            results.push(result.map_err(|failure| failure.reason().to_string()));
         }
         assert_eq!(results, [first.map_err(str::to_owned), Ok(Answer::Registers(vec![1, 2]))], "{what}");
         assert_eq!(opened, connections, "{what}");
@@ -68,6 +70,36 @@ fn after_anything_but_an_answer_the_connection_is_another() {
     check("more than an answer", |a| a.push(0), Err("framing"), 2);
     check("half an answer", |a| a.truncate(10), Err("framing"), 2);
     check("refusal", |a| a.splice(5.., [3, 7, 0x83, 2]).for_each(drop), Ok(Answer::Exception(2)), 1);
+}
+
+#[test]
+fn a_stop_takes_an_answer_that_has_come_and_waits_for_no_other() {
+    let check = |what, change: Change, expected: Option<Answer>| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stop = CancellationToken::new();
+            let line = TcpLine::new(listener.local_addr().unwrap().to_string());
+            let mut client = Client::new(line, LineCounters::default(), stop.clone());
+            client.line.open().await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let device = async {
+                let mut request = [0; 12];
+                stream.read_exact(&mut request).await.unwrap();
+                let mut answer = vec![request[0], request[1], 0, 0, 0, 7, 7, 3, 4, 0, 1, 0, 2];
+                change(&mut answer);
+                stream.write_all(&answer).await.unwrap();
+                stop.cancel();
+            };
+            let limits = Limits { timeout: Duration::from_secs(60), ..LIMITS };
+            let read = timeout(Duration::from_secs(1), client.read(ASK, limits));
+            let (result, ()) = tokio::join!(read, device);
+            assert_eq!(result.expect("it gives up at once").unwrap(), expected, "{what}");
+        });
+    };
+    check("whole", |_| {}, Some(Answer::Registers(vec![1, 2])));
+    check("half", |answer| answer.truncate(10), None);
+    check("none", Vec::clear, None);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod reload;
 #[cfg(test)]
 mod rtu;
 #[cfg(test)]
+mod stop;
+#[cfg(test)]
 mod street;
 #[cfg(test)]
 mod talker;
