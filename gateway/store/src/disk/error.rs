@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,34 +35,35 @@ pub(crate) enum Kind {
 
 impl Error {
     pub(crate) fn kind(&self) -> Kind {
-        let code = match self {
+        let failure = match self {
             Self::Foreign { .. } | Self::Nonsense { .. } => return Kind::Damaged,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => return Kind::Full,
             Self::Io { .. } | Self::Missing => return Kind::Other,
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                Some(code) => code,
+            Self::Sqlite(error) => match error.sqlite_error() {
+                Some(failure) => failure,
                 // A column of another type, no row where one must be.
                 None => return Kind::Damaged,
             },
         };
+        let code = failure.code;
         if matches!(code, ErrorCode::DiskFull) {
             Kind::Full
         } else if matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) {
             Kind::Locked
         } else if matches!(
             code,
-            // Our statements fit our schema: one that does not fit meets another schema or a broken index. Our rows are
-            // small: one that asks for more memory than there is has a damaged length.
             ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
-                | ErrorCode::Unknown
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::TypeMismatch
-                | ErrorCode::OutOfMemory
                 | ErrorCode::TooBig
-        ) {
+        ) || failure.extended_code == ffi::SQLITE_ERROR
+        {
+            // Our statements fit our schema: one that does not (SQLITE_ERROR) meets another schema or a broken index. Our
+            // rows are small: one that is too big has a damaged length.
             Kind::Damaged
         } else {
+            // No memory, no file handle, a code that is not known here: none says anything about what is in the file.
             Kind::Other
         }
     }

@@ -8,6 +8,7 @@ use curb_model::{GapReason, HubClock};
 use proptest::prelude::*;
 
 use super::support::{Core, append, batch, config, drain, writer};
+use crate::disk::{self, Kind};
 use crate::writer::Writer;
 use crate::{Config, Store};
 
@@ -124,6 +125,25 @@ fn damage_while_it_runs_loses_nothing_that_was_not_on_disk() {
     assert_eq!((core.delivered(), core.lost()), (6, 10));
     let kept = &core.account(writer.queue.run(), "meter").received;
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [2], "the first message went with the disk");
+}
+
+/// What SQLite could not do for another reason says nothing about what the file holds.
+#[test]
+fn only_a_file_that_is_wrong_is_moved_aside() {
+    let check = |code, kind| {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        assert_eq!(disk::Error::from(error).kind(), kind, "code {code}");
+    };
+    check(rusqlite::ffi::SQLITE_CORRUPT, Kind::Damaged);
+    check(rusqlite::ffi::SQLITE_NOTADB, Kind::Damaged);
+    // No such table or column.
+    check(rusqlite::ffi::SQLITE_ERROR, Kind::Damaged);
+    check(rusqlite::ffi::SQLITE_FULL, Kind::Full);
+    check(rusqlite::ffi::SQLITE_BUSY, Kind::Locked);
+    check(rusqlite::ffi::SQLITE_NOMEM, Kind::Other);
+    check(rusqlite::ffi::SQLITE_IOERR_NOMEM, Kind::Other);
+    check(rusqlite::ffi::SQLITE_CANTOPEN, Kind::Other);
+    check(99, Kind::Other);
 }
 
 #[test]
