@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, Name, PointName, Stream};
+use curb_model::{Batch, HubClock, PointName, Stream};
 use tokio::time::Instant;
 
 use crate::chain::{self, Grant, Selection};
@@ -247,7 +247,10 @@ impl Flow {
             FromHost::Done { emission, metrics, .. } => self.done(place, *emission, metrics, now),
             FromHost::Declined { text, .. } => self.declined(place, &text, now),
             FromHost::Trapped { text, .. } => self.trapped(place, &text, now),
-            FromHost::Log { level, text, .. } => log(self.stages[place].name(), level, &text),
+            FromHost::Log { level, text, .. } => {
+                let stage = &mut self.stages[place];
+                stage.lines.log(&stage.config.name, level, &text, now);
+            }
         }
     }
 
@@ -392,14 +395,5 @@ impl Flow {
             Phase::Failed => PluginState::Failed,
         };
         self.board.plugin(stage.name(), |sheet| sheet.health.state = state);
-    }
-}
-
-fn log(plugin: &Name, level: u8, text: &str) {
-    match level {
-        0 => tracing::debug!(%plugin, "{text}"),
-        1 => tracing::info!(%plugin, "{text}"),
-        2 => tracing::warn!(%plugin, "{text}"),
-        _ => tracing::error!(%plugin, "{text}"),
     }
 }

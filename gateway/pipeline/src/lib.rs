@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
+//! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
 //! | `host` | the child: engine, limits, imports, cache |
@@ -33,6 +34,7 @@ mod flow;
 mod health;
 mod host;
 mod lane;
+mod lines;
 mod link;
 mod pipeline;
 mod process;

@@ -8,6 +8,7 @@ use curb_model::{Class, Name, Point, PointName, Stream, ValueType};
 use tokio::time::Instant;
 
 use crate::config::PluginConfig;
+use crate::lines::Lines;
 use crate::link::{Declared, Input, Load, Slot};
 
 /// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
@@ -59,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) failures: u32,
     /// Streams whose first batch waits for it.
     pub(crate) waiting: VecDeque<Stream>,
+    /// What it may still say in the log.
+    pub(crate) lines: Lines,
 }
 
 impl Stage {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::config::PluginConfig;
 use crate::flow::{Flow, Part};
 use crate::lane::Lane;
+use crate::lines::Lines;
 use crate::link::{Input, ToHost};
 use crate::stage::{Phase, Stage};
 
@@ -80,6 +81,7 @@ impl Flow {
             phase: Phase::Down,
             failures: 0,
             waiting: VecDeque::new(),
+            lines: Lines::default(),
         }
     }
 
