@@ -19,10 +19,10 @@ const NAMED: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gate {
-    /// One message is out and decides.
-    Asking { parked_before: bool },
-    /// Nothing is out, and nothing is known.
-    Unknown { parked_before: bool },
+    /// One message is out and decides. `parked`: the row from which nobody took it before.
+    Asking { parked: Option<RowId> },
+    /// Nothing that decides is out, and nothing is known.
+    Unknown { parked: Option<RowId> },
     /// Somebody takes this topic.
     Open,
     /// Nobody does. Nothing is sent until `until`, then again from row `from`.
@@ -56,13 +56,13 @@ impl Gates {
     /// A message goes out.
     pub(crate) fn sent(&mut self, topic: &Topic) {
         match self.0.get_mut(topic) {
-            Some(gate @ Gate::Unknown { .. }) => {
-                let parked_before = *gate == Gate::Unknown { parked_before: true };
-                *gate = Gate::Asking { parked_before };
+            Some(gate) => {
+                if let Gate::Unknown { parked } = *gate {
+                    *gate = Gate::Asking { parked };
+                }
             }
-            Some(_) => {}
             None => {
-                self.0.insert(topic.clone(), Gate::Asking { parked_before: false });
+                self.0.insert(topic.clone(), Gate::Asking { parked: None });
             }
         }
     }
@@ -75,18 +75,23 @@ impl Gates {
         from
     }
 
-    /// Nobody took this row.
+    /// Nobody took this row. Earlier rows of the topic may have met nobody before it, and not be sent again yet.
     pub(crate) fn nobody(&mut self, topic: &Topic, row: RowId, until: Instant) {
         let gate = self.0.entry(topic.clone()).or_insert(Gate::Open);
-        let from = if let Gate::Parked { from, .. } = gate { row.min(*from) } else { row };
-        *gate = Gate::Parked { from, until };
+        let before = match *gate {
+            Gate::Parked { from, .. } => Some(from),
+            Gate::Asking { parked } | Gate::Unknown { parked } => parked,
+            Gate::Open => None,
+        };
+        *gate = Gate::Parked { from: before.map_or(row, |before| before.min(row)), until };
     }
 
     /// The message that asked was set aside: the next one asks.
     pub(crate) fn undecided(&mut self, topic: &Topic) {
-        if let Some(gate @ Gate::Asking { .. }) = self.0.get_mut(topic) {
-            let parked_before = *gate == Gate::Asking { parked_before: true };
-            *gate = Gate::Unknown { parked_before };
+        if let Some(gate) = self.0.get_mut(topic)
+            && let Gate::Asking { parked } = *gate
+        {
+            *gate = Gate::Unknown { parked };
         }
     }
 
@@ -94,7 +99,7 @@ impl Gates {
     pub(crate) fn refused(&mut self, topic: &Topic) {
         self.undecided(topic);
         if let Some(gate @ Gate::Open) = self.0.get_mut(topic) {
-            *gate = Gate::Unknown { parked_before: false };
+            *gate = Gate::Unknown { parked: None };
         }
     }
 
@@ -109,13 +114,22 @@ impl Gates {
         if self.due()? > now {
             return None;
         }
+        self.open(|until| until <= now + together)
+    }
+
+    /// Opens all that is parked, due or not; the row to go on from.
+    pub(crate) fn retry_all(&mut self) -> Option<RowId> {
+        self.open(|_until| true)
+    }
+
+    fn open(&mut self, is_due: impl Fn(Instant) -> bool) -> Option<RowId> {
         let mut oldest: Option<RowId> = None;
         for gate in self.0.values_mut() {
             if let Gate::Parked { from, until } = *gate
-                && until <= now + together
+                && is_due(until)
             {
                 oldest = Some(oldest.map_or(from, |oldest| oldest.min(from)));
-                *gate = Gate::Unknown { parked_before: true };
+                *gate = Gate::Unknown { parked: Some(from) };
             }
         }
         oldest
@@ -125,7 +139,7 @@ impl Gates {
     pub(crate) fn fault(&self) -> Option<Fault> {
         let unwanted = |gate: &Gate| match gate {
             Gate::Parked { .. } => true,
-            Gate::Asking { parked_before } | Gate::Unknown { parked_before } => *parked_before,
+            Gate::Asking { parked } | Gate::Unknown { parked } => parked.is_some(),
             Gate::Open => false,
         };
         let mut streams: Vec<&str> =

@@ -284,6 +284,7 @@ impl<O: Outbox> Room<O> {
                     let farewell = FAREWELL.min(end.saturating_duration_since(now) / 2);
                     deadline = Some(end);
                     phase = Phase::Draining { until: end - farewell };
+                    session.stopping();
                 }
             }
         }

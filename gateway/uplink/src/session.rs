@@ -374,6 +374,13 @@ impl Session {
         }
     }
 
+    /// A stop was asked for: topics that nobody took are tried once more now. What is left waits for the next start.
+    pub(crate) fn stopping(&mut self) {
+        if let Some(oldest) = self.gates.retry_all() {
+            self.go_back(oldest);
+        }
+    }
+
     /// Whether the broker owes an acknowledgement for longer than it may.
     pub(crate) fn stalled(&self, now: Instant) -> bool {
         self.flight.len() > 0 && now >= self.progress + self.stall

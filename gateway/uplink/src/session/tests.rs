@@ -65,6 +65,63 @@ fn nobody_subscribed_is_not_delivery_and_only_that_topic_waits() {
 }
 
 #[test]
+fn a_stop_tries_what_nobody_took_once_more_and_takes_it_along() {
+    for is_back in [true, false] {
+        let mut street = Street::new(Ack::Broker);
+        street.refused.insert(stream(0), 0x10);
+        street.append_many(40);
+        assert_eq!(street.send(), [1]);
+        street.ack(1);
+        assert_eq!(street.send(), NOTHING);
+        street.store();
+        assert!(street.session.is_idle());
+
+        if is_back {
+            street.refused.clear();
+        }
+        street.session.stopping();
+        assert!(!street.session.is_idle());
+        assert_eq!(street.send(), [1], "the first alone");
+        street.ack(1);
+        let next = street.send();
+        if is_back {
+            assert_eq!(next, (2..=17).collect::<Vec<_>>());
+            street.ack(usize::MAX);
+            street.send();
+            street.ack(usize::MAX);
+            street.send();
+            street.ack(usize::MAX);
+        } else {
+            assert_eq!(next, NOTHING, "once");
+        }
+        street.store();
+        assert!(street.session.is_idle());
+        assert_eq!(street.rows.len(), if is_back { 0 } else { 40 });
+    }
+}
+
+#[test]
+fn a_refusal_on_its_way_while_a_stop_tries_again_leaves_no_row_behind() {
+    let mut street = Street::new(Ack::Broker);
+    street.append_many(6);
+    assert_eq!(street.send(), [1]);
+    street.ack(1);
+    street.refused.insert(stream(0), 0x10);
+    assert_eq!(street.send(), [2, 3, 4, 5, 6]);
+    street.ack(1);
+    // Row 2 met nobody. Before it is out again, row 3 meets nobody too.
+    street.session.stopping();
+    street.ack(4);
+    assert_eq!(street.send(), NOTHING);
+    street.refused.clear();
+    street.now += 30 * S;
+    assert_eq!(street.send(), [2]);
+    street.finish();
+    let seqs: Vec<u64> = street.arrived.iter().map(|(_, seq)| *seq).collect();
+    assert!(seqs.is_sorted() && seqs.len() == 6, "{seqs:?}");
+}
+
+#[test]
 fn a_topic_that_is_tried_again_does_not_push_out_what_waits_before_it() {
     let mut street = Street::new(Ack::Broker);
     street.refused.insert(stream(0), 0x10);
@@ -314,6 +371,7 @@ enum Fate {
     Later(u32),
     Lose,
     Mend(u8),
+    Stop,
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -325,6 +383,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         2 => (1..200_u32).prop_map(Fate::Later),
         1 => Just(Fate::Lose),
         1 => (0..3_u8).prop_map(Fate::Mend),
+        1 => Just(Fate::Stop),
     ]
 }
 
@@ -357,6 +416,7 @@ proptest! {
                 Fate::Mend(number) => {
                     street.refused.remove(&stream(number));
                 }
+                Fate::Stop => street.session.stopping(),
             }
         }
         street.finish();

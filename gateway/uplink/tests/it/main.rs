@@ -211,6 +211,18 @@ async fn what_nobody_subscribes_to_is_kept_and_goes_when_somebody_does() {
 }
 
 #[tokio::test]
+async fn a_stop_takes_along_what_nobody_subscribed_to_if_somebody_does_by_then() {
+    let city = City::new().await;
+    let uplink = city.uplink_with(Config { retry: Duration::from_secs(60), ..city.config() });
+    (1..=200).for_each(|seq| city.queue.append("meter", seq));
+    city.fault(&uplink, "no-subscriber").await;
+    let reader = city.reader().await;
+    uplink.stop(Duration::from_secs(10)).await;
+    assert_eq!(city.queue.len(), 0);
+    arrived(&reader, "meter", 200).await;
+}
+
+#[tokio::test]
 async fn a_broker_that_restarts_loses_nothing_and_keeps_the_order() {
     let mut city = City::new().await;
     let reader = city.reader().await;
