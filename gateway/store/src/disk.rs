@@ -35,6 +35,9 @@ pub(crate) use read::{Admit, Frozen, Stored};
 
 const FILE: &str = "queue.db";
 
+/// What SQLite puts behind the name of a file for its write-ahead log.
+const LOG: &str = "-wal";
+
 /// "Curb" in ASCII, in the file's header: tells `file` and us whose database it is.
 const APPLICATION: i32 = 0x4375_7262;
 
@@ -77,6 +80,22 @@ pub(crate) struct Loaded {
     pub(crate) aside: u64,
 }
 
+impl Loaded {
+    /// Whether `run` wrote to this file, or a later one.
+    pub(crate) fn knows(&self, run: RunId) -> bool {
+        self.runs.iter().any(|known| known.id.counter >= run.counter)
+    }
+}
+
+/// What is moved aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The file and its log.
+    All,
+    /// The log: the file is good, and as it was before the log.
+    Log,
+}
+
 #[derive(Debug)]
 pub(crate) struct Disk {
     path: PathBuf,
@@ -98,8 +117,18 @@ impl Disk {
         self.connection.is_some()
     }
 
-    /// Opens or creates the file, and takes its lock.
-    pub(crate) fn open(&mut self) -> Result<(), Error> {
+    /// Opens or creates the file, and takes its lock. `wrote` is a run that is known to have written to it: an empty file
+    /// is then one that was lost, and is left as it is.
+    pub(crate) fn open(&mut self, wrote: Option<RunId>) -> Result<(), Error> {
+        let lost = |run| Err(Error::Lost { run });
+        // Asked before SQLite is: it deletes the log of a file without a byte.
+        let is_blank = match fs::metadata(&self.path) {
+            Ok(file) => file.len() == 0,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_blank && let Some(run) = wrote {
+            return lost(run);
+        }
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(LOCK_WAIT)?;
         // Exclusive before the first access: the log then needs no shared memory file, and nobody else can write.
@@ -113,7 +142,14 @@ impl Disk {
         let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
         let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
         if tables == 0 && schema == 0 {
+            if let Some(run) = wrote {
+                // Open, for `put_aside`: closed before, SQLite would delete its log.
+                self.connection = Some(connection);
+                return lost(run);
+            }
             connection.execute_batch(include_str!("schema.sql"))?;
+            // At once: a damaged log must not take a young queue's tables with it.
+            checkpoint(&connection)?;
         } else if application != APPLICATION {
             return Err(Error::Foreign { what: "application id", found: application, expected: APPLICATION });
         } else if schema != SCHEMA {
@@ -251,27 +287,37 @@ impl Disk {
         Ok(transaction.commit()?)
     }
 
-    /// Moves the file aside and leaves no database open. The oldest files aside are deleted: they could fill the disk.
-    pub(crate) fn put_aside(&mut self) -> Result<PathBuf, Error> {
-        self.connection = None;
-        let aside = |number: u32, suffix: &str| {
+    /// Moves the file and its log aside, or the log alone, and leaves no database open; where what there was can be found.
+    /// The oldest files aside are deleted: they could fill the disk.
+    pub(crate) fn put_aside(&mut self, part: Part) -> Result<Option<PathBuf>, Error> {
+        // Closed when the files have their new names: SQLite would write the log back, or delete it.
+        let connection = self.connection.take();
+        let named = |suffix: &str| {
             let mut name = self.path.clone().into_os_string();
-            name.push(format!(".damaged-{number}{suffix}"));
+            name.push(suffix);
             PathBuf::from(name)
         };
-        let number = (1..=u32::MAX).find(|n| !aside(*n, "").exists()).expect("the disk has fewer files");
+        let aside = |number: u32, log: &str| named(&format!(".damaged-{number}{log}"));
+        let is_free = |number: &u32| ["", LOG].iter().all(|log| !aside(*number, log).exists());
+        let number = (1..=u32::MAX).find(is_free).expect("the disk has fewer files");
         // Numbers are taken round: with two kept, the third damage replaces the first.
-        let number = if number > DAMAGED_KEPT { oldest_of(DAMAGED_KEPT, |n| aside(n, "")) } else { number };
-        let io = |source| Error::Io { act: "move aside", path: self.path.clone(), source };
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        for (from, to) in [(Path::new(&log), aside(number, "-wal")), (&self.path, aside(number, ""))] {
-            match fs::rename(from, to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-                _ => {}
+        let modified = |file: PathBuf| fs::metadata(file).and_then(|meta| meta.modified()).ok();
+        let age = |number: &u32| modified(aside(*number, "")).max(modified(aside(*number, LOG)));
+        let oldest = (1..=DAMAGED_KEPT).min_by_key(age).expect("at least one is kept");
+        let number = if number > DAMAGED_KEPT { oldest } else { number };
+        let mut moved = None;
+        for file in [LOG, ""] {
+            // A log beside the file of another damage would be worse than none.
+            fs::remove_file(aside(number, file)).ok();
+            let holds_something = fs::metadata(named(file)).is_ok_and(|meta| meta.len() > 0);
+            if holds_something && (part == Part::All || file == LOG) {
+                let io = |source| Error::Io { act: "move aside", path: named(file), source };
+                fs::rename(named(file), aside(number, file)).map_err(io)?;
+                moved = Some(aside(number, file));
             }
         }
-        Ok(aside(number, ""))
+        drop(connection);
+        Ok(moved)
     }
 
     /// Writes the log back into the file and closes both.
@@ -296,9 +342,9 @@ impl Disk {
     }
 }
 
-fn oldest_of(count: u32, path: impl Fn(u32) -> PathBuf) -> u32 {
-    let modified = |n: &u32| fs::metadata(path(*n)).and_then(|meta| meta.modified()).ok();
-    (1..=count).min_by_key(modified).expect("at least one is kept")
+/// Writes the log back into the file, and gives the disk its room.
+fn checkpoint(connection: &Connection) -> Result<(), Error> {
+    Ok(connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?)
 }
 
 fn stream_state(row: &Row<'_>, runs: &[RunState]) -> Result<StreamState, Error> {

@@ -1,9 +1,12 @@
 //! The mark that outlives a damaged queue: which run was the last, and how far hub time had come.
 //!
 //! 24 bytes in a [`curb_durable::File`] beside the database, little-endian: start counter, nonce, hub time in
-//! nanoseconds. Written when a run begins, every [`EVERY`], and at its clean end. The next run starts its clock
-//! [`MARGIN`] after the greatest time found here and in the database, so that hub time never goes back, whatever the
-//! last run had read and shown without committing it.
+//! nanoseconds. Written when a run begins, after its first commit, every [`EVERY`], and at its clean end. The next run
+//! starts its clock [`MARGIN`] after the greatest time found here and in the database, so that hub time never goes back,
+//! whatever the last run had read and shown without committing it.
+//!
+//! The run named here is one that has committed: a database that does not know it has lost what it held, however whole it
+//! looks. A run that dies before its first commit leaves the name of the one before.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Opening: always, whatever the disk holds. A damaged database is moved aside, its counters are salvaged if they can be
-//! read, and gap records tell what went with it.
+//! read, and gap records tell what went with it. So they do when SQLite sees no damage, and the last run is not in there:
+//! it takes a log that is damaged for one that is empty.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +12,11 @@ use curb_wire::record::Previous;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::disk::{self, Disk, Kind, Loaded};
+use crate::disk::{self, Disk, Kind, Loaded, Part};
 use crate::front;
 use crate::mark::{MARGIN, MarkFile};
 use crate::queue::Queue;
-use crate::writer::{Due, Writer, chain};
+use crate::writer::{Due, Writer, damage_detail};
 use crate::{Config, Error, Health, Store};
 
 /// A store that is open and waits for its clock: [`Opened::begin`] starts the run.
@@ -27,7 +28,7 @@ pub struct Opened {
     pub previous: Option<Previous>,
     /// Where this run's clock starts: later than anything that an earlier run can have read.
     pub hub_time: HubTime,
-    /// Where a damaged database was moved.
+    /// Where a damaged database was moved, or its log.
     pub damaged: Option<PathBuf>,
     config: Config,
     disk: Disk,
@@ -35,22 +36,64 @@ pub struct Opened {
     mark: MarkFile,
     fault: Option<Fault>,
     aside: u64,
+    /// The last run that is known to have written to the database.
+    last: Option<RunId>,
 }
 
-/// Opens the database, or replaces it; what it knows, and the damage if there was any.
-fn load(disk: &mut Disk) -> Result<(Loaded, Option<(PathBuf, Fault)>), disk::Error> {
-    let error = match disk.open().and_then(|()| disk.load()) {
-        Ok(loaded) => return Ok((loaded, None)),
-        Err(error) if error.kind() == Kind::Damaged => error,
+/// More memory than any statement of ours needs for a good file: its cache, and a message many times over.
+const ENOUGH: usize = 8 << 20;
+
+/// What was wrong with the database.
+struct Damage {
+    fault: Fault,
+    part: Part,
+    aside: Option<PathBuf>,
+}
+
+/// Opens and reads the database. A hub can be short of memory for a moment, and a damaged length can ask for more than there
+/// is: it is damage if memory fails twice, and there is enough between and after.
+fn read(disk: &mut Disk, wrote: Option<RunId>) -> Result<Loaded, disk::Error> {
+    let is_absurd = |error: &disk::Error| {
+        let mut probe = Vec::<u8>::new();
+        error.is_out_of_memory() && std::hint::black_box(&mut probe).try_reserve_exact(ENOUGH).is_ok()
+    };
+    let once = |disk: &mut Disk| {
+        if !disk.is_open() {
+            disk.open(wrote)?;
+        }
+        disk.load()
+    };
+    match once(disk) {
+        Err(error) if is_absurd(&error) => {}
+        first => return first,
+    }
+    match once(disk) {
+        Err(error) if is_absurd(&error) => Err(disk::Error::Nonsense { what: "length" }),
+        second => second,
+    }
+}
+
+/// Opens the database, or replaces it; what it knows, and the damage if there was any. `wrote` is the last run that is
+/// known to have written to it.
+fn load(disk: &mut Disk, wrote: Option<RunId>) -> Result<(Loaded, Option<Damage>), disk::Error> {
+    let (loaded, error, part) = match read(disk, wrote) {
+        Ok(loaded) => match wrote.filter(|run| !loaded.knows(*run)) {
+            None => return Ok((loaded, None)),
+            Some(run) => (loaded, disk::Error::Lost { run }, Part::Log),
+        },
+        Err(error) if error.kind() == Kind::Damaged => (disk.salvage(), error, Part::All),
         Err(error) => return Err(error),
     };
-    let salvaged = disk.salvage();
-    let aside = disk.put_aside()?;
-    disk.open()?;
-    let detail = format!("{}; moved to {}", chain(&error), aside.display());
-    let fault = Fault { room: Room::Store, subject: "queue".to_owned(), word: "damaged", detail };
+    let aside = disk.put_aside(part)?;
+    disk.open(None)?;
+    let fault = Fault {
+        room: Room::Store,
+        subject: "queue".to_owned(),
+        word: "damaged",
+        detail: damage_detail(&error, aside.as_deref()),
+    };
     tracing::error!("{fault}");
-    Ok((salvaged, Some((aside, fault))))
+    Ok((loaded, Some(Damage { fault, part, aside })))
 }
 
 impl Store {
@@ -64,7 +107,7 @@ impl Store {
         let mark_file = MarkFile::new(&config.dir);
         let mark = mark_file.read();
         let mut disk = Disk::new(&config.dir);
-        let (loaded, damage) = load(&mut disk).map_err(|error| match error.kind() {
+        let (loaded, damage) = load(&mut disk, mark.map(|mark| mark.run)).map_err(|error| match error.kind() {
             Kind::Locked => Error::Locked { path: disk.path().to_owned() },
             Kind::Damaged | Kind::Full | Kind::Other => {
                 Error::Open { path: disk.path().to_owned(), source: error.into() }
@@ -78,19 +121,31 @@ impl Store {
         let hub_time = times.max().map_or(HubTime::ZERO, |time| time.plus(MARGIN));
 
         let aside = loaded.aside;
-        let unseen = loaded.runs.is_empty();
+        let unseen = last.filter(|last| !loaded.knows(*last));
         let mut queue = Queue::new(config.hub.clone(), run, loaded);
         // A mark that is newer than the database is that of a run whose database is lost.
         let previous = queue.previous().filter(|previous| last == Some(previous.run));
         let previous = previous.or_else(|| last.map(|run| Previous { run, clean: false, streams: [].into() }));
-        if damage.is_some() {
+        if damage.as_ref().is_some_and(|damage| damage.part == Part::All) {
             queue.lose_disk();
-            if let Some(last) = last.filter(|_| unseen) {
-                queue.lost_unseen(last, hub_time);
-            }
         }
-        let (damaged, fault) = damage.unzip();
-        Ok(Opened { run, previous, hub_time, damaged, config, disk, queue, mark: mark_file, fault, aside })
+        if let Some(last) = unseen {
+            queue.lost_unseen(last, hub_time);
+        }
+        let (damaged, fault) = damage.map(|damage| (damage.aside, damage.fault)).unzip();
+        Ok(Opened {
+            run,
+            previous,
+            hub_time,
+            damaged: damaged.flatten(),
+            last,
+            config,
+            disk,
+            queue,
+            mark: mark_file,
+            fault,
+            aside,
+        })
     }
 }
 
@@ -107,7 +162,7 @@ impl Opened {
     }
 
     pub(crate) fn into_writer(self, clock: HubClock) -> (Writer, watch::Receiver<u64>) {
-        let Self { run, config, disk, queue, mark, fault, aside, previous: _, hub_time: _, damaged: _ } = self;
+        let Self { run, config, disk, queue, mark, fault, aside, last, previous: _, hub_time: _, damaged: _ } = self;
         let faults: BTreeMap<_, _> = fault.map(|fault| (fault.word, fault)).into_iter().collect();
         let health = Health {
             run,
@@ -127,6 +182,7 @@ impl Opened {
             disk,
             queue,
             mark,
+            wrote: last,
             clock,
             limit_bytes: config.limit_bytes,
             counts_every: config.counts_every,

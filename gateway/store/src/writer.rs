@@ -20,14 +20,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Health;
-use crate::disk::{Admit, Disk, Error, Frozen, Kind, Stored};
+use crate::disk::{Admit, Disk, Error, Frozen, Kind, Part, Stored};
 use crate::mark::{self, Mark, MarkFile};
 use crate::queue::{Leaves, Queue};
 
 pub(crate) use due::Due;
-pub(crate) use tell::chain;
+pub(crate) use tell::damage_detail;
 
 use due::RETRY;
+use tell::chain;
 
 /// Entries of one commit at most. Bounds its memory and its time on a slow card; at this size SQLite writes some 300,000
 /// rows a second, so that more would gain nothing.
@@ -81,6 +82,8 @@ pub(crate) struct Writer {
     pub(crate) disk: Disk,
     pub(crate) queue: Queue,
     pub(crate) mark: MarkFile,
+    /// The last run that has committed.
+    pub(crate) wrote: Option<RunId>,
     pub(crate) clock: HubClock,
     pub(crate) limit_bytes: u64,
     pub(crate) counts_every: Duration,
@@ -297,7 +300,7 @@ impl Writer {
 
     fn try_commit(&mut self) -> Result<(), Error> {
         if !self.disk.is_open() {
-            self.disk.open()?;
+            self.disk.open(None)?;
         }
         loop {
             self.evict()?;
@@ -351,6 +354,10 @@ impl Writer {
     }
 
     fn committed(&mut self) {
+        let run = self.queue.run();
+        if self.wrote.replace(run) != Some(run) {
+            self.write_mark();
+        }
         self.due.acks = None;
         if self.due.retry.take().is_some() {
             self.clear("disk-full");
@@ -383,9 +390,9 @@ impl Writer {
     }
 
     fn replace_disk(&mut self, error: &Error) {
-        match self.disk.put_aside() {
+        match self.disk.put_aside(Part::All) {
             Ok(aside) => {
-                self.raise("damaged", format!("{}; moved to {}", chain(error), aside.display()));
+                self.raise("damaged", damage_detail(error, aside.as_deref()));
                 self.queue.lose_disk();
                 // Not at once: a card that damages each new file must not keep this thread busy.
                 self.due.retry_later();
@@ -394,8 +401,10 @@ impl Writer {
         }
     }
 
+    /// A mark that names a run says that the database knows it. Before the very first commit there is nothing to mark.
     fn write_mark(&mut self) {
-        match self.mark.write(Mark { run: self.queue.run(), hub_time: self.clock.now() }) {
+        let Some(run) = self.wrote else { return };
+        match self.mark.write(Mark { run, hub_time: self.clock.now() }) {
             Ok(()) => self.clear("mark-stale"),
             Err(error) => self.raise("mark-stale", chain(&error)),
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use curb_model::RunId;
 use rusqlite::{ErrorCode, ffi};
 
 /// Why the database did not do what it was asked.
@@ -14,6 +15,8 @@ pub(crate) enum Error {
     Io { act: &'static str, path: PathBuf, source: io::Error },
     #[error("the queue's database has {what} {found}, expected {expected}")]
     Foreign { what: &'static str, found: i32, expected: i32 },
+    #[error("the queue's database does not know run {run}, which wrote to it")]
+    Lost { run: RunId },
     #[error("the queue's database has a {what} that cannot be")]
     Nonsense { what: &'static str },
     #[error("the damaged database could not be replaced yet")]
@@ -34,9 +37,13 @@ pub(crate) enum Kind {
 }
 
 impl Error {
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OutOfMemory))
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         let failure = match self {
-            Self::Foreign { .. } | Self::Nonsense { .. } => return Kind::Damaged,
+            Self::Foreign { .. } | Self::Lost { .. } | Self::Nonsense { .. } => return Kind::Damaged,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => return Kind::Full,
             Self::Io { .. } | Self::Missing => return Kind::Other,
             Self::Sqlite(error) => match error.sqlite_error() {

@@ -1,13 +1,14 @@
 //! Whatever the disk holds: the store starts, says what it found, and the core is told what went with it.
 
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use curb_model::{GapReason, HubClock};
+use curb_model::{GapReason, HubClock, RunId};
 use proptest::prelude::*;
 
-use super::support::{Core, append, batch, config, drain, writer};
+use super::support::{Core, append, at, batch, config, drain, writer};
 use crate::disk::{self, Kind};
 use crate::writer::Writer;
 use crate::{Config, Store};
@@ -85,6 +86,124 @@ fn unusable_database_is_moved_aside_and_told() {
     check("another program's database", &sql("pragma application_id = 7"));
     check("a missing table", &sql("drop table message"));
     check("nonsense in a counter", &sql("update stream set read = -1"));
+}
+
+/// What a kill leaves of a queue: the file and its log are copied to `to` while they are in use, and the mark.
+fn kill_at(writer: &Writer, to: &Path) {
+    let from = writer.disk.path().parent().unwrap();
+    for name in ["queue.db", "queue.db-wal", "mark", "mark.previous"] {
+        match fs::copy(from.join(name), to.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{name}: {error}"),
+            _ => {}
+        }
+    }
+}
+
+fn log(dir: &Path) -> PathBuf {
+    dir.join("queue.db-wal")
+}
+
+/// SQLite opens these without a word.
+#[test]
+fn back_log_that_vanished_with_a_kill_is_told() {
+    let check = |case: &str, leaves_something: bool, damage: &dyn Fn(&Path)| {
+        let (folder, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut writer = writer(&config(folder.path()));
+        for n in 0..20 {
+            let next = batch("meter", &writer.clock, n..n + 3);
+            append(&mut writer, &next);
+        }
+        let lost = writer.queue.run();
+        kill_at(&writer, killed.path());
+        damage(killed.path());
+        let aside = check_loss_is_told(&config(killed.path()), lost, case);
+        assert_eq!(aside.is_some_and(|aside| fs::metadata(aside).unwrap().len() > 0), leaves_something, "{case}");
+    };
+    check("a damaged log", true, &|dir| {
+        OpenOptions::new().write(true).open(log(dir)).unwrap().write_all_at(&[0xA5; 64], 40).unwrap();
+    });
+    check("an empty log", false, &|dir| fs::write(log(dir), "").unwrap());
+    check("a deleted log", false, &|dir| fs::remove_file(log(dir)).unwrap());
+    check("a file without a byte", true, &|dir| fs::write(file(dir), "").unwrap());
+    check("a deleted file", true, &|dir| fs::remove_file(file(dir)).unwrap());
+    check("both deleted", false, &|dir| {
+        fs::remove_file(file(dir)).unwrap();
+        fs::remove_file(log(dir)).unwrap();
+    });
+    check("a file of one page and a damaged log, as before the schema was written back", true, &|dir| {
+        fs::remove_file(file(dir)).unwrap();
+        fs::remove_file(log(dir)).unwrap();
+        let empty = rusqlite::Connection::open(file(dir)).unwrap();
+        empty.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())).unwrap();
+        empty.close().unwrap();
+        fs::write(log(dir), [0xA5; 8_000]).unwrap();
+    });
+}
+
+/// Opens, and goes on; the core is told that `lost` lost something. What was put aside.
+#[track_caller]
+fn check_loss_is_told(config: &Config, lost: RunId, case: &str) -> Option<PathBuf> {
+    let opened = Store::open(config.clone()).unwrap();
+    let (aside, previous) = (opened.damaged.clone(), opened.previous.clone());
+    assert_eq!(previous.as_ref().map(|previous| previous.run), Some(lost), "{case}");
+    let clock = HubClock::starting_at(opened.hub_time);
+    let (mut writer, _) = opened.into_writer(clock);
+    writer.begin(previous);
+    assert!(writer.faults.contains_key("damaged"), "{case}");
+    let mut core = Core::default();
+    check_goes_on(&mut writer, &mut core, case);
+    let gaps = &core.account(lost, "_run").gaps;
+    assert!(gaps.iter().any(|gap| gap.reason == GapReason::Damaged), "{case}: {gaps:?}");
+    writer.disk.close().unwrap();
+    let again = Store::open(config.clone()).unwrap().into_writer(HubClock::starting_at(at(1))).0;
+    assert!(again.faults.is_empty(), "{case}: told once: {:?}", again.faults);
+    aside
+}
+
+/// The log of a run is lost, and what earlier runs had written back is not.
+#[test]
+fn lost_log_takes_nothing_of_earlier_runs_with_it() {
+    let (folder, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config_before = config(folder.path());
+    queue_at(&config_before);
+    let mut second = writer(&config_before);
+    let next = batch("meter", &second.clock, [1, 2, 3]);
+    append(&mut second, &next);
+    kill_at(&second, killed.path());
+    OpenOptions::new().write(true).open(log(killed.path())).unwrap().write_all_at(&[0xA5; 64], 40).unwrap();
+
+    let mut third = writer(&config(killed.path()));
+    assert!(third.faults.contains_key("damaged"));
+    let mut core = Core::default();
+    drain(&mut third, &mut core);
+    assert_eq!(core.delivered(), 1_200, "of the first run everything");
+    assert_eq!(core.account(second.queue.run(), "_run").gaps.len(), 1, "of the second that it is lost");
+    assert!(killed.path().join("queue.db.damaged-1-wal").exists());
+    assert!(!killed.path().join("queue.db.damaged-1").exists());
+}
+
+/// Whatever a run did before its first commit, it lost nothing.
+#[test]
+fn run_that_died_before_its_first_commit_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    for round in 0..4 {
+        let opened = Store::open(config.clone()).unwrap();
+        let clock = HubClock::starting_at(opened.hub_time);
+        let (mut writer, _) = opened.into_writer(clock);
+        assert!(writer.faults.is_empty(), "round {round}: {:?}", writer.faults);
+        if round == 2 {
+            writer.begin(None);
+        } else {
+            // Dies on the way: the disk takes nothing.
+            writer.disk.close().unwrap();
+            let path = writer.disk.path().to_owned();
+            writer.disk = crate::disk::Disk::new(&folder.path().join("not there"));
+            writer.begin(None);
+            assert_eq!(writer.commits, 0);
+            assert!(path.exists());
+        }
+    }
 }
 
 /// The counters can be read and the messages cannot: all of them are told, and the ledger closes.

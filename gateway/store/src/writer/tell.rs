@@ -1,8 +1,11 @@
 //! What the writer tells people: standing faults, each logged when it comes and when it goes, and the health.
 
+use std::path::Path;
+
 use curb_model::{Fault, Room};
 
 use super::Writer;
+use crate::disk::Error;
 
 impl Writer {
     pub(super) fn raise(&mut self, word: &'static str, detail: String) {
@@ -36,7 +39,14 @@ impl Writer {
 }
 
 /// An error with its sources, for a fault's detail.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |source| source.source());
     sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}
+
+/// What a `damaged` fault says.
+pub(crate) fn damage_detail(error: &Error, aside: Option<&Path>) -> String {
+    let found =
+        aside.map_or_else(|| "nothing is left of it".to_owned(), |aside| format!("moved to {}", aside.display()));
+    format!("{}; {found}", chain(error))
 }
