@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod delivery;
 mod devices;
+mod disk;
 mod plugins;
 mod refusals;
 mod serial;
