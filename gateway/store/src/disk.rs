@@ -50,6 +50,10 @@ const CACHE_KIB: i32 = 1024;
 /// Bytes that the write-ahead log keeps after a checkpoint, so that a burst does not hold its disk for ever.
 const WAL_KEPT_BYTES: i32 = 4 << 20;
 
+/// Bytes that a new file has free within. A log can be written back only into pages that the file has or can get: on a full
+/// disk a queue that is nearly empty must do with these. A guess: some thousand messages.
+const RESERVE_BYTES: u32 = 256 << 10;
+
 /// How long a process that was just killed may hold its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
@@ -148,6 +152,10 @@ impl Disk {
                 return lost(run);
             }
             connection.execute_batch(include_str!("schema.sql"))?;
+            let reserve = format!(
+                "create table reserve (room blob); insert into reserve values (zeroblob({RESERVE_BYTES})); drop table reserve"
+            );
+            connection.execute_batch(&reserve)?;
             // At once: a damaged log must not take a young queue's tables with it.
             checkpoint(&connection)?;
         } else if application != APPLICATION {
@@ -320,6 +328,11 @@ impl Disk {
         Ok(moved)
     }
 
+    /// Writes the log back into the file, and gives the disk its room.
+    pub(crate) fn checkpoint(&self) -> Result<(), Error> {
+        checkpoint(self.connection()?)
+    }
+
     /// Writes the log back into the file and closes both.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         match self.connection.take().map(Connection::close) {
@@ -332,6 +345,14 @@ impl Disk {
     #[cfg(test)]
     pub(crate) fn limit_growth(&self, pages: Option<u32>) {
         let connection = self.connection().unwrap();
+        let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap();
+        let fill = format!(
+            "create table if not exists filling (room blob); insert into filling values (zeroblob({}))",
+            free.saturating_sub(2) * 4092
+        );
+        let sql = if pages.is_some() { &fill } else { "drop table if exists filling" };
+        // A file that is full already has nothing to fill.
+        connection.execute_batch(sql).ok();
         let now: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         let limit = pages.map_or(u32::MAX - 1, |pages| now + pages);
         connection.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(())).unwrap();
@@ -342,7 +363,6 @@ impl Disk {
     }
 }
 
-/// Writes the log back into the file, and gives the disk its room.
 fn checkpoint(connection: &Connection) -> Result<(), Error> {
     Ok(connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?)
 }

@@ -292,7 +292,12 @@ impl Writer {
 
     /// Writes what has changed; on success tells everybody who waits for it.
     pub(crate) fn commit(&mut self) {
-        match self.try_commit() {
+        let result = self.try_commit().or_else(|error| match error.kind() {
+            // What is long delivered may lie in the log, and its room is all that this commit needs.
+            Kind::Full if self.disk.checkpoint().is_ok() => self.try_commit(),
+            Kind::Damaged | Kind::Full | Kind::Locked | Kind::Other => Err(error),
+        });
+        match result {
             Ok(()) => self.committed(),
             Err(error) => self.failed(&error),
         }

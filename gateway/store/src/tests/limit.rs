@@ -1,5 +1,8 @@
 //! The byte limit, and a disk that is full.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use curb_model::{Batch, Class, Dropped, GapReason, Lane};
@@ -175,4 +178,75 @@ fn full_disk_holds_back_and_loses_nothing() {
     core.check_closes();
     assert_eq!(core.account(writer.queue.run(), stream("meter").as_str()).told.read, 100 + refused * 50);
     assert_eq!(core.lost(), 0);
+}
+
+/// What was delivered long ago may still lie in the log, and take the room that the next commit needs.
+#[test]
+fn full_disk_gets_back_the_room_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&config(folder.path()));
+    append_many(&mut writer, "meter", 50);
+    drain(&mut writer, &mut Core::default());
+    let log = folder.path().join("queue.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    writer.disk.limit_growth(Some(0));
+    for _ in 0..1_000 {
+        let next = batch("meter", &writer.clock, 0..50);
+        append(&mut writer, &next);
+        if writer.faults.contains_key("disk-full") {
+            break;
+        }
+    }
+    assert!(writer.faults.contains_key("disk-full"));
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+}
+
+/// A file system of its own, where one may be mounted.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+
+    /// Another program leaves this much.
+    fn fill_but(&self, free_kib: u64) {
+        let mut file = File::create(self.0.path().join("filling")).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let len = file.metadata().unwrap().len();
+        file.set_len(len - 1024 * free_kib).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(self.0.path()).status().ok();
+    }
+}
+
+/// On a real file system; where none may be mounted, the tests above have to do.
+#[test]
+fn nearly_empty_queue_goes_on_while_others_fill_the_disk() {
+    for free_kib in [256, 64, 16, 0] {
+        let Some(disk) = SmallDisk::mount() else { return };
+        let mut writer = writer(&config(&disk.0.path().join("queue")));
+        let mut core = Core::default();
+        append_many(&mut writer, "meter", 20);
+        drain(&mut writer, &mut core);
+        disk.fill_but(free_kib);
+        for n in 0..400 {
+            let next = batch("meter", &writer.clock, n..n + 20);
+            append(&mut writer, &next);
+            drain(&mut writer, &mut core);
+            assert!(!writer.faults.contains_key("disk-full"), "{free_kib} KiB, message {n}");
+        }
+        writer.queue.close(writer.clock.now());
+        writer.commit();
+        drain(&mut writer, &mut core);
+        core.check_closes();
+        assert_eq!(core.lost(), 0);
+    }
 }
