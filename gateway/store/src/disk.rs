@@ -48,11 +48,14 @@ const SCHEMA: i32 = 1;
 const CACHE_KIB: i32 = 1024;
 
 /// Bytes that the write-ahead log keeps after a checkpoint, so that a burst does not hold its disk for ever.
-const WAL_KEPT_BYTES: i32 = 4 << 20;
+const WAL_KEPT_BYTES: i32 = 3 << 19;
 
-/// Bytes that a new file has free within. A log can be written back only into pages that the file has or can get: on a full
-/// disk a queue that is nearly empty must do with these. A guess: some thousand messages.
-const RESERVE_BYTES: u32 = 256 << 10;
+/// Pages of the log from which on it is written back: 1 MiB, so that [`RESERVE`] need not be large.
+const LOG_PAGES: i32 = 256;
+
+/// A file that only holds room, and its bytes. A full disk can neither take a commit that deletes nor let the file grow by
+/// what is in the log; with this room it can do both. As much as the log, and some more for its last commit.
+const RESERVE: (&str, usize) = ("queue.reserve", 3 << 19);
 
 /// How long a process that was just killed may hold its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -142,6 +145,7 @@ impl Disk {
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(()))?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
         let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
         let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
@@ -152,10 +156,6 @@ impl Disk {
                 return lost(run);
             }
             connection.execute_batch(include_str!("schema.sql"))?;
-            let reserve = format!(
-                "create table reserve (room blob); insert into reserve values (zeroblob({RESERVE_BYTES})); drop table reserve"
-            );
-            connection.execute_batch(&reserve)?;
             // At once: a damaged log must not take a young queue's tables with it.
             checkpoint(&connection)?;
         } else if application != APPLICATION {
@@ -164,6 +164,7 @@ impl Disk {
             return Err(Error::Foreign { what: "schema version", found: schema, expected: SCHEMA });
         }
         self.connection = Some(connection);
+        self.keep_reserve();
         Ok(())
     }
 
@@ -333,6 +334,20 @@ impl Disk {
         checkpoint(self.connection()?)
     }
 
+    /// Takes the reserve, if there is room for it.
+    pub(crate) fn keep_reserve(&self) {
+        let reserve = self.path.with_file_name(RESERVE.0);
+        if fs::metadata(&reserve).is_err() && fs::write(&reserve, vec![0; RESERVE.1]).is_err() {
+            // Half of it would only be in the way.
+            fs::remove_file(&reserve).ok();
+        }
+    }
+
+    /// Gives the reserve to whoever is first; whether there was one.
+    pub(crate) fn release_reserve(&self) -> bool {
+        fs::remove_file(self.path.with_file_name(RESERVE.0)).is_ok()
+    }
+
     /// Writes the log back into the file and closes both.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         match self.connection.take().map(Connection::close) {
@@ -345,14 +360,6 @@ impl Disk {
     #[cfg(test)]
     pub(crate) fn limit_growth(&self, pages: Option<u32>) {
         let connection = self.connection().unwrap();
-        let free: u32 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).unwrap();
-        let fill = format!(
-            "create table if not exists filling (room blob); insert into filling values (zeroblob({}))",
-            free.saturating_sub(2) * 4092
-        );
-        let sql = if pages.is_some() { &fill } else { "drop table if exists filling" };
-        // A file that is full already has nothing to fill.
-        connection.execute_batch(sql).ok();
         let now: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         let limit = pages.map_or(u32::MAX - 1, |pages| now + pages);
         connection.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(())).unwrap();

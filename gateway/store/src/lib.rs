@@ -48,8 +48,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// The hub's name, for payloads.
     pub hub: Name,
-    /// Bytes that the queue may take; about what its file grows to, beside 4 MiB for SQLite's log. The file does not
-    /// shrink: its room is used again.
+    /// Bytes that the queue may take; about what its file grows to, beside 3 MiB for SQLite's log and a reserve. The
+    /// file does not shrink: its room is used again.
     pub limit_bytes: u64,
     /// What happens at the limit.
     pub when_full: WhenFull,

@@ -194,6 +194,7 @@ impl Writer {
     }
 
     pub(crate) fn answer(&mut self, request: Request) {
+        let gone = self.queue.changes.gone.len();
         let result = match request {
             // The asker may have gone.
             Request::Next { after, rows, bytes, reply } => {
@@ -206,6 +207,10 @@ impl Writer {
         };
         if let Err(error) = result {
             self.failed(&error);
+        }
+        // Bounds what one commit needs in the log.
+        if gone / CHUNK < self.queue.changes.gone.len() / CHUNK && self.may_delete() {
+            self.commit();
         }
         if !self.queue.changes.gone.is_empty() {
             self.due.acks.get_or_insert_with(|| Instant::now() + ACKS_WAIT);
@@ -264,11 +269,16 @@ impl Writer {
                 break;
             }
             // A receipt after a long outage covers more than one commit should hold.
-            if self.due.retry.is_none() {
+            if self.may_delete() {
                 self.commit();
             }
         }
         Ok(())
+    }
+
+    /// On a full disk deletions are what makes room: they do not wait for the next try.
+    fn may_delete(&self) -> bool {
+        self.due.retry.is_none() || self.faults.contains_key("disk-full")
     }
 
     fn set_aside(&mut self, row: RowId, code: u8) -> Result<(), Error> {
@@ -292,15 +302,32 @@ impl Writer {
 
     /// Writes what has changed; on success tells everybody who waits for it.
     pub(crate) fn commit(&mut self) {
-        let result = self.try_commit().or_else(|error| match error.kind() {
-            // What is long delivered may lie in the log, and its room is all that this commit needs.
-            Kind::Full if self.disk.checkpoint().is_ok() => self.try_commit(),
-            Kind::Damaged | Kind::Full | Kind::Locked | Kind::Other => Err(error),
-        });
+        let mut result = self.try_commit();
+        if is_full(&result) && self.write_log_back().is_ok() {
+            result = self.try_commit();
+        }
+        // Not for what is new alone: that would only fill the disk further.
+        if is_full(&result) && !self.queue.changes.gone.is_empty() && self.disk.release_reserve() {
+            result = self.try_commit();
+            // If the log cannot be written back now, the next commit that finds the disk full tries again.
+            self.write_log_back().ok();
+            self.disk.keep_reserve();
+        }
         match result {
             Ok(()) => self.committed(),
             Err(error) => self.failed(&error),
         }
+    }
+
+    /// What is long delivered may lie in the log, and its room be all that a commit needs. What the file grows by is less
+    /// than what the log gives back, so that there is room for the reserve again.
+    fn write_log_back(&self) -> Result<(), Error> {
+        let mut result = self.disk.checkpoint();
+        if is_full(&result) && self.disk.release_reserve() {
+            result = self.disk.checkpoint();
+            self.disk.keep_reserve();
+        }
+        result
     }
 
     fn try_commit(&mut self) -> Result<(), Error> {
@@ -367,6 +394,7 @@ impl Writer {
         if self.due.retry.take().is_some() {
             self.clear("disk-full");
             self.clear("disk-error");
+            self.disk.keep_reserve();
         }
         if self.queue.waiting.bytes < self.limit_bytes / 4 * 3 {
             self.clear("full");
@@ -414,4 +442,8 @@ impl Writer {
             Err(error) => self.raise("mark-stale", chain(&error)),
         }
     }
+}
+
+fn is_full(result: &Result<(), Error>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == Kind::Full)
 }

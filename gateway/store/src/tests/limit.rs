@@ -205,10 +205,10 @@ fn full_disk_gets_back_the_room_of_the_log() {
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
     }
 
@@ -231,7 +231,7 @@ impl Drop for SmallDisk {
 #[test]
 fn nearly_empty_queue_goes_on_while_others_fill_the_disk() {
     for free_kib in [256, 64, 16, 0] {
-        let Some(disk) = SmallDisk::mount() else { return };
+        let Some(disk) = SmallDisk::mount("2m") else { return };
         let mut writer = writer(&config(&disk.0.path().join("queue")));
         let mut core = Core::default();
         append_many(&mut writer, "meter", 20);
@@ -243,6 +243,32 @@ fn nearly_empty_queue_goes_on_while_others_fill_the_disk() {
             drain(&mut writer, &mut core);
             assert!(!writer.faults.contains_key("disk-full"), "{free_kib} KiB, message {n}");
         }
+        writer.queue.close(writer.clock.now());
+        writer.commit();
+        drain(&mut writer, &mut core);
+        core.check_closes();
+        assert_eq!(core.lost(), 0);
+    }
+}
+
+/// A back-log that fills the disk by itself: once it is delivered the queue goes on.
+#[test]
+fn back_log_that_filled_the_disk_is_gone_when_it_is_delivered() {
+    for (size, readings) in [("2m", 1), ("2m", 20), ("2m", 200), ("12m", 1), ("12m", 200)] {
+        let Some(disk) = SmallDisk::mount(size) else { return };
+        let mut writer = writer(&config(&disk.0.path().join("queue")));
+        let mut appended = 0;
+        while !writer.faults.contains_key("disk-full") {
+            let next = batch("meter", &writer.clock, 0..readings);
+            append(&mut writer, &next);
+            appended += 1;
+        }
+        let mut core = Core::default();
+        for minute in 1..4 {
+            drain(&mut writer, &mut core);
+            writer.act(Instant::now() + Duration::from_secs(60 * minute));
+        }
+        assert!(!writer.faults.contains_key("disk-full"), "{size}, {appended} of {readings}");
         writer.queue.close(writer.clock.now());
         writer.commit();
         drain(&mut writer, &mut core);
