@@ -79,6 +79,10 @@ impl fmt::Display for Value {
 pub enum ValueType {
     /// One bit.
     Bool,
+    /// 8-bit unsigned.
+    U8,
+    /// 8-bit two's complement.
+    I8,
     /// 16-bit unsigned.
     U16,
     /// 16-bit two's complement.
@@ -87,6 +91,10 @@ pub enum ValueType {
     U32,
     /// 32-bit two's complement.
     I32,
+    /// 64-bit unsigned.
+    U64,
+    /// 64-bit two's complement.
+    I64,
     /// IEEE 754 single.
     F32,
     /// IEEE 754 double.
@@ -101,10 +109,14 @@ impl ValueType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bool => "bool",
+            Self::U8 => "u8",
+            Self::I8 => "i8",
             Self::U16 => "u16",
             Self::I16 => "i16",
             Self::U32 => "u32",
             Self::I32 => "i32",
+            Self::U64 => "u64",
+            Self::I64 => "i64",
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::Text => "text",

@@ -10,8 +10,8 @@ use std::time::Duration;
 use curb_model::{HubTime, Name, Reading, Reason, Sample, Stream};
 use tokio::time::{Instant, sleep_until};
 
+use crate::codec;
 use crate::config::{DeviceConfig, ModbusDevice, ModbusPoint};
-use crate::decode;
 use crate::health::DeviceState;
 use crate::modbus::{Answer, Client, Failure, Limits, Line};
 use crate::outbox::{Closed, Outbox};
@@ -67,7 +67,7 @@ impl<'a, L: Line> Bus<'a, L> {
         for (name, device) in devices {
             let DeviceConfig::Modbus(config) = device else { continue };
             panel.devices.entry(name.clone()).or_default();
-            let limits = Limits { timeout: config.timeout.unwrap_or(L::TIMEOUT), min_gap: config.min_gap };
+            let limits = Limits { timeout: config.timeout.unwrap_or(context.timeout), min_gap: config.min_gap };
             let device = Device { name, stream: Stream::device(name), config, limits };
             rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
         }
@@ -223,12 +223,12 @@ impl Tally {
 fn sample(answer: &Result<Answer, Failure>, point: &ModbusPoint, offset: usize) -> Sample {
     match answer {
         Ok(Answer::Registers(registers)) => {
-            let end = offset + point.span().map_or(0, usize::from);
+            let end = offset + usize::from(point.span().1);
             let registers = registers.get(offset..end);
-            registers.map_or(Sample::Bad(Reason::Decode), |registers| decode::from_registers(point, registers))
+            registers.map_or(Sample::Bad(Reason::Decode), |registers| codec::from_registers(point, registers))
         }
         Ok(Answer::Bits(bits)) => {
-            bits.get(offset).map_or(Sample::Bad(Reason::Decode), |&bit| decode::from_bit(point, bit))
+            bits.get(offset).map_or(Sample::Bad(Reason::Decode), |&bit| codec::from_bit(point, bit))
         }
         Ok(Answer::Exception(code)) => Sample::Bad(Reason::Exception(*code)),
         Err(failure) => Sample::Bad(failure.reason()),

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use curb_model::{Name, PointName};
 
-use crate::config::{BusConfig, Config, CsvDevice, DataBits, DeviceConfig, Link, ModbusDevice};
+use crate::config::{
+    BusConfig, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing, Link, ModbusDevice, ModbusPoint,
+    Place, TalkerDevice,
+};
 
 /// Something that the source cannot do, found before it starts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,15 +76,33 @@ pub enum Problem {
         /// Which setting.
         what: &'static str,
     },
-    /// A type that this kind of device cannot hold.
-    #[error("point {point}: type {value_type} cannot be read from {place}")]
+    /// A type that cannot lie where it is said to, or that cannot be treated as it is said to be.
+    #[error("point {point}: {what}")]
     Type {
         /// The point.
         point: PointName,
-        /// Its type.
-        value_type: &'static str,
-        /// Where it was to be read from.
-        place: &'static str,
+        /// What cannot be.
+        what: &'static str,
+    },
+    /// More than one read may ask for.
+    #[error("point {point}: takes {found} registers in one read, and the device gives {most} at most")]
+    Span {
+        /// The point.
+        point: PointName,
+        /// Registers that must be read together.
+        found: u16,
+        /// The device's limit.
+        most: u16,
+    },
+    /// A limit on reads that no read keeps.
+    #[error("device {device}: a limit of {found} on what one read may ask for; it lies within 1 and {most}")]
+    Limit {
+        /// The device.
+        device: Name,
+        /// What was given.
+        found: u16,
+        /// What the protocol allows.
+        most: u16,
     },
     /// Beyond register 65,535.
     #[error("point {point}: ends beyond the last address, 65535")]
@@ -89,14 +110,16 @@ pub enum Problem {
         /// The point.
         point: PointName,
     },
-    /// Columns count from 1.
-    #[error("point {point}: columns count from 1")]
-    Column {
+    /// A place that the frames of this device do not have.
+    #[error("point {point}: {what}")]
+    Place {
         /// The point.
         point: PointName,
+        /// What cannot be.
+        what: &'static str,
     },
     /// A scale of zero, or not a number.
-    #[error("point {point}: the scale must be a number other than 0")]
+    #[error("point {point}: the scale must be a number other than 0, and the offset a number")]
     Scale {
         /// The point.
         point: PointName,
@@ -113,7 +136,7 @@ impl Config {
             let mut units: BTreeMap<u8, &Name> = BTreeMap::new();
             for (device_name, device) in &bus.devices {
                 match (&bus.link, device) {
-                    (Link::Rtu(_) | Link::Tcp(_), DeviceConfig::Modbus(device)) => {
+                    (Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Tcp(_), DeviceConfig::Modbus(device)) => {
                         if let Some(other) = units.insert(device.unit_id, device_name) {
                             problems.push(Problem::UnitTaken {
                                 bus: name.clone(),
@@ -122,16 +145,15 @@ impl Config {
                                 unit_id: device.unit_id,
                             });
                         }
-                        let serial = matches!(bus.link, Link::Rtu(_));
-                        if serial && !(1..=247).contains(&device.unit_id) {
+                        if !matches!(bus.link, Link::Tcp(_)) && !(1..=247).contains(&device.unit_id) {
                             problems.push(Problem::UnitId { device: device_name.clone(), found: device.unit_id });
                         }
                         check_modbus(device_name, device, &mut problems);
                     }
-                    (Link::Talker { .. }, DeviceConfig::Csv(device)) => {
-                        check_csv(device_name, device, &mut problems);
+                    (Link::Talker { .. }, DeviceConfig::Talker(device)) => {
+                        check_talker(device_name, device, &mut problems);
                     }
-                    (Link::Rtu(_) | Link::Tcp(_), DeviceConfig::Csv(_))
+                    (Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Tcp(_), DeviceConfig::Talker(_))
                     | (Link::Talker { .. }, DeviceConfig::Modbus(_)) => {
                         problems.push(Problem::Kind { bus: name.clone(), device: device_name.clone() });
                     }
@@ -147,21 +169,33 @@ fn check_link(name: &Name, bus: &BusConfig, problems: &mut Vec<Problem>) {
         Link::Rtu(serial) | Link::Talker { serial, .. } if serial.baud == 0 => {
             problems.push(Problem::NoBaud { bus: name.clone() });
         }
-        Link::Rtu(_) | Link::Tcp(_) | Link::Talker { .. } => {}
+        Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Tcp(_) | Link::Talker { .. } => {}
     }
     match &bus.link {
         Link::Rtu(serial) if serial.data_bits == DataBits::Seven => {
             problems.push(Problem::SevenBits { bus: name.clone() });
         }
-        Link::Talker { delimiter, max_frame, .. } => {
-            if delimiter.is_empty() || *max_frame == 0 {
+        Link::Talker { framing, .. } => {
+            if !framing_fits(framing) {
                 problems.push(Problem::NoFrame { bus: name.clone() });
             }
             if bus.devices.len() != 1 {
                 problems.push(Problem::Talkers { bus: name.clone(), found: bus.devices.len() });
             }
         }
-        Link::Rtu(_) | Link::Tcp(_) => {}
+        Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Tcp(_) => {}
+    }
+}
+
+fn framing_fits(framing: &Framing) -> bool {
+    match framing {
+        Framing::Delimiter { delimiter, max } => !delimiter.is_empty() && *max > 0,
+        Framing::Marks { start, stop, max } => !start.is_empty() && !stop.is_empty() && *max > 0,
+        Framing::Fixed { start, len } => *len > start.len(),
+        Framing::Length(prefix) => {
+            matches!(prefix.width, 1 | 2) && prefix.at >= prefix.start.len() && prefix.max >= prefix.at + prefix.width
+        }
+        Framing::Silence { gap, max } => !gap.is_zero() && *max > 0,
     }
 }
 
@@ -174,37 +208,76 @@ fn check_modbus(name: &Name, device: &ModbusDevice, problems: &mut Vec<Problem>)
         no_time.insert("timeout");
     }
     problems.extend(no_time.into_iter().map(|what| Problem::NoTime { device: name.clone(), what }));
-    for point in &device.points {
-        let name = &point.point.name;
-        match point.span() {
-            None => problems.push(Problem::Type {
-                point: name.clone(),
-                value_type: point.point.value_type.as_str(),
-                place: if point.table.is_bits() { "a bit" } else { "registers" },
-            }),
-            Some(span) if point.address.checked_add(span - 1).is_none() => {
-                problems.push(Problem::Address { point: name.clone() });
-            }
-            Some(_) => {}
+    for (found, most) in
+        [(device.max_registers, ModbusDevice::MAX_REGISTERS), (device.max_bits, ModbusDevice::MAX_BITS)]
+    {
+        if !(1..=most).contains(&found) {
+            problems.push(Problem::Limit { device: name.clone(), found, most });
         }
-        check_scale(name, point.scale, problems);
+    }
+    for point in &device.points {
+        check_modbus_point(point, device, problems);
     }
 }
 
-fn check_csv(name: &Name, device: &CsvDevice, problems: &mut Vec<Problem>) {
+fn check_modbus_point(point: &ModbusPoint, device: &ModbusDevice, problems: &mut Vec<Problem>) {
+    let name = &point.point.name;
+    let mut wrong = |what| problems.push(Problem::Type { point: name.clone(), what });
+    let whole = point.bits.is_none() && point.radix.is_none() && point.exponent.is_none();
+    if point.table.is_bits() && !(whole && point.encoding == Encoding::Bool) {
+        wrong("a coil or discrete input is one bit: type bool");
+    }
+    if let Some(bits) = point.bits
+        && (!point.encoding.is_unsigned() || bits.width == 0 || bits.first + bits.width > point.encoding.bit_width())
+    {
+        wrong("bits are taken from an unsigned number, and lie within it");
+    }
+    if point.radix.is_some_and(|radix| radix < 2)
+        || point.radix.is_some() && !matches!(point.encoding, Encoding::U32 | Encoding::U64)
+    {
+        wrong("a radix, of at least 2, makes one number of several registers: type u32 or u64");
+    }
+    if matches!(point.encoding, Encoding::Text(0 | 129..)) {
+        wrong("a text has 1 to 128 bytes");
+    }
+    if matches!(point.encoding, Encoding::Text(_)) && point.conversion != Conversion::default() {
+        wrong("a text has neither scale nor names");
+    }
+    if point.write.is_some() && !point.table.is_writable() {
+        wrong("only holding registers and coils can be written");
+    }
+    let (first, span) = point.span();
+    let most = if point.table.is_bits() { device.max_bits } else { device.max_registers };
+    if first.checked_add(span - 1).is_none() || point.address.checked_add(point.width() - 1).is_none() {
+        problems.push(Problem::Address { point: name.clone() });
+    } else if span > most {
+        problems.push(Problem::Span { point: name.clone(), found: span, most });
+    }
+    check_conversion(name, &point.conversion, problems);
+}
+
+fn check_talker(name: &Name, device: &TalkerDevice, problems: &mut Vec<Problem>) {
     if device.stale_after.is_zero() {
         problems.push(Problem::NoTime { device: name.clone(), what: "stale_after" });
     }
     for point in &device.points {
-        if point.column == 0 {
-            problems.push(Problem::Column { point: point.point.name.clone() });
-        }
-        check_scale(&point.point.name, point.scale, problems);
+        let what = match (&device.decode, &point.place) {
+            (Decode::Csv { .. }, Place::Column(0)) => Some("columns count from 1"),
+            (Decode::Csv { .. }, Place::Column(_))
+            | (Decode::Json, Place::Pointer(_))
+            | (Decode::Regex(_), Place::Group(_))
+            | (Decode::Nmea, Place::Field { .. })
+            | (Decode::Binary { .. }, Place::Bytes { .. }) => None,
+            _ => Some("its place does not fit what its device sends"),
+        };
+        problems.extend(what.map(|what| Problem::Place { point: point.point.name.clone(), what }));
+        check_conversion(&point.point.name, &point.conversion, problems);
     }
 }
 
-fn check_scale(point: &PointName, scale: Option<f64>, problems: &mut Vec<Problem>) {
-    if scale.is_some_and(|scale| !scale.is_normal()) {
+fn check_conversion(point: &PointName, conversion: &Conversion, problems: &mut Vec<Problem>) {
+    let Conversion { scale, offset, .. } = conversion;
+    if scale.is_some_and(|scale| !scale.is_normal()) || offset.is_some_and(|offset| !offset.is_finite()) {
         problems.push(Problem::Scale { point: point.clone() });
     }
 }

@@ -8,10 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Name, Point, ValueType};
+use curb_model::Name;
+
+mod modbus;
+mod talker;
+
+pub use modbus::{Bits, Conversion, Encoding, Grant, Half, ModbusDevice, ModbusPoint, Order, Setup, Table, WriteWith};
+pub use talker::{Checksum, ChecksumKind, Decode, Framing, LengthPrefix, Place, Request, TalkerDevice, TalkerPoint};
 
 /// How long a unit on a serial line may take to begin its answer, where the config says nothing. Slow meters need
 /// 200 ms; twice that would let a dead unit hold the line for too long.
@@ -45,16 +50,16 @@ pub struct BusConfig {
 pub enum Link {
     /// Modbus RTU on a serial line.
     Rtu(SerialConfig),
+    /// Modbus RTU frames over a TCP connection at `host:port`: a serial server that passes bytes on.
+    RtuOverTcp(String),
     /// Modbus TCP at `host:port`.
     Tcp(String),
-    /// A device that talks by itself on a serial line.
+    /// A device that talks by itself, or on request, on a serial line.
     Talker {
         /// The port.
         serial: SerialConfig,
-        /// What ends a frame. A carriage return before it is not part of the frame.
-        delimiter: Vec<u8>,
-        /// Bytes in a frame at most, without the delimiter: a line that loses its delimiters must not fill the memory.
-        max_frame: usize,
+        /// What parts its frames.
+        framing: Framing,
     },
 }
 
@@ -64,7 +69,16 @@ impl Link {
     pub fn place(&self) -> String {
         match self {
             Self::Rtu(serial) | Self::Talker { serial, .. } => serial.path.display().to_string(),
-            Self::Tcp(address) => address.clone(),
+            Self::Tcp(address) | Self::RtuOverTcp(address) => address.clone(),
+        }
+    }
+
+    /// How long a device may take to begin its answer, where the config does not say.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        match self {
+            Self::Rtu(_) | Self::Talker { .. } => RTU_TIMEOUT,
+            Self::Tcp(_) | Self::RtuOverTcp(_) => TCP_TIMEOUT,
         }
     }
 }
@@ -82,6 +96,39 @@ pub struct SerialConfig {
     pub parity: Parity,
     /// Bits of rest after a character.
     pub stop_bits: StopBits,
+    /// Who switches an RS-485 transceiver between sending and receiving.
+    pub rs485: Rs485,
+    /// How long the adapter may hold back what it has received; added to time-outs. `None`: what the system says of this
+    /// adapter, which is 16 ms for most USB ones and nothing for a built-in port.
+    pub latency: Option<Duration>,
+}
+
+impl SerialConfig {
+    /// A port as the Modbus standard asks for: eight bits, even parity, one stop bit.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, baud: u32) -> Self {
+        Self {
+            path: path.into(),
+            baud,
+            data_bits: DataBits::default(),
+            parity: Parity::default(),
+            stop_bits: StopBits::default(),
+            rs485: Rs485::default(),
+            latency: None,
+        }
+    }
+}
+
+/// Who switches an RS-485 transceiver between sending and receiving.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rs485 {
+    /// The driver, if it can (TIOCSRS485); else the transceiver itself, as most USB adapters do.
+    #[default]
+    Auto,
+    /// The driver; a port that cannot is not opened.
+    On,
+    /// Not the driver: RS-232, or a transceiver that must be left alone.
+    Off,
 }
 
 /// Bits in a character.
@@ -119,108 +166,8 @@ pub enum StopBits {
 /// What hangs on a bus.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeviceConfig {
-    /// Asked by Modbus, on [`Link::Rtu`] and [`Link::Tcp`].
+    /// Asked by Modbus, on [`Link::Rtu`], [`Link::RtuOverTcp`] and [`Link::Tcp`].
     Modbus(ModbusDevice),
-    /// Talks by itself in lines of separated columns, on [`Link::Talker`].
-    Csv(CsvDevice),
-}
-
-/// A Modbus device.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModbusDevice {
-    /// Modbus address: 1 to 247 on a serial line, 0 to 255 over TCP.
-    pub unit_id: u8,
-    /// How often each point is read, unless the point says otherwise. Not zero.
-    pub every: Duration,
-    /// From the end of a request to the first byte of its answer; `None` is [`RTU_TIMEOUT`] or [`TCP_TIMEOUT`].
-    pub timeout: Option<Duration>,
-    /// Least silence before a request to this device; zero means only the 3.5 characters that the standard asks for.
-    pub min_gap: Duration,
-    /// What is read.
-    pub points: Vec<ModbusPoint>,
-}
-
-/// A value in a Modbus device.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModbusPoint {
-    /// Name, type, unit and range.
-    pub point: Arc<Point>,
-    /// Where it lies.
-    pub table: Table,
-    /// First register or bit, counted from 0.
-    pub address: u16,
-    /// Order of bytes in values of more than one register.
-    pub order: Order,
-    /// What the raw number is multiplied by. The value is then a float, whatever the type on the device.
-    pub scale: Option<f64>,
-    /// Raw numbers that mean "no value" on this device, as the registers hold them, after [`Order`].
-    pub absent: Vec<u64>,
-    /// How often this point is read; `None` is as often as its device. Not zero.
-    pub every: Option<Duration>,
-}
-
-impl ModbusPoint {
-    /// How many registers or bits it takes; `None` for types that Modbus points cannot have.
-    #[must_use]
-    pub fn span(&self) -> Option<u16> {
-        match (self.table.is_bits(), self.point.value_type) {
-            (_, ValueType::Bool) | (false, ValueType::U16 | ValueType::I16) => Some(1),
-            (false, ValueType::U32 | ValueType::I32 | ValueType::F32) => Some(2),
-            (false, ValueType::F64 | ValueType::Text) => None,
-            (true, _) => None,
-        }
-    }
-}
-
-/// The four tables of a Modbus device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Table {
-    /// Bits that can be written; function 1.
-    Coil,
-    /// Bits that can only be read; function 2.
-    Discrete,
-    /// Registers that can be written; function 3.
-    Holding,
-    /// Registers that can only be read; function 4.
-    Input,
-}
-
-impl Table {
-    /// Whether it holds bits, not registers.
-    #[must_use]
-    pub const fn is_bits(self) -> bool {
-        matches!(self, Self::Coil | Self::Discrete)
-    }
-}
-
-/// Order of the four bytes A (most significant) to D of a 32-bit value in two registers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Order {
-    /// The register with the more significant half comes first: what the standard suggests.
-    #[default]
-    Abcd,
-    /// The register with the less significant half comes first.
-    Cdab,
-}
-
-/// A device that sends lines of columns.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CsvDevice {
-    /// What parts the columns; usually a comma.
-    pub separator: char,
-    /// How long it may be silent before its points are told as *bad, stale*, and again after each such time. Not zero.
-    pub stale_after: Duration,
-    /// What is taken from a line.
-    pub points: Vec<CsvPoint>,
-}
-
-/// A value in a line.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CsvPoint {
-    /// Name, type, unit and range.
-    pub point: Arc<Point>,
-    /// Which column, counted from 1.
-    pub column: u16,
-    /// What the number is multiplied by; the value is then a float.
-    pub scale: Option<f64>,
+    /// Talks by itself or on request, on [`Link::Talker`].
+    Talker(TalkerDevice),
 }

@@ -5,6 +5,8 @@
 //!
 //! Deliberately absent: what is in a frame.
 
+use crate::config::Framing;
+
 /// A frame, or what was left of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
@@ -34,8 +36,11 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    pub(crate) fn new(delimiter: Vec<u8>, max: usize) -> Self {
-        Self { delimiter, max, bytes: Vec::new(), sound: false }
+    pub(crate) fn new(framing: &Framing) -> Self {
+        let Framing::Delimiter { delimiter, max } = framing else {
+            unreachable!("Config::check refuses other framings until they are built")
+        };
+        Self { delimiter: delimiter.clone(), max: *max, bytes: Vec::new(), sound: false }
     }
 
     /// Forgets what has come: the port is a new one.

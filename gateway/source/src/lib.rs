@@ -4,7 +4,7 @@
 //! [`curb_model::Batch`]es through one bounded channel to `pipeline`.
 //!
 //! ```text
-//! plan   points → block reads (pure)              decode  registers and text → samples (pure)
+//! plan   points → block reads (pure)              codec   registers, bytes and text ↔ values (pure)
 //! poll   due times, back-off (pure)               frame   bytes → lines (pure)
 //! thread one for each bus, started again after a crash
 //! bus    asks, decodes, hands on                  talker  only listens              outbox  the way out
@@ -21,8 +21,8 @@
 
 mod bus;
 mod check;
+mod codec;
 mod config;
-mod decode;
 mod frame;
 mod health;
 mod modbus;
@@ -39,9 +39,11 @@ mod tcp;
 mod thread;
 
 pub use check::Problem;
+pub use codec::EncodeError;
 pub use config::{
-    BusConfig, Config, CsvDevice, CsvPoint, DataBits, DeviceConfig, Link, ModbusDevice, ModbusPoint, Order, Parity,
-    RTU_TIMEOUT, STALE_AFTER, SerialConfig, StopBits, TCP_TIMEOUT, Table,
+    Bits, BusConfig, Checksum, ChecksumKind, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing,
+    Grant, Half, LengthPrefix, Link, ModbusDevice, ModbusPoint, Order, Parity, Place, RTU_TIMEOUT, Request, Rs485,
+    STALE_AFTER, SerialConfig, Setup, StopBits, TCP_TIMEOUT, Table, TalkerDevice, TalkerPoint, WriteWith,
 };
 pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
 pub use source::{Error, Source};

@@ -40,9 +40,6 @@ pub(crate) struct Limits {
 
 /// The wire, with its framing.
 pub(crate) trait Line {
-    /// How long a unit may take, where the config does not say.
-    const TIMEOUT: Duration;
-
     /// The longest rest between two tries to open it.
     const LONGEST_REST: Duration;
 

@@ -10,18 +10,7 @@ use std::time::Duration;
 
 use crate::config::{ModbusDevice, Table};
 
-/// Registers in one read at most (Modbus Application Protocol 1.1b3, section 6.3).
-pub(crate) const MAX_REGISTERS: u16 = 125;
-
-/// Bits in one read at most (section 6.1).
-pub(crate) const MAX_BITS: u16 = 2000;
-
-/// Registers between two points that are read along, for nothing. A register more costs two characters on the line; a
-/// request more costs 13, two silences and the device's time to think. Kept well below that break-even (about 10),
-/// because a device may refuse a block with a hole in it.
-const MAX_GAP_REGISTERS: u16 = 4;
-
-/// The same for bits, which cost an eighth of a character.
+/// Bits between two points that are read along, for nothing: they cost an eighth of a character.
 const MAX_GAP_BITS: u16 = 64;
 
 /// One read request.
@@ -86,32 +75,31 @@ pub(crate) fn rounds(device: &ModbusDevice) -> Vec<Round> {
 }
 
 fn blocks(device: &ModbusDevice, mut points: Vec<usize>) -> Vec<Block> {
-    points.sort_by_key(|&index| (device.points[index].table, device.points[index].address));
+    points.sort_by_key(|&index| (device.points[index].table, device.points[index].span()));
     let mut blocks: Vec<Block> = Vec::new();
     for index in points {
         let point = &device.points[index];
-        let span = point.span().expect("Config::check has refused types without a span");
-        match blocks.last_mut().and_then(|block| Some((joined(block.ask, point.table, point.address, span)?, block))) {
+        let (address, span) = point.span();
+        let wanted = Ask { unit: device.unit_id, table: point.table, address, quantity: span };
+        match blocks.last_mut().and_then(|block| Some((joined(block.ask, wanted, device)?, block))) {
             Some((ask, block)) => {
                 block.ask = ask;
-                block.points.push(Place { point: index, offset: point.address - ask.address });
+                block.points.push(Place { point: index, offset: address - ask.address });
             }
-            None => blocks.push(Block {
-                ask: Ask { unit: device.unit_id, table: point.table, address: point.address, quantity: span },
-                points: vec![Place { point: index, offset: 0 }],
-            }),
+            None => blocks.push(Block { ask: wanted, points: vec![Place { point: index, offset: 0 }] }),
         }
     }
     blocks
 }
 
-/// `ask`, widened to hold `span` at `address` too; `None` if that is too far away or too much. Points come by address, so
-/// that a block only grows upwards.
-fn joined(ask: Ask, table: Table, address: u16, span: u16) -> Option<Ask> {
-    let (max, max_gap) = if table.is_bits() { (MAX_BITS, MAX_GAP_BITS) } else { (MAX_REGISTERS, MAX_GAP_REGISTERS) };
-    let offset = address.checked_sub(ask.address)?;
-    let quantity = ask.quantity.max(offset.checked_add(span)?);
-    let fits = ask.table == table && offset <= ask.quantity.saturating_add(max_gap) && quantity <= max;
+/// `ask`, widened to hold `wanted` too; `None` if that is too far away or too much. Points come by address, so that a block
+/// only grows upwards.
+fn joined(ask: Ask, wanted: Ask, device: &ModbusDevice) -> Option<Ask> {
+    let (max, max_gap) =
+        if ask.table.is_bits() { (device.max_bits, MAX_GAP_BITS) } else { (device.max_registers, device.max_hole) };
+    let offset = wanted.address.checked_sub(ask.address)?;
+    let quantity = ask.quantity.max(offset.checked_add(wanted.quantity)?);
+    let fits = ask.table == wanted.table && offset <= ask.quantity.saturating_add(max_gap) && quantity <= max;
     fits.then_some(Ask { quantity, ..ask })
 }
 

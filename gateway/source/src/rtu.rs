@@ -233,7 +233,6 @@ struct Sorted {
 }
 
 impl<P: Port> Line for RtuLine<P> {
-    const TIMEOUT: Duration = RTU_TIMEOUT;
     const LONGEST_REST: Duration = PORT_REST;
 
     async fn open(&mut self) -> io::Result<()> {

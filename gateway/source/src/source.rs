@@ -110,8 +110,13 @@ impl Source {
             let board = Board::default();
             let stop = CancellationToken::new();
             let (alive, done) = oneshot::channel();
-            let context =
-                Context { bus: name.clone(), clock: self.clock.clone(), board: board.clone(), stop: stop.clone() };
+            let context = Context {
+                bus: name.clone(),
+                clock: self.clock.clone(),
+                board: board.clone(),
+                stop: stop.clone(),
+                timeout: config.link.timeout(),
+            };
             let thread = thread::start(config.clone(), context, self.out.clone(), alive)
                 .map_err(|source| Error::Thread { bus: name.clone(), source })?;
             self.buses.insert(name, Running { config, board, stop, done, thread });

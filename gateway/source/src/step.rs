@@ -14,7 +14,8 @@ use std::time::Duration;
 use curb_model::Reason;
 use tokio::time::Instant;
 
-use crate::plan::{Ask, MAX_BITS, MAX_REGISTERS};
+use crate::config::ModbusDevice;
+use crate::plan::Ask;
 
 /// After this long an answer does not come any more. Chosen: far above what any device on the wire takes (most give up
 /// within one second), and shorter than the second back-off of a silent unit.
@@ -89,9 +90,9 @@ impl Owed {
 /// ending with it.
 fn widened(ask: Ask, steps: u16) -> [Option<Ask>; 2] {
     let (quantity, max) = if ask.table.is_bits() {
-        ((u16::from(ask.data_len()) + steps) * 8, MAX_BITS)
+        ((u16::from(ask.data_len()) + steps) * 8, ModbusDevice::MAX_BITS)
     } else {
-        (ask.quantity + steps, MAX_REGISTERS)
+        (ask.quantity + steps, ModbusDevice::MAX_REGISTERS)
     };
     let from = |address: Option<u16>| {
         let address = address?;

@@ -10,8 +10,8 @@ use curb_model::{Name, Reading, Reason, Sample, Stream};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{CsvDevice, SerialConfig};
-use crate::decode;
+use crate::codec;
+use crate::config::{Decode, Place, SerialConfig, TalkerDevice, TalkerPoint};
 use crate::frame::{Before, Frame, Framer};
 use crate::health::DeviceState;
 use crate::outbox::{Closed, Outbox};
@@ -29,7 +29,7 @@ pub(crate) struct Talker<'a, P> {
     context: &'a Context,
     name: &'a Name,
     stream: Stream,
-    config: &'a CsvDevice,
+    config: &'a TalkerDevice,
     serial: &'a SerialConfig,
     port: Option<P>,
     reopen: Reopen,
@@ -52,7 +52,7 @@ enum Event {
 impl<'a, P: Port> Talker<'a, P> {
     pub(crate) fn new(
         name: &'a Name,
-        config: &'a CsvDevice,
+        config: &'a TalkerDevice,
         serial: &'a SerialConfig,
         framer: Framer,
         context: &'a Context,
@@ -165,7 +165,7 @@ impl<'a, P: Port> Talker<'a, P> {
             };
             self.speak_of(line.is_ok());
             let sample = |point| match line {
-                Ok(line) => decode::from_columns(point, line, self.config.separator),
+                Ok(line) => from_columns(point, line, &self.config.decode),
                 Err(reason) => Sample::Bad(reason),
             };
             let readings = self.config.points.iter();
@@ -214,5 +214,16 @@ impl<'a, P: Port> Talker<'a, P> {
             }
         }
         outbox.send_or_drop(&self.stream, readings)
+    }
+}
+
+/// A point's value in the columns of a line.
+fn from_columns(point: &TalkerPoint, line: &str, decode: &Decode) -> Sample {
+    let (Decode::Csv { separator }, Place::Column(column)) = (decode, &point.place) else {
+        unreachable!("Config::check refuses other kinds until they are built")
+    };
+    match line.split(*separator).nth(usize::from(*column).saturating_sub(1)) {
+        Some(text) => codec::from_text(&point.point, &point.conversion, text),
+        None => Sample::Bad(Reason::Decode),
     }
 }

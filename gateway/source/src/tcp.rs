@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_modbus::client::Context;
 use tokio_modbus::slave::Slave;
 
-use crate::config::TCP_TIMEOUT;
 use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
@@ -111,7 +110,6 @@ fn judge(bytes: &[u8], ask: Ask, request: &[u8]) -> Verdict {
 }
 
 impl Line for TcpLine {
-    const TIMEOUT: Duration = TCP_TIMEOUT;
     const LONGEST_REST: Duration = CONNECTION_REST;
 
     async fn open(&mut self) -> io::Result<()> {

@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) clock: HubClock,
     pub(crate) board: Board,
     pub(crate) stop: CancellationToken,
+    /// How long a device may take to begin its answer, where the config does not say.
+    pub(crate) timeout: Duration,
 }
 
 /// Starts the thread of a bus. `alive` is dropped when all is done.
@@ -74,11 +76,12 @@ async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox) {
             let line = RtuLine::<SerialStream>::new(serial.clone());
             Bus::new(line, devices, context, outbox).run().await;
         }
+        Link::RtuOverTcp(_) => unreachable!("Config::check refuses it until its line is built"),
         Link::Tcp(address) => Bus::new(TcpLine::new(address.clone()), devices, context, outbox).run().await,
-        Link::Talker { serial, delimiter, max_frame } => {
+        Link::Talker { serial, framing } => {
             for (name, device) in devices {
-                if let DeviceConfig::Csv(device) = device {
-                    let framer = Framer::new(delimiter.clone(), *max_frame);
+                if let DeviceConfig::Talker(device) = device {
+                    let framer = Framer::new(framing);
                     Talker::<SerialStream>::new(name, device, serial, framer, context).run(outbox).await;
                 }
             }

@@ -102,7 +102,7 @@ pub struct PointEntry {
     /// Unit of measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Its type on the device: `bool u16 i16 u32 i32 f32 f64 text`.
+    /// Its type on the device: `bool u8 i8 u16 i16 u32 i32 u64 i64 f32 f64 text`.
     #[serde(rename = "type")]
     pub value_type: String,
     /// Least and greatest value that make sense.

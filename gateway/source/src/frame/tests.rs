@@ -8,9 +8,13 @@ fn whole(text: &str) -> Frame {
     Frame::Whole(text.as_bytes().to_vec())
 }
 
+fn lines() -> Framing {
+    Framing::Delimiter { delimiter: b"\n".to_vec(), max: 8 }
+}
+
 /// Pushes `parts`, of which the first follows a pause, and checks what comes out.
 fn check(delimiter: &str, parts: &[&str], expected: &[Frame]) {
-    let mut framer = Framer::new(delimiter.as_bytes().to_vec(), 8);
+    let mut framer = Framer::new(&Framing::Delimiter { delimiter: delimiter.as_bytes().to_vec(), max: 8 });
     let mut frames = Vec::new();
     for (n, part) in parts.iter().enumerate() {
         frames.extend(framer.push(part.as_bytes(), if n == 0 { Before::Pause } else { Before::Flow }));
@@ -37,7 +41,7 @@ fn a_frame_that_is_too_long_is_broken_and_the_next_is_not() {
 
 #[test]
 fn what_is_joined_in_the_middle_is_broken() {
-    let mut framer = Framer::new(b"\n".to_vec(), 8);
+    let mut framer = Framer::new(&lines());
     assert_eq!(framer.push(b"2.5,7\n1,2\n", Before::Flow), [Frame::Broken, whole("1,2")]);
     framer.reset();
     assert_eq!(framer.push(b"5,7\n", Before::Flow), [Frame::Broken]);
@@ -45,7 +49,7 @@ fn what_is_joined_in_the_middle_is_broken() {
 
 #[test]
 fn what_a_pause_has_cut_is_not_joined_to_what_follows() {
-    let mut framer = Framer::new(b"\n".to_vec(), 8);
+    let mut framer = Framer::new(&lines());
     assert_eq!(framer.push(b"1", Before::Pause), []);
     assert_eq!(framer.push(b"2.5,7\n", Before::Pause), [Frame::Broken, whole("2.5,7")]);
 }
@@ -53,7 +57,7 @@ fn what_a_pause_has_cut_is_not_joined_to_what_follows() {
 proptest! {
     #[test]
     fn no_bytes_make_a_frame_longer_than_allowed(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
-        let mut framer = Framer::new(b"\n".to_vec(), 8);
+        let mut framer = Framer::new(&lines());
         for part in parts {
             for frame in framer.push(&part, Before::Flow) {
                 if let Frame::Whole(bytes) = frame {

@@ -133,13 +133,7 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
 
 /// A line at so high a rate that only the least silences count.
 fn line(port: DuplexStream) -> Client<RtuLine<DuplexStream>> {
-    let mut line = RtuLine::new(SerialConfig {
-        path: "/none".into(),
-        baud: 4_000_000,
-        data_bits: DataBits::Eight,
-        parity: Parity::Even,
-        stop_bits: StopBits::One,
-    });
+    let mut line = RtuLine::new(SerialConfig::new("/none", 4_000_000));
     line.port = Some(port);
     Client::new(line, LineCounters::default(), CancellationToken::new())
 }
@@ -184,13 +178,7 @@ fn the_check_sum_is_that_of_the_standard() {
 #[test]
 fn timing_follows_the_rate() {
     let check = |baud, silence_us, character_us| {
-        let timing = Timing::of(&SerialConfig {
-            path: "/none".into(),
-            baud,
-            data_bits: DataBits::Eight,
-            parity: Parity::Even,
-            stop_bits: StopBits::One,
-        });
+        let timing = Timing::of(&SerialConfig::new("/none", baud));
         assert_eq!((timing.silence.as_micros(), timing.character.as_micros()), (silence_us, character_us), "{baud}");
     };
     check(9_600, 4_010, 1_145);

@@ -93,7 +93,7 @@ proptest! {
         if let Step::Wider(blocks, _) = owed.step(wanted, now) {
             for wider in blocks.into_iter().flatten() {
                 prop_assert_eq!(owed.step(wider, now), Step::Now);
-                prop_assert!(wider.address <= address && wider.quantity <= MAX_REGISTERS);
+                prop_assert!(wider.address <= address && wider.quantity <= ModbusDevice::MAX_REGISTERS);
                 let ends = |ask: Ask| u32::from(ask.address) + u32::from(ask.quantity);
                 prop_assert!(ends(wider) >= ends(wanted) && ends(wider) <= 65_536);
             }

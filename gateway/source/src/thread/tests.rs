@@ -12,6 +12,7 @@ fn context() -> Context {
         clock: HubClock::starting_at(HubTime::ZERO),
         board: Board::default(),
         stop: CancellationToken::new(),
+        timeout: Duration::from_millis(300),
     }
 }
 

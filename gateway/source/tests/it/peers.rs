@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use curb_model::{Name, Reason, Sample, Value, ValueType};
-use curb_source::{DeviceConfig, Link, ModbusDevice, ModbusPoint, Order, Table};
+use curb_model::{Name, Reason, Sample, Value};
+use curb_source::{Conversion, DeviceConfig, Encoding, Link, ModbusDevice, ModbusPoint, Order, Table};
 use tokio::time::{Instant, sleep};
 
 use crate::street::{Hub, PATIENCE, bus, name, register, serial};
@@ -49,24 +49,32 @@ fn libmodbus(dir: &Path) -> PathBuf {
 
 /// A device that asks for all that the server's map knows. Every point is named after its value.
 fn known(unit_id: u8, every: Duration) -> (Name, DeviceConfig) {
-    let at = |point, table, address, value_type| register("meter", point, table, address, value_type);
+    let at = |point, table, address, encoding| register("meter", point, table, address, encoding);
     let swapped = |point| ModbusPoint { order: Order::Cdab, ..point };
+    let scaled = |point| {
+        let conversion = Conversion { scale: Some(0.1), ..Conversion::default() };
+        ModbusPoint { conversion, ..point }
+    };
+    let absent = |point| {
+        let conversion = Conversion { absent: vec![50], ..Conversion::default() };
+        ModbusPoint { conversion, ..point }
+    };
     let points = vec![
-        at("u16-0", Table::Holding, 0, ValueType::U16),
-        ModbusPoint { scale: Some(0.1), ..at("scaled-99", Table::Holding, 99, ValueType::U16) },
-        at("f32", Table::Holding, 100, ValueType::F32),
-        swapped(at("f32-cdab", Table::Holding, 102, ValueType::F32)),
-        at("i16", Table::Holding, 104, ValueType::I16),
-        at("i32", Table::Holding, 105, ValueType::I32),
-        swapped(at("u32-cdab", Table::Holding, 107, ValueType::U32)),
-        at("input-33", Table::Input, 33, ValueType::U16),
-        at("coil-4", Table::Coil, 4, ValueType::Bool),
-        at("coil-7", Table::Coil, 7, ValueType::Bool),
-        at("discrete-99", Table::Discrete, 99, ValueType::Bool),
-        ModbusPoint { absent: vec![50], ..at("absent", Table::Holding, 5, ValueType::U16) },
-        at("beyond", Table::Holding, 200, ValueType::U16),
+        at("u16-0", Table::Holding, 0, Encoding::U16),
+        scaled(at("scaled-99", Table::Holding, 99, Encoding::U16)),
+        at("f32", Table::Holding, 100, Encoding::F32),
+        swapped(at("f32-cdab", Table::Holding, 102, Encoding::F32)),
+        at("i16", Table::Holding, 104, Encoding::I16),
+        at("i32", Table::Holding, 105, Encoding::I32),
+        swapped(at("u32-cdab", Table::Holding, 107, Encoding::U32)),
+        at("input-33", Table::Input, 33, Encoding::U16),
+        at("coil-4", Table::Coil, 4, Encoding::Bool),
+        at("coil-7", Table::Coil, 7, Encoding::Bool),
+        at("discrete-99", Table::Discrete, 99, Encoding::Bool),
+        absent(at("absent", Table::Holding, 5, Encoding::U16)),
+        at("beyond", Table::Holding, 200, Encoding::U16),
     ];
-    let device = ModbusDevice { unit_id, every, timeout: None, min_gap: Duration::ZERO, points };
+    let device = ModbusDevice { points, ..ModbusDevice::new(unit_id, every) };
     (name("meter"), DeviceConfig::Modbus(device))
 }
 

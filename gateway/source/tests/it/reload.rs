@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use curb_model::Reason;
-use curb_source::{Config, DeviceConfig, Error, Link, Problem};
+use curb_source::{Config, DeviceConfig, Error, Framing, Link, Problem};
 
 use crate::street::{Behaviour, Hub, Line, bus, name, serial, twin};
 
@@ -64,11 +64,12 @@ async fn a_config_that_cannot_be_is_refused_with_all_that_is_wrong_and_changes_n
     let mut zero = twin("zero", 0, EVERY);
     if let DeviceConfig::Modbus(device) = &mut zero.1 {
         device.points[0].address = 65_535;
-        device.points[0].scale = Some(0.0);
+        device.points[0].conversion.scale = Some(0.0);
         device.every = Duration::ZERO;
     }
     let devices = [twin("lamp", 1, EVERY), twin("sign", 1, EVERY), zero];
-    let talker = Link::Talker { serial: serial(&line.link), delimiter: Vec::new(), max_frame: 1 };
+    let talker =
+        Link::Talker { serial: serial(&line.link), framing: Framing::Delimiter { delimiter: Vec::new(), max: 1 } };
     let buses = [bus("cabinet", Link::Rtu(serial(&line.link)), devices), bus("air", talker, [])];
     let refused = hub.source.apply(Config { buses: buses.into() }).await;
     let Err(Error::Config(problems)) = refused else { panic!("{refused:?}") };

@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use curb_model::{Batch, Class, HubClock, HubTime, Name, Point, PointName, Reading, Reason, Sample, Stream, ValueType};
 use curb_source::{
-    BusConfig, Config, DataBits, DeviceConfig, Link, ModbusDevice, ModbusPoint, Order, Parity, SerialConfig, Source,
-    StopBits, Table,
+    BusConfig, Config, DeviceConfig, Encoding, Link, ModbusDevice, ModbusPoint, SerialConfig, Source, Table,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -197,22 +196,20 @@ pub(crate) fn point(device: &str, point: &str, value_type: ValueType) -> Arc<Poi
     })
 }
 
-pub(crate) fn register(device: &str, at: &str, table: Table, address: u16, value_type: ValueType) -> ModbusPoint {
-    let point = point(device, at, value_type);
-    ModbusPoint { point, table, address, order: Order::Abcd, scale: None, absent: Vec::new(), every: None }
+pub(crate) fn register(device: &str, at: &str, table: Table, address: u16, encoding: Encoding) -> ModbusPoint {
+    ModbusPoint::new(point(device, at, encoding.value_type()), table, address, encoding)
 }
 
 /// A device with two registers that are read apart and look the same.
 pub(crate) fn twin(device: &str, unit_id: u8, every: Duration) -> (Name, DeviceConfig) {
-    let at = |point, address| register(device, point, Table::Holding, address, ValueType::U16);
+    let at = |point, address| register(device, point, Table::Holding, address, Encoding::U16);
     let points = vec![at("first", 100), at("second", 200)];
     let timeout = Some(Duration::from_millis(100));
-    (name(device), DeviceConfig::Modbus(ModbusDevice { unit_id, every, timeout, min_gap: Duration::ZERO, points }))
+    (name(device), DeviceConfig::Modbus(ModbusDevice { timeout, points, ..ModbusDevice::new(unit_id, every) }))
 }
 
 pub(crate) fn serial(link: &Path) -> SerialConfig {
-    let (data_bits, parity, stop_bits) = (DataBits::Eight, Parity::Even, StopBits::One);
-    SerialConfig { path: link.to_owned(), baud: 19_200, data_bits, parity, stop_bits }
+    SerialConfig::new(link, 19_200)
 }
 
 pub(crate) fn bus(bus: &str, link: Link, devices: impl IntoIterator<Item = (Name, DeviceConfig)>) -> (Name, BusConfig) {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use curb_model::{GapReason, HubClock, HubTime, Reason, Sample, Value, ValueType};
-use curb_source::{BusConfig, Config, CsvDevice, CsvPoint, DeviceConfig, Link, Source};
+use curb_source::{
+    BusConfig, Config, Conversion, Decode, DeviceConfig, Framing, Link, Place, Source, TalkerDevice, TalkerPoint,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio_serial::SerialStream;
@@ -12,10 +14,16 @@ use tokio_serial::SerialStream;
 use crate::street::{Hub, PATIENCE, bus, name, point, point_to, serial};
 
 fn air(link: &Path) -> (curb_model::Name, BusConfig) {
-    let column = |at, column| CsvPoint { point: point("air", at, ValueType::F64), column, scale: None };
+    let column = |at, column| TalkerPoint {
+        point: point("air", at, ValueType::F64),
+        place: Place::Column(column),
+        conversion: Conversion::default(),
+    };
     let points = vec![column("pm25", 1), column("pm10", 2)];
-    let device = DeviceConfig::Csv(CsvDevice { separator: ',', stale_after: Duration::from_millis(400), points });
-    let link = Link::Talker { serial: serial(link), delimiter: b"\n".to_vec(), max_frame: 32 };
+    let (decode, stale_after) = (Decode::Csv { separator: ',' }, Duration::from_millis(400));
+    let device = DeviceConfig::Talker(TalkerDevice { decode, stale_after, request: None, points });
+    let framing = Framing::Delimiter { delimiter: b"\n".to_vec(), max: 32 };
+    let link = Link::Talker { serial: serial(link), framing };
     bus("air", link, [(name("air"), device)])
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use curb_model::{Name, PointName};
-use curb_source::{CsvDevice, DeviceConfig, ModbusDevice, STALE_AFTER};
+use curb_source::{Decode, DeviceConfig, ModbusDevice, STALE_AFTER, TalkerDevice};
 
 use super::field::Medium;
 use super::{Part, point};
@@ -92,11 +92,10 @@ fn modbus(
     let min_gap = part.duration("min_gap", raw.min_gap.as_ref(), &MIN_GAP, report);
     let points = names.iter().filter_map(|name| point::modbus(part, name, report)).collect();
     Some(DeviceConfig::Modbus(ModbusDevice {
-        unit_id: unit_id?,
-        every: every.unwrap_or(EVERY),
         timeout,
         min_gap: min_gap.unwrap_or(Duration::ZERO),
         points,
+        ..ModbusDevice::new(unit_id?, every.unwrap_or(EVERY))
     }))
 }
 
@@ -107,9 +106,10 @@ fn csv(part: &Part<'_, schema::Device>, names: &[PointName], report: &mut Report
     let stale_after = part.duration("stale_after", part.raw.stale_after.as_ref(), &STALE, report);
     let points = names.iter().filter_map(|name| point::csv(part, name, report)).collect();
     match part.raw.decode? {
-        schema::Decode::Csv => Some(DeviceConfig::Csv(CsvDevice {
-            separator: ',',
+        schema::Decode::Csv => Some(DeviceConfig::Talker(TalkerDevice {
+            decode: Decode::Csv { separator: ',' },
             stale_after: stale_after.unwrap_or(STALE_AFTER),
+            request: None,
             points,
         })),
     }

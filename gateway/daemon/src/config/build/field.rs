@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use curb_model::{Name, PointName};
-use curb_source::{BusConfig, DataBits, Link, Parity, SerialConfig, StopBits};
+use curb_source::{BusConfig, DataBits, Framing, Link, Parity, Rs485, SerialConfig, StopBits};
 
 use super::{Part, device, named};
 use crate::config::node::Node;
@@ -113,8 +113,8 @@ fn link(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Link> {
         Some(Medium::Rtu) => serial(part, Medium::Rtu, report).map(Link::Rtu),
         Some(Medium::Talker) => {
             let serial = serial(part, Medium::Talker, report);
-            let (delimiter, max_frame) = frame(part, report)?;
-            Some(Link::Talker { serial: serial?, delimiter, max_frame })
+            let framing = frame(part, report)?;
+            Some(Link::Talker { serial: serial?, framing })
         }
         None if part.value(&["tcp"]).is_some() => {
             part.wrong(&["tcp"], Misfit::expected("serial or tcp, not both"), report);
@@ -170,7 +170,8 @@ fn serial(part: &Part<'_, schema::Bus>, medium: Medium, report: &mut Report) -> 
         (Some(schema::Parity::None), _) | (None, Medium::Talker) => Parity::None,
         (Some(schema::Parity::Odd), _) => Parity::Odd,
     };
-    Some(SerialConfig { path: path?, baud: baud?, data_bits, parity, stop_bits })
+    let rs485 = if medium == Medium::Talker { Rs485::Off } else { Rs485::Auto };
+    Some(SerialConfig { path: path?, baud: baud?, data_bits, parity, stop_bits, rs485, latency: None })
 }
 
 /// Names that the kernel gives in the order of plugging move to another adapter after a glitch.
@@ -182,7 +183,7 @@ fn by_path(part: &Part<'_, schema::Bus>, path: &std::path::Path, report: &mut Re
     }
 }
 
-fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<(Vec<u8>, usize)> {
+fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Framing> {
     let frame = part.raw.frame.as_ref()?;
     let what_ends = "the text that ends a frame: delimiter = \"\\n\"";
     part.missing(&["frame", "delimiter"], Misfit::expected(what_ends), report);
@@ -193,7 +194,7 @@ fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<(Vec<u8>, 
         part.wrong(&["frame", "delimiter"], Misfit::expected("a text of 1 to 8 bytes"), report);
         return None;
     }
-    Some((delimiter.as_bytes().to_vec(), max?))
+    Some(Framing::Delimiter { delimiter: delimiter.as_bytes().to_vec(), max: max? })
 }
 
 fn tcp_address(text: &str) -> Result<String, Misfit> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use curb_model::{Class, Point, PointName, Stream, ValueType};
-use curb_source::{Config, CsvPoint, DeviceConfig, ModbusPoint, Order};
+use curb_source::{Config, Conversion, DeviceConfig, Encoding, ModbusPoint, Order, Place, TalkerPoint};
 
 use super::Part;
 use super::device::EVERY_BOUNDS;
@@ -20,7 +20,7 @@ pub(super) fn all(source: &Config) -> impl Iterator<Item = Arc<Point>> + '_ {
     source.buses.values().flat_map(|bus| bus.devices.values()).flat_map(|device| -> Box<dyn Iterator<Item = _>> {
         match device {
             DeviceConfig::Modbus(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
-            DeviceConfig::Csv(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
+            DeviceConfig::Talker(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
         }
     })
 }
@@ -132,9 +132,10 @@ pub(super) fn modbus(device: &Part<'_, schema::Device>, name: &PointName, report
             let misfit = match (value_type, bits) {
                 (ValueType::Bool, _) => None,
                 (_, true) => Some("\"bool\", since coils and discrete inputs are bits"),
-                (ValueType::F64 | ValueType::Text, false) => {
-                    Some("a type of one or two registers: bool, u16, i16, u32, i32 or f32")
-                }
+                (
+                    ValueType::U8 | ValueType::I8 | ValueType::U64 | ValueType::I64 | ValueType::F64 | ValueType::Text,
+                    false,
+                ) => Some("a type of one or two registers: bool, u16, i16, u32, i32 or f32"),
                 (ValueType::U16 | ValueType::I16 | ValueType::U32 | ValueType::I32 | ValueType::F32, false) => None,
             };
             if let Some(expected) = misfit {
@@ -157,11 +158,24 @@ pub(super) fn modbus(device: &Part<'_, schema::Device>, name: &PointName, report
         schema::Order::Abcd => Order::Abcd,
         schema::Order::Cdab => Order::Cdab,
     });
-    Some(ModbusPoint { point: at.point(value_type, report), table, address, order, scale, absent, every })
+    let encoding = match value_type {
+        ValueType::Bool => Encoding::Bool,
+        ValueType::U16 => Encoding::U16,
+        ValueType::I16 => Encoding::I16,
+        ValueType::U32 => Encoding::U32,
+        ValueType::I32 => Encoding::I32,
+        ValueType::F32 => Encoding::F32,
+        ValueType::U8 | ValueType::I8 | ValueType::U64 | ValueType::I64 | ValueType::F64 | ValueType::Text => {
+            return None;
+        }
+    };
+    let conversion = Conversion { scale, absent, ..Conversion::default() };
+    let point = ModbusPoint::new(at.point(value_type, report), table, address, encoding);
+    Some(ModbusPoint { order, conversion, every, ..point })
 }
 
 /// A column.
-pub(super) fn csv(device: &Part<'_, schema::Device>, name: &PointName, report: &mut Report) -> Option<CsvPoint> {
+pub(super) fn csv(device: &Part<'_, schema::Device>, name: &PointName, report: &mut Report) -> Option<TalkerPoint> {
     let at = At::find(device, name)?;
     at.misplaced(&["register"], "no such key: a device with decode has columns", report);
     at.misplaced(&["order", "every", "absent"], "no such key: columns are text, sent when the device likes", report);
@@ -170,7 +184,8 @@ pub(super) fn csv(device: &Part<'_, schema::Device>, name: &PointName, report: &
     let column = device.number(&at.below("column"), at.raw.column, 1..=1_000_u16, "a column", report);
     let value_type = at.raw.r#type.map(value_type);
     let scale = at.scale(value_type, report);
-    Some(CsvPoint { point: at.point(value_type?, report), column: column?, scale })
+    let conversion = Conversion { scale, ..Conversion::default() };
+    Some(TalkerPoint { point: at.point(value_type?, report), place: Place::Column(column?), conversion })
 }
 
 /// Raw numbers that mean "no value", which must be numbers that the registers can hold.
@@ -199,7 +214,15 @@ fn absent(at: &At<'_, '_>, value_type: Option<ValueType>, report: &mut Report) -
 const fn registers(value_type: ValueType) -> u16 {
     match value_type {
         ValueType::U32 | ValueType::I32 | ValueType::F32 => 2,
-        ValueType::Bool | ValueType::U16 | ValueType::I16 | ValueType::F64 | ValueType::Text => 1,
+        ValueType::Bool
+        | ValueType::U8
+        | ValueType::I8
+        | ValueType::U16
+        | ValueType::I16
+        | ValueType::U64
+        | ValueType::I64
+        | ValueType::F64
+        | ValueType::Text => 1,
     }
 }
 
