@@ -231,6 +231,7 @@ fn sample(answer: &Result<Answer, Failure>, point: &ModbusPoint, offset: usize) 
             bits.get(offset).map_or(Sample::Bad(Reason::Decode), |&bit| codec::from_bit(point, bit))
         }
         Ok(Answer::Exception(code)) => Sample::Bad(Reason::Exception(*code)),
+        Ok(Answer::Done | Answer::Identity(_) | Answer::ServerId(_)) => Sample::Bad(Reason::Decode),
         Err(failure) => Sample::Bad(failure.reason()),
     }
 }

@@ -30,6 +30,7 @@ mod outbox;
 mod plan;
 mod poll;
 mod port;
+mod query;
 mod reopen;
 mod rtu;
 mod source;

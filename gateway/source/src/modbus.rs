@@ -8,7 +8,7 @@
 //! Client ── tokio-modbus ══ duplex in memory ══ Line ── serial port or connection
 //! ```
 //!
-//! Deliberately absent: writing, broadcasts, retries.
+//! Deliberately absent: broadcasts (nobody would answer for what they did), retries.
 
 use std::io;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use std::time::Duration;
 use curb_model::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_modbus::client::{Client as _, Context};
+use tokio_modbus::prelude::ReadCode;
 use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Table;
 use crate::health::LineCounters;
 use crate::plan::Ask;
+use crate::query::{Query, Shape};
 use crate::step::Step;
 
 /// Bytes in memory between client and line. The longest frame of either framing has 260 bytes; twice that, so that neither
@@ -55,11 +57,11 @@ pub(crate) trait Line {
     /// What has to be done about `ask`.
     fn step(&mut self, ask: Ask, counters: &mut LineCounters) -> Step;
 
-    /// Sends `request`, which is the frame of `ask`, and waits for its answer. The frame that is returned has a right check
-    /// sum, and unit, function and length are those of `ask`.
+    /// Sends `request`, which is the frame of `query`, and waits for its answer. The frame that is returned has a right
+    /// check sum, and unit, function and shape are those of `query`.
     async fn exchange(
         &mut self,
-        ask: Ask,
+        query: Query,
         request: &[u8],
         limits: Limits,
         counters: &mut LineCounters,
@@ -107,7 +109,28 @@ pub(crate) enum Answer {
     Registers(Vec<u16>),
     /// At least as many as were asked for: the last byte is padded.
     Bits(Vec<bool>),
+    /// It has written, and repeated what.
+    Done,
+    /// Objects of a device identification: id and value.
+    Identity(Vec<(u8, Vec<u8>)>),
+    /// Server id, run indicator, and what else there is.
+    ServerId(Vec<u8>),
     Exception(u8),
+}
+
+/// What is written, with the function that writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// Function 5.
+    Coil(u16, bool),
+    /// Function 6.
+    Register(u16, u16),
+    /// Function 15.
+    Coils(u16, Vec<bool>),
+    /// Function 16.
+    Registers(u16, Vec<u16>),
+    /// Function 22: the register becomes `(register & and) | (or & !and)`.
+    Mask { address: u16, and: u16, or: u16 },
 }
 
 impl Answer {
@@ -117,7 +140,7 @@ impl Answer {
         match self {
             Self::Registers(registers) => Self::Registers(registers.into_iter().skip(skip).take(quantity).collect()),
             Self::Bits(bits) => Self::Bits(bits.into_iter().skip(skip).take(quantity).collect()),
-            Self::Exception(code) => Self::Exception(code),
+            other => other,
         }
     }
 }
@@ -154,14 +177,14 @@ impl<L: Line> Client<L> {
     /// Not to be dropped half way: the request is on the wire.
     pub(crate) async fn read(&mut self, ask: Ask, limits: Limits) -> Result<Option<Answer>, Failure> {
         match self.line.step(ask, &mut self.counters) {
-            Step::Now => self.call(ask, limits).await,
+            Step::Now => self.read_block(ask, limits).await,
             Step::Wait(reason) => Err(Failure::NotAsked(reason)),
             Step::Wider(blocks, reason) => {
                 for wider in blocks.into_iter().flatten() {
-                    match self.call(wider, limits).await? {
+                    match self.read_block(wider, limits).await? {
                         // It says nothing about what is wanted: the unit may have no register beside it.
                         Some(Answer::Exception(_)) => {}
-                        Some(answer @ (Answer::Registers(_) | Answer::Bits(_))) => {
+                        Some(answer) => {
                             return Ok(Some(answer.narrowed(usize::from(ask.address - wider.address), ask)));
                         }
                         None => return Ok(None),
@@ -177,12 +200,97 @@ impl<L: Line> Client<L> {
         self.line.listen(&mut self.counters).await
     }
 
-    async fn call(&mut self, ask: Ask, limits: Limits) -> Result<Option<Answer>, Failure> {
+    /// Writes. `None`: it is time to stop, and nothing is known of the write. An exception is the unit's refusal.
+    ///
+    /// # Cancel safety
+    /// Not to be dropped half way: the request is on the wire.
+    pub(crate) async fn write(&mut self, unit: u8, put: &Put, limits: Limits) -> Result<Option<Answer>, Failure> {
+        let (request, function, echo) = match put {
+            Put::Coil(address, on) => (Request::WriteSingleCoil(*address, *on), 5, 4),
+            Put::Register(address, word) => (Request::WriteSingleRegister(*address, *word), 6, 4),
+            Put::Coils(address, bits) => (Request::WriteMultipleCoils(*address, bits.clone().into()), 15, 4),
+            Put::Registers(address, words) => (Request::WriteMultipleRegisters(*address, words.clone().into()), 16, 4),
+            Put::Mask { address, and, or } => (Request::MaskWriteRegister(*address, *and, *or), 22, 6),
+        };
+        let query = Query { unit, function, shape: Shape::Echo(echo) };
+        self.call(query, request, limits, |response| {
+            let done = matches!(
+                response,
+                Response::WriteSingleCoil(..)
+                    | Response::WriteSingleRegister(..)
+                    | Response::WriteMultipleCoils(..)
+                    | Response::WriteMultipleRegisters(..)
+                    | Response::MaskWriteRegister(..)
+            );
+            done.then_some(Answer::Done)
+        })
+        .await
+    }
+
+    /// Asks a unit who it is: maker, product code and revision (function 43 / 14, basic objects).
+    ///
+    /// # Cancel safety
+    /// Not to be dropped half way: the request is on the wire.
+    pub(crate) async fn identify(&mut self, unit: u8, limits: Limits) -> Result<Option<Answer>, Failure> {
+        let request = Request::ReadDeviceIdentification(ReadCode::Basic, 0);
+        let query = Query { unit, function: 43, shape: Shape::Identification };
+        self.call(query, request, limits, |response| match response {
+            Response::ReadDeviceIdentification(answer) => Some(Answer::Identity(
+                answer.device_id_objects.into_iter().map(|object| (object.id, object.value.to_vec())).collect(),
+            )),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Asks a unit for its own words about itself (function 17).
+    ///
+    /// # Cancel safety
+    /// Not to be dropped half way: the request is on the wire.
+    pub(crate) async fn server_id(&mut self, unit: u8, limits: Limits) -> Result<Option<Answer>, Failure> {
+        let query = Query { unit, function: 17, shape: Shape::Counted };
+        self.call(query, Request::ReportServerId, limits, |response| match response {
+            Response::ReportServerId(id, running, more) => {
+                Some(Answer::ServerId([vec![id, if running { 0xFF } else { 0 }], more].concat()))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    async fn read_block(&mut self, ask: Ask, limits: Limits) -> Result<Option<Answer>, Failure> {
+        let request = match ask.table {
+            Table::Coil => Request::ReadCoils(ask.address, ask.quantity),
+            Table::Discrete => Request::ReadDiscreteInputs(ask.address, ask.quantity),
+            Table::Holding => Request::ReadHoldingRegisters(ask.address, ask.quantity),
+            Table::Input => Request::ReadInputRegisters(ask.address, ask.quantity),
+        };
+        let quantity = usize::from(ask.quantity);
+        self.call(ask.query(), request, limits, |response| match response {
+            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) if words.len() == quantity => {
+                Some(Answer::Registers(words))
+            }
+            Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) if bits.len() >= quantity => {
+                Some(Answer::Bits(bits))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// One exchange. `accept` takes a response for an answer.
+    async fn call(
+        &mut self,
+        query: Query,
+        request: Request<'static>,
+        limits: Limits,
+        accept: impl FnOnce(Response) -> Option<Answer>,
+    ) -> Result<Option<Answer>, Failure> {
         let Session { mut context, mut far } = self.session.take().unwrap_or_else(|| {
             let (near, far) = duplex(MEMORY);
             Session { context: L::client(near), far }
         });
-        context.set_slave(Slave(ask.unit));
+        context.set_slave(Slave(query.unit));
         let (line, counters, stop) = (&mut self.line, &mut self.counters, &self.stop);
         let stopped = async {
             stop.cancelled().await;
@@ -190,48 +298,30 @@ impl<L: Line> Client<L> {
             tokio::task::yield_now().await;
         };
         let wire = async move {
-            let mut request = [0; MEMORY];
+            let mut frame = [0; MEMORY];
             // The client writes a request in one piece, and memory does not part it.
-            let len = far.read(&mut request).await.map_err(Failure::Gone)?;
+            let len = far.read(&mut frame).await.map_err(Failure::Gone)?;
             let frame = tokio::select! {
                 biased;
-                frame = line.exchange(ask, &request[..len], limits, counters) => frame?,
+                frame = line.exchange(query, &frame[..len], limits, counters) => frame?,
                 () = stopped => return Ok(None),
             };
             far.write_all(&frame).await.map_err(Failure::Gone)?;
             Ok(Some(far))
         };
         // When the wire has failed or is given up, its end of the memory is dropped, and the client returns too.
-        let (called, far) = tokio::join!(context.call(request_of(ask)), wire);
+        let (called, far) = tokio::join!(context.call(request), wire);
         let Some(far) = far? else { return Ok(None) };
         let answer = match called {
-            Ok(Ok(Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words)))
-                if words.len() == usize::from(ask.quantity) =>
-            {
-                Answer::Registers(words)
-            }
-            Ok(Ok(Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits)))
-                if bits.len() >= usize::from(ask.quantity) =>
-            {
-                Answer::Bits(bits)
-            }
+            Ok(Ok(response)) => accept(response).ok_or(Failure::Framing)?,
             Ok(Err(exception)) => Answer::Exception(exception.into()),
-            Ok(Ok(_)) | Err(_) => return Err(Failure::Framing),
+            Err(_) => return Err(Failure::Framing),
         };
         match answer {
             Answer::Exception(_) => self.counters.exceptions += 1,
-            Answer::Registers(_) | Answer::Bits(_) => self.counters.answers += 1,
+            _ => self.counters.answers += 1,
         }
         self.session = Some(Session { context, far });
         Ok(Some(answer))
-    }
-}
-
-fn request_of(ask: Ask) -> Request<'static> {
-    match ask.table {
-        Table::Coil => Request::ReadCoils(ask.address, ask.quantity),
-        Table::Discrete => Request::ReadDiscreteInputs(ask.address, ask.quantity),
-        Table::Holding => Request::ReadHoldingRegisters(ask.address, ask.quantity),
-        Table::Input => Request::ReadInputRegisters(ask.address, ask.quantity),
     }
 }

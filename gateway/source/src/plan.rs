@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{ModbusDevice, Table};
+use crate::query::{Query, Shape};
 
 /// Bits between two points that are read along, for nothing: they cost an eighth of a character.
 const MAX_GAP_BITS: u16 = 64;
@@ -33,6 +34,11 @@ impl Ask {
             Table::Holding => 3,
             Table::Input => 4,
         }
+    }
+
+    /// The request as the line sees it.
+    pub(crate) fn query(self) -> Query {
+        Query { unit: self.unit, function: self.function(), shape: Shape::Data(self.data_len()) }
     }
 
     /// Bytes of data in its answer: the byte count that stands there.

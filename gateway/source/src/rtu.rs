@@ -26,12 +26,13 @@ use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
 use crate::port::{Port, Timing};
+use crate::query::{Query, Shape};
 use crate::reopen::PORT_REST;
 use crate::step::{Owed, Step};
 
 mod frames;
 
-use frames::{Head, Kind};
+use frames::{AROUND_PDU, Head, Kind};
 
 /// What is heard in one go at most. An exchange has 8 bytes of echo and 256 of answer; more than four frames is babble.
 const MAX_HEARD: usize = 1024;
@@ -59,6 +60,8 @@ pub(crate) struct RtuLine<P> {
     port: Option<P>,
     /// When the last byte passed, or will have passed.
     last_byte: Instant,
+    /// Whether our own requests are heard on this line; `None` until something has come.
+    echoes: Option<bool>,
     /// Heard while nothing was asked, and not yet told apart.
     stray: Vec<u8>,
     owed: Owed,
@@ -67,7 +70,15 @@ pub(crate) struct RtuLine<P> {
 impl<P: Port> RtuLine<P> {
     pub(crate) fn new(config: SerialConfig) -> Self {
         let timing = Timing::of(&config);
-        Self { config, timing, port: None, last_byte: Instant::now(), stray: Vec::new(), owed: Owed::default() }
+        Self {
+            config,
+            timing,
+            port: None,
+            last_byte: Instant::now(),
+            stray: Vec::new(),
+            echoes: None,
+            owed: Owed::default(),
+        }
     }
 
     /// Waits until the line has been silent for `gap`.
@@ -160,25 +171,46 @@ impl<P: Port> RtuLine<P> {
         }
     }
 
+    /// What `heard` is that begins with the request. The answer to a write of one register repeats the request: on a line
+    /// of which it is not known yet whether it echoes, only a second copy tells the two apart.
+    fn copy(&self, heard: &[u8], query: Query, request: &[u8]) -> Copy {
+        match (frames::head(heard, query, request), query.shape, self.echoes) {
+            (Head::Whole(len), Shape::Echo(_), None) if len == request.len() && heard.len() == len => Copy::Unclear,
+            (Head::Whole(len), Shape::Echo(_), None | Some(true)) if len == request.len() => Copy::Echo,
+            (Head::Whole(_), ..) => Copy::Answer,
+            (Head::Partial | Head::Garbled | Head::Other, ..) => Copy::Echo,
+        }
+    }
+
     /// Reads until the answer is there, or will not come.
     async fn receive(
         &mut self,
-        ask: Ask,
+        query: Query,
         request: &[u8],
         limits: Limits,
         counters: &mut LineCounters,
     ) -> Result<Vec<u8>, Failure> {
-        let answer_len = frames::answer_len(ask);
-        let deadline = self.last_byte + limits.timeout + self.timing.sending(answer_len);
+        let answer_len = query.least_len() + AROUND_PDU;
+        let deadline = self.last_byte + limits.timeout + self.timing.sending(query.most_len() + AROUND_PDU);
         let mut start = 0;
         loop {
             let heard = &self.stray[start..];
-            if start == 0 && heard.starts_with(request) && frames::head(heard, ask) != Head::Whole(answer_len) {
-                counters.echo += 1;
-                start = request.len();
-                continue;
+            if start == 0 && heard.starts_with(request) {
+                match self.copy(heard, query, request) {
+                    Copy::Answer => {}
+                    Copy::Unclear if self.hears_until(deadline).await? => continue,
+                    Copy::Unclear => {}
+                    Copy::Echo => {
+                        counters.echo += 1;
+                        self.echoes = Some(true);
+                        start = request.len();
+                        continue;
+                    }
+                }
             }
-            if let Some((at, len)) = frames::find(heard, ask) {
+            let heard = &self.stray[start..];
+            if let Some((at, len)) = frames::find(heard, query, request) {
+                self.echoes.get_or_insert(false);
                 let heard = self.stray.split_off(start);
                 self.stray.clear();
                 self.sort(&heard[..at], counters);
@@ -194,7 +226,7 @@ impl<P: Port> RtuLine<P> {
         }
         let heard = self.stray.split_off(start);
         self.stray.clear();
-        let garbled = frames::head(&heard, ask) == Head::Garbled;
+        let garbled = frames::head(&heard, query, request) == Head::Garbled;
         let sorted = self.sort(&heard, counters);
         Err(if garbled {
             Failure::Crc
@@ -225,6 +257,17 @@ fn park_until(moment: Instant) {
     }
 }
 
+/// What a copy of our request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copy {
+    /// We hear ourselves.
+    Echo,
+    /// The unit repeats the request, as it should.
+    Answer,
+    /// One of both.
+    Unclear,
+}
+
 /// What bytes that are no answer turned out to be.
 #[derive(Debug, Default)]
 struct Sorted {
@@ -238,6 +281,7 @@ impl<P: Port> Line for RtuLine<P> {
     async fn open(&mut self) -> io::Result<()> {
         self.port = None;
         self.stray.clear();
+        self.echoes = None;
         self.port = Some(P::open(&self.config)?);
         self.last_byte = Instant::now() + REST_AFTER_OPEN;
         Ok(())
@@ -261,7 +305,7 @@ impl<P: Port> Line for RtuLine<P> {
 
     async fn exchange(
         &mut self,
-        ask: Ask,
+        query: Query,
         request: &[u8],
         limits: Limits,
         counters: &mut LineCounters,
@@ -269,17 +313,17 @@ impl<P: Port> Line for RtuLine<P> {
         self.await_silence(self.timing.silence.max(limits.min_gap), counters).await?;
         self.send(request).await?;
         counters.requests += 1;
-        let failure = match self.receive(ask, request, limits, counters).await {
+        let failure = match self.receive(query, request, limits, counters).await {
             Ok(frame) => {
                 if frames::is_refusal(&frame) {
-                    self.owed.refused(ask, Instant::now());
+                    self.owed.refused(query, Instant::now());
                 }
                 return Ok(frame);
             }
             Err(failure) => failure,
         };
         if !matches!(failure, Failure::Crc) {
-            self.owed.failed(ask, failure.reason(), Instant::now());
+            self.owed.failed(query, failure.reason(), Instant::now());
         }
         match failure {
             Failure::Timeout => counters.timeouts += 1,

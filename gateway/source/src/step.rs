@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::ModbusDevice;
 use crate::plan::Ask;
+use crate::query::{Query, Shape};
 
 /// After this long an answer does not come any more. Chosen: far above what any device on the wire takes (most give up
 /// within one second), and shorter than the second back-off of a silent unit.
@@ -35,13 +36,14 @@ pub(crate) enum Step {
     Wait(Reason),
 }
 
-/// Requests without an answer. Bounded: there is one entry at most for each unit, function and length that is asked for.
+/// Reads without an answer. Bounded: there is one entry at most for each unit, function and length that is asked for. A write
+/// is not among them: its answer repeats it, and fits no other.
 #[derive(Debug, Default)]
 pub(crate) struct Owed(Vec<Debt>);
 
 #[derive(Debug)]
 struct Debt {
-    ask: Ask,
+    query: Query,
     since: Instant,
     reason: Reason,
 }
@@ -56,33 +58,34 @@ impl Owed {
         wider.map_or(Step::Wait(reason), |wider| Step::Wider(wider, reason))
     }
 
-    /// `ask` got no answer.
-    pub(crate) fn failed(&mut self, ask: Ask, reason: Reason, now: Instant) {
-        self.0.retain(|debt| !same_shape(debt.ask, ask) && now.duration_since(debt.since) < LATE_LIMIT);
-        self.0.push(Debt { ask, since: now, reason });
+    /// `query` got no answer.
+    pub(crate) fn failed(&mut self, query: Query, reason: Reason, now: Instant) {
+        self.0.retain(|debt| debt.query != query && now.duration_since(debt.since) < LATE_LIMIT);
+        if let Shape::Data(_) = query.shape {
+            self.0.push(Debt { query, since: now, reason });
+        }
     }
 
-    /// An exception came after `ask`. It carries no length: if another answer of this function is owed, it may be that
-    /// one's, and then the answer to `ask` is still to come.
-    pub(crate) fn refused(&mut self, ask: Ask, now: Instant) {
-        let shared = |debt: &Debt| debt.ask.unit == ask.unit && debt.ask.table == ask.table;
+    /// An exception came after `query`. It carries no length: if another answer of this function is owed, it may be that
+    /// one's, and then the answer to `query` is still to come.
+    pub(crate) fn refused(&mut self, query: Query, now: Instant) {
+        let shared = |debt: &Debt| debt.query.unit == query.unit && debt.query.function == query.function;
         let debt = self.0.iter().find(|debt| shared(debt) && now.duration_since(debt.since) < LATE_LIMIT);
         if let Some(reason) = debt.map(|debt| debt.reason) {
-            self.failed(ask, reason, now);
+            self.failed(query, reason, now);
         }
     }
 
     /// A frame with data came that nobody waits for. Says whether it was owed; if so, it is not any more.
     pub(crate) fn settle(&mut self, unit: u8, function: u8, data_len: u8) -> bool {
-        let fits =
-            |debt: &Debt| debt.ask.unit == unit && debt.ask.function() == function && debt.ask.data_len() == data_len;
+        let owed = Query { unit, function, shape: Shape::Data(data_len) };
         let before = self.0.len();
-        self.0.retain(|debt| !fits(debt));
+        self.0.retain(|debt| debt.query != owed);
         self.0.len() < before
     }
 
     fn look_alike(&self, ask: Ask, now: Instant) -> Option<&Debt> {
-        self.0.iter().find(|debt| same_shape(debt.ask, ask) && now.duration_since(debt.since) < LATE_LIMIT)
+        self.0.iter().find(|debt| debt.query == ask.query() && now.duration_since(debt.since) < LATE_LIMIT)
     }
 }
 
@@ -100,11 +103,6 @@ fn widened(ask: Ask, steps: u16) -> [Option<Ask>; 2] {
         (ends && quantity <= max).then_some(Ask { address, quantity, ..ask })
     };
     [from(Some(ask.address)), from(ask.address.checked_sub(quantity - ask.quantity))]
-}
-
-/// Whether the answers to both look alike.
-fn same_shape(a: Ask, b: Ask) -> bool {
-    a.unit == b.unit && a.table == b.table && a.data_len() == b.data_len()
 }
 
 #[cfg(test)]

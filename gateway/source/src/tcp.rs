@@ -22,6 +22,7 @@ use tokio_modbus::slave::Slave;
 use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
+use crate::query::{Progress, Query};
 use crate::reopen::CONNECTION_REST;
 use crate::step::Step;
 
@@ -34,9 +35,6 @@ const HEADER: usize = 7;
 
 /// Longest frame (Modbus Messaging on TCP/IP 1.0b, section 4.1).
 const MAX_FRAME: usize = 260;
-
-/// Bit that marks a refusal in the function code.
-const REFUSAL: u8 = 0x80;
 
 /// A Modbus TCP device, or a gateway with several behind it.
 #[derive(Debug)]
@@ -53,7 +51,7 @@ impl TcpLine {
         Self { address, stream: None, last_frame: Instant::now() }
     }
 
-    async fn send_and_receive(&mut self, ask: Ask, request: &[u8], wait: Duration) -> Result<Vec<u8>, Failure> {
+    async fn send_and_receive(&mut self, query: Query, request: &[u8], wait: Duration) -> Result<Vec<u8>, Failure> {
         let Some(stream) = &mut self.stream else { return Err(Failure::Gone(io::ErrorKind::NotConnected.into())) };
         let deadline = Instant::now() + wait;
         let failure = |result: Result<io::Result<usize>, _>| match result {
@@ -67,7 +65,7 @@ impl TcpLine {
         let mut frame = [0; MAX_FRAME];
         let mut len = 0;
         loop {
-            match judge(&frame[..len], ask, request) {
+            match judge(&frame[..len], query, request) {
                 Verdict::Answer => return Ok(frame[..len].to_vec()),
                 Verdict::Partial => {}
                 Verdict::Foreign => return Err(Failure::Framing),
@@ -90,18 +88,22 @@ enum Verdict {
 }
 
 /// What has come so far after `request`.
-fn judge(bytes: &[u8], ask: Ask, request: &[u8]) -> Verdict {
-    let data_len = ask.data_len();
+fn judge(bytes: &[u8], query: Query, request: &[u8]) -> Verdict {
     let fits = |index: usize, expected: u8| bytes.get(index).is_none_or(|&byte| byte == expected);
-    let header =
-        fits(0, request[0]) && fits(1, request[1]) && fits(2, 0) && fits(3, 0) && fits(4, 0) && fits(6, ask.unit);
-    let answer = fits(HEADER, ask.function()) && fits(HEADER + 1, data_len) && fits(5, data_len.saturating_add(3));
-    let refusal = fits(HEADER, ask.function() | REFUSAL) && fits(5, 3);
-    let len = match (header, answer, refusal) {
-        (true, true, _) => HEADER + 2 + usize::from(data_len),
-        (true, false, true) => HEADER + 2,
-        (false, _, _) | (true, false, false) => return Verdict::Foreign,
+    if !(fits(0, request[0]) && fits(1, request[1]) && fits(2, 0) && fits(3, 0) && fits(4, 0) && fits(6, query.unit)) {
+        return Verdict::Foreign;
+    }
+    let pdu = bytes.get(HEADER..).unwrap_or_default();
+    let len = match query.progress(pdu, request.get(HEADER..).unwrap_or_default()) {
+        Progress::Length(len) => len,
+        Progress::Open => return Verdict::Partial,
+        Progress::Foreign => return Verdict::Foreign,
     };
+    // The length in the header counts the unit, too. It is judged once the function code says which kind of answer comes.
+    if !pdu.is_empty() && u8::try_from(len + 1).is_ok_and(|counted| !fits(5, counted)) {
+        return Verdict::Foreign;
+    }
+    let len = HEADER + len;
     match bytes.len() {
         have if have < len => Verdict::Partial,
         have if have == len => Verdict::Answer,
@@ -134,7 +136,7 @@ impl Line for TcpLine {
 
     async fn exchange(
         &mut self,
-        ask: Ask,
+        query: Query,
         request: &[u8],
         limits: Limits,
         counters: &mut LineCounters,
@@ -143,7 +145,7 @@ impl Line for TcpLine {
             sleep_until(self.last_frame + limits.min_gap).await;
         }
         counters.requests += 1;
-        let result = self.send_and_receive(ask, request, limits.timeout).await;
+        let result = self.send_and_receive(query, request, limits.timeout).await;
         self.last_frame = Instant::now();
         match &result {
             Ok(_) => return result,

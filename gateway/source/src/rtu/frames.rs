@@ -1,6 +1,6 @@
 //! Finds RTU frames in bytes. Pure.
 
-use crate::plan::Ask;
+use crate::query::{Progress, Query, REFUSAL};
 
 /// What the beginning of some bytes is, to somebody who waits for the answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,36 +26,31 @@ pub(super) enum Kind {
     Noise,
 }
 
-/// Bit that marks a refusal in the function code.
-const REFUSAL: u8 = 0x80;
 const REFUSAL_LEN: usize = 5;
 /// Reads and writes of one register or coil, and the answers to writes.
 const SHORT_LEN: usize = 8;
 /// Unit, function, byte count, check sum.
 const ANSWER_OVERHEAD: usize = 5;
 
-/// Length of the answer to `ask`.
-pub(super) fn answer_len(ask: Ask) -> usize {
-    usize::from(ask.data_len()) + ANSWER_OVERHEAD
-}
+/// Unit before the function code, check sum behind the rest.
+pub(super) const AROUND_PDU: usize = 3;
 
 /// Whether an answer is a refusal.
 pub(super) fn is_refusal(frame: &[u8]) -> bool {
     frame.get(1).is_some_and(|function| function & REFUSAL != 0)
 }
 
-/// What `bytes` begin with.
-pub(super) fn head(bytes: &[u8], ask: Ask) -> Head {
-    let fits = |index: usize, expected: u8| bytes.get(index).is_none_or(|&byte| byte == expected);
-    if !fits(0, ask.unit) {
+/// What `bytes` begin with. `request` is the frame that was sent.
+pub(super) fn head(bytes: &[u8], query: Query, request: &[u8]) -> Head {
+    if bytes.first().is_some_and(|&unit| unit != query.unit) {
         return Head::Other;
     }
-    let len = if fits(1, ask.function()) && fits(2, ask.data_len()) {
-        answer_len(ask)
-    } else if fits(1, ask.function() | REFUSAL) {
-        REFUSAL_LEN
-    } else {
-        return Head::Other;
+    // An answer is checked as a whole: what stands behind it is not part of it.
+    let pdu = bytes.get(1..).unwrap_or_default();
+    let len = match query.progress(pdu, request.get(1..).unwrap_or_default()) {
+        Progress::Length(len) => len + AROUND_PDU,
+        Progress::Open => return Head::Partial,
+        Progress::Foreign => return Head::Other,
     };
     match bytes.get(..len) {
         None => Head::Partial,
@@ -66,11 +61,11 @@ pub(super) fn head(bytes: &[u8], ask: Ask) -> Head {
 
 /// Where the answer to `ask` is in `bytes`, and how long it is. While the bytes may still become the answer as they stand,
 /// nothing is sought within them: measured data can look like a frame.
-pub(super) fn find(bytes: &[u8], ask: Ask) -> Option<(usize, usize)> {
-    if head(bytes, ask) == Head::Partial {
+pub(super) fn find(bytes: &[u8], query: Query, request: &[u8]) -> Option<(usize, usize)> {
+    if head(bytes, query, request) == Head::Partial {
         return None;
     }
-    (0..bytes.len()).find_map(|at| match head(&bytes[at..], ask) {
+    (0..bytes.len()).find_map(|at| match head(&bytes[at..], query, request) {
         Head::Whole(len) => Some((at, len)),
         Head::Partial | Head::Garbled | Head::Other => None,
     })

@@ -13,7 +13,7 @@ const fn ask(unit: u8, address: u16, quantity: u16) -> Ask {
 fn a_unit_that_owes_an_answer_is_asked_for_a_wider_block() {
     let now = Instant::now();
     let mut owed = Owed::default();
-    owed.failed(ask(1, 100, 4), Reason::Timeout, now);
+    owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
     let check = |asked, step| assert_eq!(owed.step(asked, now), step, "{asked:?}");
     check(ask(1, 200, 4), Step::Wider([Some(ask(1, 200, 5)), Some(ask(1, 199, 5))], Reason::Timeout));
     check(ask(1, 200, 5), Step::Now);
@@ -26,7 +26,7 @@ fn at_the_edges_there_is_one_wider_block_or_none() {
     let now = Instant::now();
     let check = |asked: Ask, wider: Option<[Option<Ask>; 2]>| {
         let mut owed = Owed::default();
-        owed.failed(asked, Reason::Framing, now);
+        owed.failed(asked.query(), Reason::Framing, now);
         let step = wider.map_or(Step::Wait(Reason::Framing), |wider| Step::Wider(wider, Reason::Framing));
         assert_eq!(owed.step(asked, now), step, "{asked:?}");
     };
@@ -44,10 +44,10 @@ fn at_the_edges_there_is_one_wider_block_or_none() {
 fn an_exception_may_be_that_of_an_older_request() {
     let now = Instant::now();
     let mut owed = Owed::default();
-    owed.refused(ask(1, 100, 4), now);
+    owed.refused(ask(1, 100, 4).query(), now);
     assert_eq!(owed.step(ask(1, 100, 4), now), Step::Now, "nothing was owed, so it was this one's");
-    owed.failed(ask(1, 100, 4), Reason::Timeout, now);
-    owed.refused(ask(1, 100, 3), now);
+    owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
+    owed.refused(ask(1, 100, 3).query(), now);
     assert_ne!(owed.step(ask(1, 200, 3), now), Step::Now, "its own answer may still come");
 }
 
@@ -55,7 +55,7 @@ fn an_exception_may_be_that_of_an_older_request() {
 fn a_late_answer_that_is_seen_is_owed_no_more() {
     let now = Instant::now();
     let mut owed = Owed::default();
-    owed.failed(ask(1, 100, 4), Reason::Timeout, now);
+    owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
     assert!(!owed.settle(1, 3, 6), "not that long");
     assert!(!owed.settle(2, 3, 8), "not that unit");
     assert!(owed.settle(1, 3, 8));
@@ -67,7 +67,7 @@ fn a_late_answer_that_is_seen_is_owed_no_more() {
 fn a_debt_is_void_after_the_late_limit() {
     let now = Instant::now();
     let mut owed = Owed::default();
-    owed.failed(ask(1, 0, 125), Reason::Timeout, now);
+    owed.failed(ask(1, 0, 125).query(), Reason::Timeout, now);
     let check = |after: Duration, step| assert_eq!(owed.step(ask(1, 0, 125), now + after), step, "{after:?}");
     check(LATE_LIMIT - Duration::from_millis(1), Step::Wait(Reason::Timeout));
     check(LATE_LIMIT, Step::Now);
@@ -84,9 +84,9 @@ proptest! {
         let mut owed = Owed::default();
         for (quantity, refused) in failed {
             if refused {
-                owed.refused(ask(1, 0, quantity), now);
+                owed.refused(ask(1, 0, quantity).query(), now);
             } else {
-                owed.failed(ask(1, 0, quantity), Reason::Timeout, now);
+                owed.failed(ask(1, 0, quantity).query(), Reason::Timeout, now);
             }
         }
         let wanted = ask(1, address, quantity);
