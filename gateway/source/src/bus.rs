@@ -11,6 +11,7 @@ use curb_model::{HubTime, Name, Reading, Reason, Sample, Stream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::codec;
+use crate::command::Orders;
 use crate::config::{DeviceConfig, ModbusDevice, ModbusPoint};
 use crate::health::DeviceState;
 use crate::modbus::{Answer, Client, Failure, Limits, Line};
@@ -20,6 +21,12 @@ use crate::poll::{Change, Finished, Outcome, Schedule};
 use crate::reopen::Reopen;
 use crate::thread::Context;
 
+mod orders;
+mod setup;
+
+use orders::Lent;
+use setup::Untold;
+
 /// How long a bus without any point sleeps at a time.
 const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
 
@@ -28,9 +35,14 @@ const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
 pub(crate) struct Bus<'a, L> {
     context: &'a Context,
     outbox: &'a mut Outbox,
+    orders: &'a mut Orders,
     client: Client<L>,
     reopen: Reopen,
     schedule: Schedule,
+    devices: Vec<Device<'a>>,
+    /// Until when a tool keeps the line, and whether it has left it at other settings.
+    lent: Option<Lent>,
+    untold: Untold,
     /// By slot of the schedule.
     rounds: Vec<(Device<'a>, Round)>,
     started: Instant,
@@ -61,7 +73,9 @@ impl<'a, L: Line> Bus<'a, L> {
         devices: impl Iterator<Item = (&'a Name, &'a DeviceConfig)>,
         context: &'a Context,
         outbox: &'a mut Outbox,
+        orders: &'a mut Orders,
     ) -> Self {
+        let mut all = Vec::new();
         let mut rounds = Vec::new();
         let mut panel = context.board.lock();
         for (name, device) in devices {
@@ -69,13 +83,27 @@ impl<'a, L: Line> Bus<'a, L> {
             panel.devices.entry(name.clone()).or_default();
             let limits = Limits { timeout: config.timeout.unwrap_or(context.timeout), min_gap: config.min_gap };
             let device = Device { name, stream: Stream::device(name), config, limits };
+            all.push(device.clone());
             rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
         }
         let schedule = Schedule::new(rounds.iter().map(|(device, round)| (device.config.unit_id, round.period)));
         let reopen = Reopen::new(L::LONGEST_REST);
         // After a crash the counts go on.
         let client = Client::new(line, panel.bus.counters, context.stop.clone());
-        Self { context, outbox, client, reopen, schedule, rounds, started: Instant::now() }
+        let started = Instant::now();
+        Self {
+            context,
+            outbox,
+            orders,
+            client,
+            reopen,
+            schedule,
+            devices: all,
+            lent: None,
+            untold: Untold::default(),
+            rounds,
+            started,
+        }
     }
 
     /// Runs until it is told to stop, or nobody takes what it reads.
@@ -83,11 +111,20 @@ impl<'a, L: Line> Bus<'a, L> {
         loop {
             let next = self.schedule.next(self.started.elapsed());
             let due = self.started + next.map_or(NOTHING_TO_DO, |(_, due)| due);
+            let due = self.lent.as_ref().map_or(due, |lent| lent.until.max(due));
             let retry = self.reopen.retry();
             let is_open = self.client.line.is_open();
             tokio::select! {
                 biased;
                 () = self.context.stop.cancelled() => return,
+                Some(order) = self.orders.writes.recv() => {
+                    self.write(order).await;
+                    continue;
+                }
+                Some(order) = self.orders.probes.recv() => {
+                    self.probe(order).await;
+                    continue;
+                }
                 () = sleep_until(retry.map_or(due, |retry| retry.min(due))) => {}
                 fault = self.client.listen(), if is_open => {
                     if let Some(error) = fault {
@@ -117,6 +154,7 @@ impl<'a, L: Line> Bus<'a, L> {
         };
         match opened {
             Ok(()) => {
+                self.untold.all(self.devices.iter().map(|device| device.config.unit_id));
                 if self.reopen.back(self.context) {
                     self.client.counters.reopened += 1;
                 }
@@ -127,7 +165,10 @@ impl<'a, L: Line> Bus<'a, L> {
 
     async fn round(&mut self, slot: usize) -> Result<(), Closed> {
         let mut tally = Tally::default();
+        self.take_back();
         for index in 0..self.rounds[slot].1.blocks.len() {
+            self.serve().await;
+            self.set_up(slot).await;
             let Some(answer) = self.ask(slot, index, &tally).await.transpose() else { break };
             let at = self.context.clock.now();
             let (device, round) = &self.rounds[slot];
@@ -163,7 +204,7 @@ impl<'a, L: Line> Bus<'a, L> {
     }
 
     /// Puts on the board and into the log what a round came to.
-    fn tell(&self, slot: usize, tally: &Tally, finished: Finished) {
+    fn tell(&mut self, slot: usize, tally: &Tally, finished: Finished) {
         let (device, _) = &self.rounds[slot];
         let (bus, name) = (&self.context.bus, device.name);
         match finished.change {
@@ -171,7 +212,10 @@ impl<'a, L: Line> Bus<'a, L> {
                 let reason = tally.reason.unwrap_or(Reason::Timeout);
                 tracing::warn!(%bus, device = %name, word = "unit-silent", %reason, "no answer; asked less often until it comes");
             }
-            Some(Change::Back) => tracing::info!(%bus, device = %name, word = "unit-back", "answers again"),
+            Some(Change::Back) => {
+                self.untold.one(device.config.unit_id);
+                tracing::info!(%bus, device = %name, word = "unit-back", "answers again");
+            }
             None => {}
         }
         let mut panel = self.context.board.lock();

@@ -116,6 +116,8 @@ pub(crate) struct Panel {
     pub(crate) devices: BTreeMap<Name, DeviceHealth>,
     /// Why the port is gone; `None` while it is there.
     pub(crate) gone: Option<String>,
+    /// Which devices refuse a setting, and which one.
+    pub(crate) refused: BTreeMap<Name, String>,
     /// What the bus died of, until it has worked again.
     pub(crate) crashed: Option<String>,
 }
@@ -138,6 +140,10 @@ impl Board {
         if let Some(detail) = &panel.crashed {
             let detail = format!("{detail}; started again");
             health.faults.push(Fault { room: Room::Source, subject, word: "bus-crashed", detail });
+        }
+        for (device, detail) in &panel.refused {
+            let (subject, detail) = (format!("device {device}"), detail.clone());
+            health.faults.push(Fault { room: Room::Source, subject, word: "setup-refused", detail });
         }
         for (device, state) in &panel.devices {
             if let DeviceState::Silent(reason) = state.state {

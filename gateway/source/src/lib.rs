@@ -8,6 +8,7 @@
 //! poll   due times, back-off (pure)               frame   bytes → lines (pure)
 //! thread one for each bus, started again after a crash
 //! bus    asks, decodes, hands on                  talker  only listens              outbox  the way out
+//! command  what a bus is asked for besides        write   a value → requests (pure)   trace  bytes, for who looks
 //! modbus tokio-modbus, speaking into memory
 //! rtu    what is on the serial wire; step says which answers are still owed        tcp  the same for a connection
 //! ```
@@ -16,12 +17,15 @@
 //! garbled answer becomes a *bad* reading with its reason, never somebody else's value; a failed poll of n points is n
 //! bad readings.
 //!
-//! Deliberately absent: a last value that could be sent again, writing to devices, retries within a poll (the next poll
-//! is the retry), and any knowledge of plugins, the store or the core.
+//! Writes come the other way, through a [`BusHandle`]: only to points whose config grants it, before polls, read back.
+//!
+//! Deliberately absent: a last value that could be sent again, retries within a poll (the next poll is the retry), and any
+//! knowledge of plugins, the store or the core.
 
 mod bus;
 mod check;
 mod codec;
+mod command;
 mod config;
 mod frame;
 mod health;
@@ -38,9 +42,12 @@ mod step;
 mod talker;
 mod tcp;
 mod thread;
+mod trace;
+mod write;
 
 pub use check::Problem;
 pub use codec::EncodeError;
+pub use command::{BusHandle, Outcome, Probe, ProbeError, Probed, Proof, Question, WriteError, Written};
 pub use config::{
     Bits, BusConfig, Checksum, ChecksumKind, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing,
     Grant, Half, LengthPrefix, Link, ModbusDevice, ModbusPoint, Order, Parity, Place, RTU_TIMEOUT, Request, Rs485,
@@ -48,3 +55,4 @@ pub use config::{
 };
 pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
 pub use source::{Error, Source};
+pub use trace::{Chunk, Direction};

@@ -21,7 +21,7 @@ use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Table;
+use crate::config::{SerialConfig, Table};
 use crate::health::LineCounters;
 use crate::plan::Ask;
 use crate::query::{Query, Shape};
@@ -53,6 +53,12 @@ pub(crate) trait Line {
 
     /// A client that speaks this framing.
     fn client(memory: DuplexStream) -> Context;
+
+    /// Uses other settings of the line than its own, or its own again (`None`).
+    fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()>;
+
+    /// All that came after the last request, as far as it is kept.
+    fn heard(&self) -> &[u8];
 
     /// What has to be done about `ask`.
     fn step(&mut self, ask: Ask, counters: &mut LineCounters) -> Step;
@@ -140,7 +146,7 @@ impl Answer {
         match self {
             Self::Registers(registers) => Self::Registers(registers.into_iter().skip(skip).take(quantity).collect()),
             Self::Bits(bits) => Self::Bits(bits.into_iter().skip(skip).take(quantity).collect()),
-            other => other,
+            whole @ (Self::Done | Self::Identity(_) | Self::ServerId(_) | Self::Exception(_)) => whole,
         }
     }
 }
@@ -234,11 +240,10 @@ impl<L: Line> Client<L> {
     pub(crate) async fn identify(&mut self, unit: u8, limits: Limits) -> Result<Option<Answer>, Failure> {
         let request = Request::ReadDeviceIdentification(ReadCode::Basic, 0);
         let query = Query { unit, function: 43, shape: Shape::Identification };
-        self.call(query, request, limits, |response| match response {
-            Response::ReadDeviceIdentification(answer) => Some(Answer::Identity(
-                answer.device_id_objects.into_iter().map(|object| (object.id, object.value.to_vec())).collect(),
-            )),
-            _ => None,
+        self.call(query, request, limits, |response| {
+            let Response::ReadDeviceIdentification(answer) = response else { return None };
+            let objects = answer.device_id_objects.into_iter();
+            Some(Answer::Identity(objects.map(|object| (object.id, object.value.to_vec())).collect()))
         })
         .await
     }
@@ -249,11 +254,9 @@ impl<L: Line> Client<L> {
     /// Not to be dropped half way: the request is on the wire.
     pub(crate) async fn server_id(&mut self, unit: u8, limits: Limits) -> Result<Option<Answer>, Failure> {
         let query = Query { unit, function: 17, shape: Shape::Counted };
-        self.call(query, Request::ReportServerId, limits, |response| match response {
-            Response::ReportServerId(id, running, more) => {
-                Some(Answer::ServerId([vec![id, if running { 0xFF } else { 0 }], more].concat()))
-            }
-            _ => None,
+        self.call(query, Request::ReportServerId, limits, |response| {
+            let Response::ReportServerId(id, running, more) = response else { return None };
+            Some(Answer::ServerId([vec![id, if running { 0xFF } else { 0 }], more].concat()))
         })
         .await
     }
@@ -266,14 +269,14 @@ impl<L: Line> Client<L> {
             Table::Input => Request::ReadInputRegisters(ask.address, ask.quantity),
         };
         let quantity = usize::from(ask.quantity);
-        self.call(ask.query(), request, limits, |response| match response {
-            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) if words.len() == quantity => {
-                Some(Answer::Registers(words))
+        self.call(ask.query(), request, limits, |response| {
+            if let Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) = response {
+                (words.len() == quantity).then_some(Answer::Registers(words))
+            } else if let Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) = response {
+                (bits.len() >= quantity).then_some(Answer::Bits(bits))
+            } else {
+                None
             }
-            Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) if bits.len() >= quantity => {
-                Some(Answer::Bits(bits))
-            }
-            _ => None,
         })
         .await
     }
@@ -317,9 +320,10 @@ impl<L: Line> Client<L> {
             Ok(Err(exception)) => Answer::Exception(exception.into()),
             Err(_) => return Err(Failure::Framing),
         };
-        match answer {
-            Answer::Exception(_) => self.counters.exceptions += 1,
-            _ => self.counters.answers += 1,
+        if let Answer::Exception(_) = answer {
+            self.counters.exceptions += 1;
+        } else {
+            self.counters.answers += 1;
         }
         self.session = Some(Session { context, far });
         Ok(Some(answer))

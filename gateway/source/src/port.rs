@@ -21,6 +21,9 @@ const LEAST_SETTLE: Duration = Duration::from_millis(20);
 pub(crate) trait Port: AsyncRead + AsyncWrite + Unpin + Sized {
     fn open(config: &SerialConfig) -> io::Result<Self>;
 
+    /// Changes rate and character of the open port.
+    fn set(&mut self, config: &SerialConfig) -> io::Result<()>;
+
     /// Throws away what has been received and not read.
     fn clear_input(&mut self) -> io::Result<()>;
 }
@@ -29,19 +32,9 @@ impl Port for SerialStream {
     fn open(config: &SerialConfig) -> io::Result<Self> {
         let path = config.path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
         let builder = tokio_serial::new(path, config.baud)
-            .data_bits(match config.data_bits {
-                DataBits::Seven => tokio_serial::DataBits::Seven,
-                DataBits::Eight => tokio_serial::DataBits::Eight,
-            })
-            .parity(match config.parity {
-                Parity::None => tokio_serial::Parity::None,
-                Parity::Even => tokio_serial::Parity::Even,
-                Parity::Odd => tokio_serial::Parity::Odd,
-            })
-            .stop_bits(match config.stop_bits {
-                StopBits::One => tokio_serial::StopBits::One,
-                StopBits::Two => tokio_serial::StopBits::Two,
-            });
+            .data_bits(config.data_bits.into())
+            .parity(config.parity.into())
+            .stop_bits(config.stop_bits.into());
         // Exclusive, which is the default: a second program on the line would garble both.
         let mut port = Self::open(&builder)?;
         // What came before we set the rate is garbage.
@@ -49,8 +42,45 @@ impl Port for SerialStream {
         Ok(port)
     }
 
+    fn set(&mut self, config: &SerialConfig) -> io::Result<()> {
+        self.set_baud_rate(config.baud)?;
+        self.set_data_bits(config.data_bits.into())?;
+        self.set_parity(config.parity.into())?;
+        self.set_stop_bits(config.stop_bits.into())?;
+        // What came at the old settings is garbage at the new ones.
+        self.clear_input()
+    }
+
     fn clear_input(&mut self) -> io::Result<()> {
         Ok(self.clear(ClearBuffer::Input)?)
+    }
+}
+
+impl From<DataBits> for tokio_serial::DataBits {
+    fn from(bits: DataBits) -> Self {
+        match bits {
+            DataBits::Seven => Self::Seven,
+            DataBits::Eight => Self::Eight,
+        }
+    }
+}
+
+impl From<Parity> for tokio_serial::Parity {
+    fn from(parity: Parity) -> Self {
+        match parity {
+            Parity::None => Self::None,
+            Parity::Even => Self::Even,
+            Parity::Odd => Self::Odd,
+        }
+    }
+}
+
+impl From<StopBits> for tokio_serial::StopBits {
+    fn from(bits: StopBits) -> Self {
+        match bits {
+            StopBits::One => Self::One,
+            StopBits::Two => Self::Two,
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::port::{Port, Timing};
 use crate::query::{Query, Shape};
 use crate::reopen::PORT_REST;
 use crate::step::{Owed, Step};
+use crate::trace::{Direction, Trace};
 
 mod frames;
 
@@ -56,23 +57,29 @@ const WRITE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct RtuLine<P> {
     config: SerialConfig,
+    trace: Trace,
+    /// Of the settings that the line has now.
     timing: Timing,
     port: Option<P>,
     /// When the last byte passed, or will have passed.
     last_byte: Instant,
     /// Whether our own requests are heard on this line; `None` until something has come.
     echoes: Option<bool>,
+    /// All that came after the last request.
+    heard: Vec<u8>,
     /// Heard while nothing was asked, and not yet told apart.
     stray: Vec<u8>,
     owed: Owed,
 }
 
 impl<P: Port> RtuLine<P> {
-    pub(crate) fn new(config: SerialConfig) -> Self {
+    pub(crate) fn new(config: SerialConfig, trace: Trace) -> Self {
         let timing = Timing::of(&config);
         Self {
             config,
+            trace,
             timing,
+            heard: Vec::new(),
             port: None,
             last_byte: Instant::now(),
             stray: Vec::new(),
@@ -122,7 +129,11 @@ impl<P: Port> RtuLine<P> {
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.trace.show(Direction::Received, &bytes[..len]);
         self.stray.extend_from_slice(&bytes[..len]);
+        if self.heard.len() < MAX_HEARD {
+            self.heard.extend_from_slice(&bytes[..len]);
+        }
         self.last_byte = self.last_byte.max(Instant::now());
         Ok(())
     }
@@ -163,6 +174,8 @@ impl<P: Port> RtuLine<P> {
         let Some(port) = &mut self.port else { return Err(Failure::Gone(io::ErrorKind::NotConnected.into())) };
         match timeout(WRITE_LIMIT, port.write_all(request)).await {
             Ok(Ok(())) => {
+                self.heard.clear();
+                self.trace.show(Direction::Sent, request);
                 self.last_byte = Instant::now() + self.timing.sending(request.len());
                 Ok(())
             }
@@ -283,12 +296,26 @@ impl<P: Port> Line for RtuLine<P> {
         self.stray.clear();
         self.echoes = None;
         self.port = Some(P::open(&self.config)?);
+        self.timing = Timing::of(&self.config);
         self.last_byte = Instant::now() + REST_AFTER_OPEN;
         Ok(())
     }
 
     fn is_open(&self) -> bool {
         self.port.is_some()
+    }
+
+    fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()> {
+        let settings = settings.unwrap_or(&self.config);
+        if let Some(port) = &mut self.port {
+            port.set(settings)?;
+        }
+        self.timing = Timing::of(settings);
+        Ok(())
+    }
+
+    fn heard(&self) -> &[u8] {
+        &self.heard
     }
 
     fn client(memory: DuplexStream) -> Context {

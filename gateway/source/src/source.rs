@@ -9,9 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::Problem;
+use crate::command::{BusHandle, mailbox};
 use crate::config::{BusConfig, Config};
 use crate::health::{Board, Health};
-use crate::thread::{self, Context};
+use crate::thread::{self, Context, Ends};
+use crate::trace::Trace;
 
 /// Why the source cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ struct Running {
     /// Closes when the thread has nothing left to do but return.
     done: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
+    handle: BusHandle,
 }
 
 impl Running {
@@ -117,11 +120,26 @@ impl Source {
                 stop: stop.clone(),
                 timeout: config.link.timeout(),
             };
-            let thread = thread::start(config.clone(), context, self.out.clone(), alive)
+            let trace = Trace::new(self.clock.clone());
+            let (handle, orders) = mailbox(trace.clone());
+            let thread = thread::start(config.clone(), context, Ends { out: self.out.clone(), orders, trace }, alive)
                 .map_err(|source| Error::Thread { bus: name.clone(), source })?;
-            self.buses.insert(name, Running { config, board, stop, done, thread });
+            self.buses.insert(name, Running { config, board, stop, done, thread, handle });
         }
         Ok(())
+    }
+
+    /// The mailbox of a bus; `None` if there is none of that name.
+    #[must_use]
+    pub fn bus(&self, bus: &Name) -> Option<BusHandle> {
+        self.buses.get(bus).map(|running| running.handle.clone())
+    }
+
+    /// The bus that a device hangs on.
+    #[must_use]
+    pub fn bus_of(&self, device: &Name) -> Option<BusHandle> {
+        let mut buses = self.buses.values();
+        buses.find(|running| running.config.devices.contains_key(device)).map(|running| running.handle.clone())
     }
 
     /// How the buses and devices are.

@@ -19,12 +19,14 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_modbus::client::Context;
 use tokio_modbus::slave::Slave;
 
+use crate::config::SerialConfig;
 use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
 use crate::query::{Progress, Query};
 use crate::reopen::CONNECTION_REST;
 use crate::step::Step;
+use crate::trace::{Direction, Trace};
 
 /// How long a connection may take, name look-up included. A device in the same street answers within milliseconds; its
 /// modem may have to wake up.
@@ -41,14 +43,15 @@ const MAX_FRAME: usize = 260;
 pub(crate) struct TcpLine {
     /// `host:port`.
     address: String,
+    trace: Trace,
     stream: Option<TcpStream>,
     /// When the last frame passed.
     last_frame: Instant,
 }
 
 impl TcpLine {
-    pub(crate) fn new(address: String) -> Self {
-        Self { address, stream: None, last_frame: Instant::now() }
+    pub(crate) fn new(address: String, trace: Trace) -> Self {
+        Self { address, trace, stream: None, last_frame: Instant::now() }
     }
 
     async fn send_and_receive(&mut self, query: Query, request: &[u8], wait: Duration) -> Result<Vec<u8>, Failure> {
@@ -62,6 +65,7 @@ impl TcpLine {
         };
         let write = async { stream.write_all(request).await.map(|()| request.len()) };
         failure(timeout_at(deadline, write).await)?;
+        self.trace.show(Direction::Sent, request);
         let mut frame = [0; MAX_FRAME];
         let mut len = 0;
         loop {
@@ -71,7 +75,10 @@ impl TcpLine {
                 Verdict::Foreign => return Err(Failure::Framing),
             }
             match failure(timeout_at(deadline, stream.read(&mut frame[len..])).await) {
-                Ok(more) => len += more,
+                Ok(more) => {
+                    self.trace.show(Direction::Received, &frame[len..len + more]);
+                    len += more;
+                }
                 // Half an answer is not silence.
                 Err(Failure::Timeout) if len > 0 => return Err(Failure::Framing),
                 Err(failure) => return Err(failure),
@@ -124,6 +131,17 @@ impl Line for TcpLine {
 
     fn is_open(&self) -> bool {
         self.stream.is_some()
+    }
+
+    fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()> {
+        match settings {
+            Some(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "a connection has no baud rate")),
+            None => Ok(()),
+        }
+    }
+
+    fn heard(&self) -> &[u8] {
+        &[]
     }
 
     fn client(memory: DuplexStream) -> Context {

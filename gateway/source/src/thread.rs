@@ -16,6 +16,7 @@ use tokio_serial::SerialStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
+use crate::command::Orders;
 use crate::config::{BusConfig, DeviceConfig, Link};
 use crate::frame::Framer;
 use crate::health::Board;
@@ -23,6 +24,7 @@ use crate::outbox::Outbox;
 use crate::rtu::RtuLine;
 use crate::talker::Talker;
 use crate::tcp::TcpLine;
+use crate::trace::Trace;
 
 /// Rest between a crash and the next start. Guessed: long enough that a bus that crashes at once costs nothing, short
 /// enough that a single crash costs few polls.
@@ -39,13 +41,25 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
 }
 
+/// What a bus is joined to the rest of the hub by.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Where readings go.
+    pub(crate) out: mpsc::Sender<Batch>,
+    /// What it is asked for. A talker's bus lets go of it.
+    pub(crate) orders: Orders,
+    /// Where its bytes are shown.
+    pub(crate) trace: Trace,
+}
+
 /// Starts the thread of a bus. `alive` is dropped when all is done.
 pub(crate) fn start(
     config: BusConfig,
     context: Context,
-    out: mpsc::Sender<Batch>,
+    ends: Ends,
     alive: oneshot::Sender<()>,
 ) -> io::Result<JoinHandle<()>> {
+    let Ends { out, mut orders, trace } = ends;
     // Made on the thread: where a thread is refused, a runtime could not be dropped again within another one.
     let (ready, made) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("bus-{}", context.bus)).spawn(move || {
@@ -57,7 +71,7 @@ pub(crate) fn start(
         drop(ready.send(Ok(())));
         // Not part of what may crash: counts that are not sent yet outlive it.
         let mut outbox = Outbox::new(context.clock.clone(), out);
-        supervise(&context, &runtime, || runtime.block_on(live(&config, &context, &mut outbox)));
+        supervise(&context, &runtime, || runtime.block_on(live(&config, &context, &mut outbox, &mut orders, &trace)));
         runtime.block_on(outbox.finish());
         // Not dropped: that would wait for a name look-up that hangs.
         runtime.shutdown_background();
@@ -69,15 +83,18 @@ pub(crate) fn start(
 }
 
 /// One life of a bus.
-async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox) {
+async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox, orders: &mut Orders, trace: &Trace) {
     let devices = config.devices.iter();
     match &config.link {
         Link::Rtu(serial) => {
-            let line = RtuLine::<SerialStream>::new(serial.clone());
-            Bus::new(line, devices, context, outbox).run().await;
+            let line = RtuLine::<SerialStream>::new(serial.clone(), trace.clone());
+            Bus::new(line, devices, context, outbox, orders).run().await;
         }
         Link::RtuOverTcp(_) => unreachable!("Config::check refuses it until its line is built"),
-        Link::Tcp(address) => Bus::new(TcpLine::new(address.clone()), devices, context, outbox).run().await,
+        Link::Tcp(address) => {
+            let line = TcpLine::new(address.clone(), trace.clone());
+            Bus::new(line, devices, context, outbox, orders).run().await;
+        }
         Link::Talker { serial, framing } => {
             for (name, device) in devices {
                 if let DeviceConfig::Talker(device) = device {

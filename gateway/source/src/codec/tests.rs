@@ -432,10 +432,8 @@ proptest! {
         prop_assert_eq!(from_registers(&point, &after), Sample::Good(value));
         let whole = ModbusPoint { order, ..modbus(Encoding::U32) };
         let spared = |registers: &[u16]| {
-            from_registers(&whole, registers).value().and_then(|value| match value {
-                Value::U64(number) => Some(number & !(ones(width) << first)),
-                _ => None,
-            })
+            let number = from_registers(&whole, registers).value().cloned();
+            if let Some(Value::U64(number)) = number { Some(number & !(ones(width) << first)) } else { None }
         };
         prop_assert_eq!(spared(&after), spared(&before));
     }

@@ -3,7 +3,7 @@
 //! The unit at the far end of a port in memory is scripted, and counts the requests that it gets: each answer carries the
 //! number of its request, so that a value which belongs to another request is seen at once.
 
-use curb_model::Reason;
+use curb_model::{HubClock, HubTime, Reason};
 use proptest::prelude::*;
 use tokio::io::DuplexStream;
 use tokio::runtime::Runtime;
@@ -18,6 +18,10 @@ use crate::modbus::{Answer, Client};
 impl Port for DuplexStream {
     fn open(_config: &SerialConfig) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set(&mut self, _config: &SerialConfig) -> io::Result<()> {
+        Ok(())
     }
 
     fn clear_input(&mut self) -> io::Result<()> {
@@ -131,9 +135,13 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
     }
 }
 
+fn trace() -> Trace {
+    Trace::new(HubClock::starting_at(HubTime::ZERO))
+}
+
 /// A line at so high a rate that only the least silences count.
 fn line(port: DuplexStream) -> Client<RtuLine<DuplexStream>> {
-    let mut line = RtuLine::new(SerialConfig::new("/none", 4_000_000));
+    let mut line = RtuLine::new(SerialConfig::new("/none", 4_000_000), trace());
     line.port = Some(port);
     Client::new(line, LineCounters::default(), CancellationToken::new())
 }

@@ -1,5 +1,6 @@
 //! Promises of a connection, against a scripted device on the loopback.
 
+use curb_model::{HubClock, HubTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -7,6 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::config::Table;
 use crate::modbus::{Answer, Client};
+
+fn trace() -> Trace {
+    Trace::new(HubClock::starting_at(HubTime::ZERO))
+}
 
 const ASK: Ask = Ask { unit: 7, table: Table::Holding, address: 100, quantity: 2 };
 const LIMITS: Limits = Limits { timeout: Duration::from_millis(100), min_gap: Duration::ZERO };
@@ -39,7 +44,7 @@ fn check(what: &str, change: Change, first: Result<Answer, &str>, connections: u
         let address = listener.local_addr().unwrap().to_string();
         let mut device = JoinSet::new();
         device.spawn(serve(listener, change));
-        let mut client = Client::new(TcpLine::new(address), LineCounters::default(), CancellationToken::new());
+        let mut client = Client::new(TcpLine::new(address, trace()), LineCounters::default(), CancellationToken::new());
         let mut opened = 0;
         let mut results = Vec::new();
         for _ in 0..2 {
@@ -79,7 +84,7 @@ fn a_stop_takes_an_answer_that_has_come_and_waits_for_no_other() {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let stop = CancellationToken::new();
-            let line = TcpLine::new(listener.local_addr().unwrap().to_string());
+            let line = TcpLine::new(listener.local_addr().unwrap().to_string(), trace());
             let mut client = Client::new(line, LineCounters::default(), stop.clone());
             client.line.open().await.unwrap();
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -107,7 +112,7 @@ fn a_device_that_closes_an_idle_connection_is_no_fault() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut line = TcpLine::new(listener.local_addr().unwrap().to_string());
+        let mut line = TcpLine::new(listener.local_addr().unwrap().to_string(), trace());
         line.open().await.unwrap();
         drop(listener.accept().await.unwrap());
         assert!(line.listen(&mut LineCounters::default()).await.is_none());

@@ -14,3 +14,5 @@ mod stop;
 mod street;
 #[cfg(test)]
 mod talker;
+#[cfg(test)]
+mod write;

@@ -13,10 +13,10 @@ use crate::street::{Hub, PATIENCE, bus, name, register, serial};
 
 /// A process that ends with its test.
 #[derive(Debug)]
-struct Peer(Child);
+pub(crate) struct Peer(Child);
 
 impl Peer {
-    fn start<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn start<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> Self {
         let child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn();
         Self(child.unwrap_or_else(|error| panic!("{}: {error}", program.display())))
     }
@@ -30,7 +30,7 @@ impl Drop for Peer {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
@@ -39,7 +39,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Compiles the server of the end-to-end tests.
-fn libmodbus(dir: &Path) -> PathBuf {
+pub(crate) fn libmodbus(dir: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/peers/modbus_server.c");
     let program = dir.join("modbus_server");
     let compiled = Command::new("cc").arg("-O1").arg("-o").arg(&program).arg(source).arg("-lmodbus").status();

@@ -1,0 +1,256 @@
+//! What a bus does besides its polls: writes, and the single requests of tools. At most one frame is between an order and
+//! its turn.
+
+use std::time::Duration;
+
+use curb_model::{Reason, Value};
+use tokio::time::{Instant, sleep};
+
+use super::{Bus, Device};
+use crate::command::{Outcome, Probe, ProbeOrder, Probed, Proof, Question, WriteError, WriteOrder, Written};
+use crate::config::{ModbusPoint, SerialConfig};
+use crate::modbus::{Answer, Failure, Limits, Line, Put};
+use crate::plan::Ask;
+use crate::write::{self, Plan};
+
+/// How often a written value is read back before it is called another one. Some devices take it over a moment later.
+const READ_BACK_TRIES: u32 = 3;
+
+/// Rest before it is read back again. Guessed: a dimmer or relay has done by then, and the line is not held for long.
+const READ_BACK_REST: Duration = Duration::from_millis(50);
+
+/// A line that a tool has.
+#[derive(Debug)]
+pub(super) struct Lent {
+    /// Polls wait until then.
+    pub(super) until: Instant,
+    /// The settings that the line has meanwhile, if not its own.
+    settings: Option<SerialConfig>,
+}
+
+/// Where a write stands.
+enum Step<T> {
+    Done(T),
+    /// It is time to stop.
+    Stopped,
+}
+
+impl<L: Line> Bus<'_, L> {
+    /// Does what waits: all writes, and one request of a tool. Called at the gaps between frames.
+    pub(super) async fn serve(&mut self) {
+        while let Ok(order) = self.orders.writes.try_recv() {
+            self.write(order).await;
+        }
+        if let Ok(order) = self.orders.probes.try_recv() {
+            self.probe(order).await;
+            self.take_back();
+        }
+    }
+
+    /// Gives the line its own settings again.
+    pub(super) fn take_back(&mut self) {
+        if let Some(Lent { settings: Some(_), .. }) = self.lent.take()
+            && let Err(error) = self.client.line.configure(None)
+        {
+            self.reopen.lost(self.context, &error);
+        }
+    }
+
+    pub(super) async fn write(&mut self, order: WriteOrder) {
+        let WriteOrder { point, value, deadline, reply } = order;
+        self.take_back();
+        let found = self.devices.iter().find(|device| device.name == point.owner()).cloned();
+        let found = found.and_then(|device| {
+            let point = device.config.points.iter().find(|other| other.point.name == point)?;
+            Some((device, point))
+        });
+        let result = match found {
+            Some((device, point)) => self.write_point(&device, point, &value, deadline).await,
+            None => Err(WriteError::Unknown(point)),
+        };
+        self.context.board.lock().bus.counters = self.client.counters;
+        // A caller that hung up does not want it.
+        drop(reply.send(result));
+    }
+
+    async fn write_point(
+        &mut self,
+        device: &Device<'_>,
+        point: &ModbusPoint,
+        value: &Value,
+        deadline: Instant,
+    ) -> Result<Written, WriteError> {
+        let grant = write::permit(point, value)?;
+        let (unit, limits) = (device.config.unit_id, device.limits);
+        let exponent = match write::exponent_ask(device.config, point) {
+            Some(ask) => Some(self.registers(ask, limits, deadline).await?),
+            None => None,
+        };
+        let exponent = exponent.and_then(|registers| registers.first().map(|word| word.cast_signed()));
+        let plan = Plan::new(device.config, point, grant, value, exponent)?;
+        let before =
+            if plan.needs_before() { Some(self.registers(plan.target, limits, deadline).await?) } else { None };
+        for put in plan.puts(before.as_deref()) {
+            self.put(unit, &put, limits, deadline).await?;
+        }
+        let proof = self.read_back(point, &plan, limits).await?;
+        Ok(Written { point: point.point.clone(), value: value.clone(), proof, at: self.context.clock.now() })
+    }
+
+    /// Sends one write.
+    async fn put(&mut self, unit: u8, put: &Put, limits: Limits, deadline: Instant) -> Result<(), WriteError> {
+        self.ready(deadline).await?;
+        let result = self.client.write(unit, put, limits).await;
+        match self.noticed(result) {
+            Ok(Step::Done(Answer::Exception(code))) => Err(WriteError::Refused(code)),
+            Ok(Step::Done(_)) => Ok(()),
+            Ok(Step::Stopped) => Err(WriteError::Unconfirmed(Reason::Timeout)),
+            Err(reason) => Err(WriteError::Unconfirmed(reason)),
+        }
+    }
+
+    /// Registers that a write depends on.
+    async fn registers(&mut self, ask: Ask, limits: Limits, deadline: Instant) -> Result<Vec<u16>, WriteError> {
+        self.ready(deadline).await?;
+        let result = self.client.read(ask, limits).await;
+        match self.noticed(result) {
+            Ok(Step::Done(Answer::Registers(registers))) => Ok(registers),
+            Ok(Step::Done(Answer::Exception(code))) => Err(WriteError::Refused(code)),
+            Ok(Step::Done(_)) => Err(WriteError::NotSent(Reason::Decode)),
+            Ok(Step::Stopped) => Err(WriteError::Stopped),
+            Err(reason) => Err(WriteError::NotSent(reason)),
+        }
+    }
+
+    /// Sees that the way to the device is open, and that there is still time.
+    async fn ready(&mut self, deadline: Instant) -> Result<(), WriteError> {
+        if !self.client.line.is_open() && self.reopen.retry().is_none_or(|retry| retry <= Instant::now()) {
+            self.open().await;
+        }
+        if self.context.stop.is_cancelled() {
+            return Err(WriteError::Stopped);
+        }
+        if Instant::now() >= deadline {
+            return Err(WriteError::Deadline);
+        }
+        if self.client.line.is_open() { Ok(()) } else { Err(WriteError::NotSent(Reason::Port)) }
+    }
+
+    async fn read_back(&mut self, point: &ModbusPoint, plan: &Plan, limits: Limits) -> Result<Proof, WriteError> {
+        let mut outcome = Err(WriteError::Unconfirmed(Reason::Timeout));
+        for attempt in 0..READ_BACK_TRIES {
+            if attempt > 0 {
+                sleep(READ_BACK_REST).await;
+            }
+            let result = self.client.read(plan.target, limits).await;
+            outcome = match self.noticed(result) {
+                Ok(Step::Done(Answer::Registers(found))) if plan.is_in(&found) => return Ok(Proof::ReadBack),
+                Ok(Step::Done(Answer::Registers(found))) => {
+                    Err(WriteError::Differs { found: write::in_words(point, &found) })
+                }
+                Ok(Step::Done(Answer::Bits(bits))) => {
+                    let found: Vec<u16> = bits.iter().take(1).map(|&bit| u16::from(bit)).collect();
+                    if plan.is_in(&found) {
+                        return Ok(Proof::ReadBack);
+                    }
+                    Err(WriteError::Differs { found: bits.first().is_some_and(|bit| *bit).to_string() })
+                }
+                // What is written there cannot be read: the device's own word must do.
+                Ok(Step::Done(Answer::Exception(_))) => return Ok(Proof::Echo),
+                Ok(Step::Done(_)) => Err(WriteError::Unconfirmed(Reason::Decode)),
+                Ok(Step::Stopped) => return Err(WriteError::Unconfirmed(Reason::Timeout)),
+                Err(reason) => Err(WriteError::Unconfirmed(reason)),
+            };
+        }
+        outcome
+    }
+
+    /// A lost port is noted, whoever meets it.
+    fn noticed(&mut self, result: Result<Option<Answer>, Failure>) -> Result<Step<Answer>, Reason> {
+        match result {
+            Ok(Some(answer)) => Ok(Step::Done(answer)),
+            Ok(None) => Ok(Step::Stopped),
+            Err(failure) => {
+                if let Failure::Gone(error) = &failure {
+                    self.reopen.lost(self.context, error);
+                }
+                Err(failure.reason())
+            }
+        }
+    }
+
+    pub(super) async fn probe(&mut self, order: ProbeOrder) {
+        let ProbeOrder { probe, reply } = order;
+        let began = Instant::now();
+        let outcome = match self.lend(&probe).await {
+            Ok(()) => self.question(&probe).await,
+            Err(why) => Outcome::Unusable(why),
+        };
+        let heard = self.client.line.heard().to_vec();
+        self.context.board.lock().bus.counters = self.client.counters;
+        if let Some(lent) = &mut self.lent {
+            lent.until = Instant::now() + probe.hold;
+        }
+        // A tool that was ended does not want it.
+        drop(reply.send(Probed { outcome, heard, took: began.elapsed() }));
+    }
+
+    /// Opens the line, and sets it as the tool wants it.
+    async fn lend(&mut self, probe: &Probe) -> Result<(), String> {
+        if !self.client.line.is_open() {
+            self.open().await;
+        }
+        if !self.client.line.is_open() {
+            return Err(self.context.board.lock().gone.clone().unwrap_or_else(|| "the bus was stopped".to_owned()));
+        }
+        let now = self.lent.as_ref().and_then(|lent| lent.settings.as_ref());
+        if now != probe.settings.as_ref() {
+            self.client.line.configure(probe.settings.as_ref()).map_err(|error| error.to_string())?;
+        }
+        self.lent = Some(Lent { until: Instant::now(), settings: probe.settings.clone() });
+        Ok(())
+    }
+
+    async fn question(&mut self, probe: &Probe) -> Outcome {
+        let limits = Limits { timeout: probe.timeout.unwrap_or(self.context.timeout), min_gap: Duration::ZERO };
+        let unit = probe.unit;
+        let result = match &probe.question {
+            Question::Read { table, address, quantity } => {
+                let ask = Ask { unit, table: *table, address: *address, quantity: *quantity };
+                self.client.read(ask, limits).await
+            }
+            Question::Identify => self.client.identify(unit, limits).await,
+            Question::ServerId => self.client.server_id(unit, limits).await,
+            Question::Write { address, registers } => {
+                let put = match registers.as_slice() {
+                    [word] => Put::Register(*address, *word),
+                    words => Put::Registers(*address, words.to_vec()),
+                };
+                self.client.write(unit, &put, limits).await
+            }
+            Question::WriteCoil { address, on } => self.client.write(unit, &Put::Coil(*address, *on), limits).await,
+        };
+        match self.noticed(result) {
+            Ok(Step::Done(answer)) => outcome_of(answer, &probe.question),
+            Ok(Step::Stopped) => Outcome::Unusable("the bus was stopped".to_owned()),
+            Err(reason) => Outcome::Failed(reason),
+        }
+    }
+}
+
+fn outcome_of(answer: Answer, question: &Question) -> Outcome {
+    match answer {
+        Answer::Registers(registers) => Outcome::Registers(registers),
+        Answer::Bits(mut bits) => {
+            if let Question::Read { quantity, .. } = question {
+                // The last byte is padded.
+                bits.truncate(usize::from(*quantity));
+            }
+            Outcome::Bits(bits)
+        }
+        Answer::Done => Outcome::Done,
+        Answer::Identity(objects) => Outcome::Identity(objects),
+        Answer::ServerId(bytes) => Outcome::ServerId(bytes),
+        Answer::Exception(code) => Outcome::Exception(code),
+    }
+}
