@@ -205,19 +205,28 @@ pub struct Device {
     pub name: Arc<str>,
     /// What it holds. Addresses between registers of a table read as 0; outside it answers with exception 2.
     pub registers: Vec<Register>,
+    /// What it says of itself (function 43 / 14): vendor, product code, revision. Empty: it does not know the function.
+    pub identification: Vec<String>,
 }
 
 impl Device {
     /// A device that holds nothing yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), registers: Vec::new() }
+        Self { name: name.into(), registers: Vec::new(), identification: Vec::new() }
     }
 
     /// With one more register.
     #[must_use]
     pub fn with(mut self, register: Register) -> Self {
         self.registers.push(register);
+        self
+    }
+
+    /// With words about itself: vendor, product code, revision.
+    #[must_use]
+    pub fn identified(mut self, objects: &[&str]) -> Self {
+        self.identification = objects.iter().map(|&text| text.to_owned()).collect();
         self
     }
 

@@ -1,11 +1,12 @@
 //! One device as a Modbus server, whatever the wire: what it answers to a request, when, and what the record says of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::now_ms;
-use crate::device::{Behaviour, Device};
-use crate::modbus::{self, Read};
+use crate::device::{Behaviour, Device, Table};
+use crate::modbus::{self, Read, Write};
 use crate::record::{Failure, Log, Served, What};
 
 /// How long a real device thinks, in microseconds.
@@ -15,6 +16,8 @@ const THINKS_US: std::ops::Range<u64> = 2000..5000;
 pub(crate) struct Unit {
     pub(crate) device: Device,
     pub(crate) behaviour: Behaviour,
+    /// What a master has written; it stands there instead of the moving value.
+    written: BTreeMap<(Table, u16), u16>,
     answers: u64,
 }
 
@@ -39,7 +42,7 @@ pub(crate) enum WireFault {
 
 impl Unit {
     pub(crate) fn new(device: Device, behaviour: Behaviour) -> Self {
-        Self { device, behaviour, answers: 0 }
+        Self { device, behaviour, written: BTreeMap::new(), answers: 0 }
     }
 
     /// Takes a request (function code first) and says what to send, if anything.
@@ -48,13 +51,20 @@ impl Unit {
         let reply = Reply { delay, pdu: Vec::new(), fault: None, answer: None };
         let function = *pdu.first()?;
         let Some(read) = Read::parse(pdu) else {
-            let pdu = modbus::exception(function, modbus::ILLEGAL_FUNCTION);
-            return (self.behaviour != Behaviour::Dead).then_some(Reply { pdu, ..reply });
+            let pdu = self.other(pdu).unwrap_or_else(|code| modbus::exception(function, code));
+            return match self.behaviour {
+                Behaviour::Dead => None,
+                Behaviour::Late(delay) => Some(Reply { pdu, delay, ..reply }),
+                Behaviour::Exception(code) => Some(Reply { pdu: modbus::exception(function, code), ..reply }),
+                Behaviour::Stranger => Some(Reply { pdu, fault: Some(WireFault::Stranger), ..reply }),
+                Behaviour::Damaged => Some(Reply { pdu, fault: Some(WireFault::Damaged), ..reply }),
+                Behaviour::Alive | Behaviour::Short => Some(Reply { pdu, ..reply }),
+            };
         };
         let Read { table, address, count, .. } = read;
         let n = self.answers;
         self.answers += 1;
-        let words = self.device.read(n, table, address, count);
+        let words = self.device.read(n, table, address, count).map(|words| self.with_written(table, address, words));
         let behaviour = if words.is_none() && self.behaviour == Behaviour::Alive {
             Behaviour::Exception(modbus::ILLEGAL_ADDRESS)
         } else {
@@ -87,6 +97,32 @@ impl Unit {
         };
         failed(Failure::Spoilt);
         Some(reply)
+    }
+}
+
+impl Unit {
+    /// The answer to what is no read, or the exception code.
+    fn other(&mut self, pdu: &[u8]) -> Result<Vec<u8>, u8> {
+        if let Some(answer) = modbus::identification(pdu, &self.device.identification) {
+            return Ok(answer);
+        }
+        let write = Write::parse(pdu).ok_or(modbus::ILLEGAL_FUNCTION)?;
+        let Write { table, address, words } = write;
+        let count = u16::try_from(words.len()).map_err(|_too_many| modbus::ILLEGAL_ADDRESS)?;
+        self.device.read(0, table, address, count).ok_or(modbus::ILLEGAL_ADDRESS)?;
+        if matches!(self.behaviour, Behaviour::Alive | Behaviour::Short | Behaviour::Late(_)) {
+            self.written.extend((address..).zip(words).map(|(address, word)| ((table, address), word)));
+        }
+        Ok(Write::answer(pdu))
+    }
+
+    fn with_written(&self, table: Table, address: u16, mut words: Vec<u16>) -> Vec<u16> {
+        for (address, word) in (address..=u16::MAX).zip(&mut words) {
+            if let Some(written) = self.written.get(&(table, address)) {
+                *word = *written;
+            }
+        }
+        words
     }
 }
 

@@ -49,6 +49,32 @@ fn check_reads(target: &[&str], log: &Log) {
     assert!(!fine && printed.contains("Illegal data address"), "{printed}");
 }
 
+/// What mbpoll writes, in our words for a target.
+fn mbpoll_writes(target: &[&str], table: &str, address: u16, values: &[&str]) -> (bool, String) {
+    let address = address.to_string();
+    run("mbpoll", &[&["-0", "-1", "-q", "-t", table, "-r", &address, "-o", "1"][..], target, values].concat())
+}
+
+#[test]
+fn a_foreign_master_writes_a_device_and_reads_what_it_wrote() {
+    let device = TcpDevice::start(meter("meter"), Behaviour::Alive, &Log::new()).unwrap();
+    let port = device.address().port().to_string();
+    let target = ["-m", "tcp", "-p", &port, "127.0.0.1"];
+    let check = |table: &str, address, values: &[&str]| {
+        let (fine, printed) = mbpoll_writes(&target, table, address, values);
+        assert!(fine, "{table}:{address} = {values:?}: {printed}");
+        let (fine, found, printed) = mbpoll(&target, table, address, u16::try_from(values.len()).unwrap());
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(fine && found == values, "{table}:{address} = {values:?}: {printed}");
+    };
+    check("4", 10, &["7"]);
+    check("4", 10, &["8", "9"]);
+    check("0", 3, &["0"]);
+    check("0", 3, &["1"]);
+    let (fine, printed) = mbpoll_writes(&target, "4", 12, &["7"]);
+    assert!(!fine && printed.contains("Illegal data address"), "{printed}");
+}
+
 #[test]
 fn a_foreign_master_reads_the_line() {
     let folder = tempfile::tempdir().unwrap();
