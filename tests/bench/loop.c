@@ -6,9 +6,9 @@
  *
  *   loop --version
  *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS tcp PORT...
- *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS rtu PATH UNIT...
+ *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS rtu PATH BAUD UNIT...
  *
- * PERIOD-MS 0: the next round follows the last one at once. A serial line is 19,200 8E1. Ends when it is killed.
+ * PERIOD-MS 0: the next round follows the last one at once. A serial line is 8E1. Ends when it is killed.
  */
 #include <errno.h>
 #include <modbus/modbus.h>
@@ -85,7 +85,7 @@ int main(int count, char **arguments)
         printf("libmodbus %s, libmosquitto %d.%d.%d\n", LIBMODBUS_VERSION_STRING, major, minor, patch);
         return 0;
     }
-    if (count < 10 || count > 9 + MAX_DEVICES)
+    if (count < 10 || count > 10 + MAX_DEVICES || (strcmp(arguments[8], "rtu") == 0 && count < 12))
         fail("read the command line", "see the head of loop.c");
     struct mosquitto *core = connect_core(arguments + 1);
     long period_ms = atol(arguments[6]);
@@ -96,10 +96,10 @@ int main(int count, char **arguments)
     modbus_t *devices[MAX_DEVICES];
     int units[MAX_DEVICES], device_count = 0, serial = strcmp(arguments[8], "rtu") == 0;
     if (serial) {
-        modbus_t *line = open_device(modbus_new_rtu(arguments[9], 19200, 'E', 8, 1), 1);
+        modbus_t *line = open_device(modbus_new_rtu(arguments[9], atoi(arguments[10]), 'E', 8, 1), 1);
         if (modbus_connect(line) == -1)
             fail("open the line", modbus_strerror(errno));
-        for (int i = 10; i < count; i++, device_count++) {
+        for (int i = 11; i < count; i++, device_count++) {
             devices[device_count] = line;
             units[device_count] = atoi(arguments[i]);
         }

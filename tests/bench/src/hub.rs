@@ -39,9 +39,9 @@ impl Bus {
         Self { link, units: vec![1], registers, every, timeout: None }
     }
 
-    /// A serial line, 19,200 8E1.
-    pub(crate) fn rtu(path: &str, units: &[u8], registers: u16, every: Duration, timeout: Duration) -> Self {
-        let link = format!("serial = \"{path}\"\nbaud = 19200\nparity = \"even\"\n");
+    /// A serial line, 8E1.
+    pub(crate) fn rtu(path: &str, baud: u32, units: &[u8], registers: u16, every: Duration, timeout: Duration) -> Self {
+        let link = format!("serial = \"{path}\"\nbaud = {baud}\nparity = \"even\"\n");
         Self { link, units: units.to_vec(), registers, every, timeout: Some(timeout) }
     }
 }

@@ -1,4 +1,4 @@
-//! What the kernel says about a process and its descendants: CPU time, memory, bytes to disk.
+//! What the kernel says about a process and its descendants: CPU time, wake-ups, memory, bytes to disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,6 +57,20 @@ fn cpu_of_threads(pid: u32) -> Result<Vec<(u32, u64)>, Error> {
         }
     }
     Ok(threads)
+}
+
+/// How often the threads of a process and its descendants have gone to sleep by themselves: each time something woke them
+/// again.
+pub(crate) fn wake_ups(pid: u32) -> Result<u64, Error> {
+    let mut total = 0;
+    for process in family(pid)? {
+        let folder = PathBuf::from(format!("/proc/{process}/task"));
+        for thread in numbers_in(&folder)? {
+            // A thread that ends meanwhile is not counted any more.
+            total += field(&folder.join(thread.to_string()).join("status"), "voluntary_ctxt_switches:").unwrap_or(0);
+        }
+    }
+    Ok(total)
 }
 
 /// A process and its descendants.

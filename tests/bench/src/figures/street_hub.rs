@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::hub::{Bus, Hub, Plugin};
-use crate::meter::{Memory, family, size, written};
+use crate::meter::{Memory, family, size, wake_ups, written};
 use crate::table::{Goal, Table};
 
 pub(super) const DEVICES: u16 = 6;
@@ -26,6 +26,8 @@ struct Resident {
     host: Option<Memory>,
     /// Bytes to storage, by daemon and host.
     written: u64,
+    /// Times that a thread was woken, in a second.
+    wake_ups: f64,
     /// What the state folder has grown by; negative if it has shrunk.
     grown: f64,
 }
@@ -51,6 +53,9 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         cpu,
         Goal::None,
     );
+    // A poll costs two: its moment, and its answer.
+    let polls = f64::from(DEVICES) / EVERY.as_secs_f64();
+    table.add("street hub: wake-ups of all threads", "1/s", bare.wake_ups, ("polls", polls), Goal::None);
     table.add("street hub: memory, RSS", "MiB", mib(bare.daemon.rss), rss, Goal::AtMost(12.0));
     table.add("street hub: memory, PSS", "MiB", mib(bare.daemon.pss), pss, Goal::None);
     table.add("street hub with deadband: daemon, RSS", "MiB", mib(with_plugin.daemon.rss), rss, Goal::AtMost(12.0));
@@ -102,9 +107,11 @@ async fn curb(bed: &Bed, devices: &Devices, name: &str, plugin: Plugin, times: T
     let daemon = hub.id()?;
     let processes = family(daemon)?;
     let all_written = || processes.iter().map(|pid| written(*pid)).sum::<Result<u64, Error>>();
-    let (written_before, size_before) = (all_written()?, size(&hub.state)?);
+    let (written_before, size_before, woken_before) = (all_written()?, size(&hub.state)?, wake_ups(daemon)?);
     let watched = Watched::new(&mut core, daemon, times.street).await?.correct("curb on a street hub")?;
+    let woken = wake_ups(daemon)?.saturating_sub(woken_before);
     let resident = Resident {
+        wake_ups: woken as f64 / watched.time.as_secs_f64(),
         watched,
         daemon: Memory::of(daemon)?,
         host: processes.iter().find(|pid| **pid != daemon).map(|host| Memory::of(*host)).transpose()?,
