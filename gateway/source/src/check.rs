@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use curb_model::{Name, PointName};
 
 use crate::config::{
-    BusConfig, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing, Link, ModbusDevice, ModbusPoint,
-    Place, TalkerDevice,
+    Bits, BusConfig, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing, Link, ModbusDevice,
+    ModbusPoint, Place, TalkerDevice,
 };
 
 /// Something that the source cannot do, found before it starts.
@@ -34,8 +34,10 @@ pub enum Problem {
         /// The bus.
         bus: Name,
     },
-    /// An empty delimiter or frame size.
-    #[error("bus {bus}: frames need a delimiter and a size of at least 1")]
+    /// Marks or sizes by which no frame can be told.
+    #[error(
+        "bus {bus}: frames need marks that differ, and a size that they fit into, at most 4096 bytes with a start mark"
+    )]
     NoFrame {
         /// The bus.
         bus: Name,
@@ -75,6 +77,12 @@ pub enum Problem {
         device: Name,
         /// Which setting.
         what: &'static str,
+    },
+    /// A request without a byte.
+    #[error("device {device}: a request of nothing")]
+    NoRequest {
+        /// The device.
+        device: Name,
     },
     /// A type that cannot lie where it is said to, or that cannot be treated as it is said to be.
     #[error("point {point}: {what}")]
@@ -190,10 +198,15 @@ fn check_link(name: &Name, bus: &BusConfig, problems: &mut Vec<Problem>) {
 fn framing_fits(framing: &Framing) -> bool {
     match framing {
         Framing::Delimiter { delimiter, max } => !delimiter.is_empty() && *max > 0,
-        Framing::Marks { start, stop, max } => !start.is_empty() && !stop.is_empty() && *max > 0,
-        Framing::Fixed { start, len } => *len > start.len(),
+        Framing::Marks { start, stop, max } => {
+            !start.is_empty() && !stop.is_empty() && start != stop && (1..=Framing::MOST_WITH_MARK).contains(max)
+        }
+        Framing::Fixed { start, len } => (start.len() + 1..=Framing::MOST_WITH_MARK).contains(len),
         Framing::Length(prefix) => {
-            matches!(prefix.width, 1 | 2) && prefix.at >= prefix.start.len() && prefix.max >= prefix.at + prefix.width
+            let least = prefix.at.saturating_add(prefix.width);
+            matches!(prefix.width, 1 | 2)
+                && prefix.at >= prefix.start.len()
+                && (least..=Framing::MOST_WITH_MARK).contains(&prefix.max)
         }
         Framing::Silence { gap, max } => !gap.is_zero() && *max > 0,
     }
@@ -257,22 +270,45 @@ fn check_modbus_point(point: &ModbusPoint, device: &ModbusDevice, problems: &mut
 }
 
 fn check_talker(name: &Name, device: &TalkerDevice, problems: &mut Vec<Problem>) {
-    if device.stale_after.is_zero() {
-        problems.push(Problem::NoTime { device: name.clone(), what: "stale_after" });
+    let request = device.request.as_ref();
+    let times = [
+        ("stale_after", Some(device.stale_after)),
+        ("every", request.map(|request| request.every)),
+        ("timeout", request.map(|request| request.timeout)),
+    ];
+    for (what, _) in times.into_iter().filter(|(_, time)| time.is_some_and(|time| time.is_zero())) {
+        problems.push(Problem::NoTime { device: name.clone(), what });
+    }
+    if request.is_some_and(|request| request.bytes.is_empty()) {
+        problems.push(Problem::NoRequest { device: name.clone() });
     }
     for point in &device.points {
         let what = match (&device.decode, &point.place) {
-            (Decode::Csv { .. }, Place::Column(0)) => Some("columns count from 1"),
+            (Decode::Csv { .. }, Place::Column(0)) | (Decode::Nmea, Place::Field { field: 0, .. }) => {
+                Some("columns and fields count from 1")
+            }
+            (Decode::Regex(pattern), Place::Group(group)) if !pattern.names().any(|name| name == group) => {
+                Some("the pattern has no such group")
+            }
+            (Decode::Binary { .. }, Place::Bytes { encoding, bits, .. }) => check_bytes(*encoding, *bits),
             (Decode::Csv { .. }, Place::Column(_))
             | (Decode::Json, Place::Pointer(_))
             | (Decode::Regex(_), Place::Group(_))
-            | (Decode::Nmea, Place::Field { .. })
-            | (Decode::Binary { .. }, Place::Bytes { .. }) => None,
+            | (Decode::Nmea, Place::Field { .. }) => None,
             _ => Some("its place does not fit what its device sends"),
         };
         problems.extend(what.map(|what| Problem::Place { point: point.point.name.clone(), what }));
         check_conversion(&point.point.name, &point.conversion, problems);
     }
+}
+
+fn check_bytes(encoding: Encoding, bits: Option<Bits>) -> Option<&'static str> {
+    if let Some(bits) = bits
+        && (!encoding.is_unsigned() || bits.width == 0 || bits.first.saturating_add(bits.width) > encoding.bit_width())
+    {
+        return Some("bits are taken from an unsigned number, and lie within it");
+    }
+    matches!(encoding, Encoding::Text(0 | 129..)).then_some("a text has 1 to 128 bytes")
 }
 
 fn check_conversion(point: &PointName, conversion: &Conversion, problems: &mut Vec<Problem>) {

@@ -13,9 +13,11 @@ use std::time::Duration;
 use curb_model::Name;
 
 mod modbus;
+mod pattern;
 mod talker;
 
 pub use modbus::{Bits, Conversion, Encoding, Grant, Half, ModbusDevice, ModbusPoint, Order, Setup, Table, WriteWith};
+pub use pattern::{Pattern, PatternError};
 pub use talker::{Checksum, ChecksumKind, Decode, Framing, LengthPrefix, Place, Request, TalkerDevice, TalkerPoint};
 
 /// How long a unit on a serial line may take to begin its answer, where the config says nothing. Slow meters need

@@ -1,90 +1,149 @@
-//! Bytes → frames that end in a delimiter. Pure.
+//! Bytes → frames. Pure: a pause on the line is told by the caller.
 //!
-//! Where a frame begins is known after a delimiter, or after a pause: talkers speak in bursts. What was joined in the
-//! middle, interrupted by a pause, or grew too long is told as broken, not handed up: half of `112.5` is `2.5`.
+//! ```text
+//! delimiter   text that ends each frame                          delimited
+//! marks       start … stop                                       scan
+//! fixed       frames of one length, with a mark or after a pause scan
+//! length      frames that tell their length                      scan
+//! silence     a pause parts frames                               silent
+//! ```
 //!
-//! Deliberately absent: what is in a frame.
+//! Where a frame begins is known by its mark, behind another frame, or after a pause: talkers speak in bursts. What was
+//! joined in the middle, interrupted by a pause, or grew too long is told as broken, not handed up: half of `112.5` is
+//! `2.5`. A frame with a check sum is handed up when that fits, and only then. How the bytes are cut into reads makes no
+//! difference, and no bytes make a framer keep more than one frame and one read.
+//!
+//! Deliberately absent: what is in a frame, and any guess at where one ends.
 
-use crate::config::Framing;
+use std::time::Duration;
+
+use curb_model::Reason;
+
+use crate::config::{Checksum, Framing};
+use delimited::Delimited;
+use scan::{Scanner, Shape};
+use silent::Silent;
+
+mod delimited;
+mod scan;
+mod silent;
+
+/// Silence after which what comes is a new frame, where the framing says nothing. Guessed: talkers write a line in one
+/// go, and some compute for a tenth of a second in the middle of it.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A frame, or what was left of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// Without its delimiter, and without a carriage return before it.
+    /// Without its delimiter or marks around it; marks that are part of it are in it. Never empty.
     Whole(Vec<u8>),
-    /// Joined late, interrupted, or too long.
-    Broken,
+    /// Joined late, interrupted, too long, or with a wrong check sum.
+    Broken(Reason),
 }
 
-/// Whether the line was silent before some bytes came.
+/// What is known of the bytes that come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Before {
-    /// They follow on what came before.
-    Flow,
-    /// A pause: what follows is a new frame.
-    Pause,
+pub(crate) enum Next {
+    /// Nothing: they may be the middle of a frame.
+    Unknown,
+    /// A frame begins with them.
+    Frame,
 }
 
 /// Collects bytes.
 #[derive(Debug)]
 pub(crate) struct Framer {
-    delimiter: Vec<u8>,
-    max: usize,
-    bytes: Vec<u8>,
-    /// The beginning of the frame at hand is known, and it is not too long.
-    sound: bool,
+    kind: Kind,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Delimited(Delimited),
+    Scanner(Scanner),
+    Silent(Silent),
 }
 
 impl Framer {
-    pub(crate) fn new(framing: &Framing) -> Self {
-        let Framing::Delimiter { delimiter, max } = framing else {
-            unreachable!("Config::check refuses other framings until they are built")
+    pub(crate) fn new(framing: &Framing, checksum: Option<Checksum>) -> Self {
+        let kind = match framing {
+            Framing::Delimiter { delimiter, max } => Kind::Delimited(Delimited::new(delimiter.clone(), *max, checksum)),
+            Framing::Marks { start, stop, max } => {
+                let shape = Shape::Marks { stop: stop.clone(), max: *max };
+                Kind::Scanner(Scanner::new(start.clone(), shape, checksum))
+            }
+            Framing::Fixed { start, len } => {
+                Kind::Scanner(Scanner::new(start.clone(), Shape::Fixed { len: *len }, checksum))
+            }
+            Framing::Length(prefix) => {
+                Kind::Scanner(Scanner::new(prefix.start.clone(), Shape::Length(prefix.clone()), checksum))
+            }
+            Framing::Silence { max, .. } => Kind::Silent(Silent::new(*max, checksum)),
         };
-        Self { delimiter: delimiter.clone(), max: *max, bytes: Vec::new(), sound: false }
+        let pause = match framing {
+            Framing::Silence { gap, .. } => *gap,
+            Framing::Delimiter { .. } | Framing::Marks { .. } | Framing::Fixed { .. } | Framing::Length(_) => PAUSE,
+        };
+        Self { kind, pause }
     }
 
-    /// Forgets what has come: the port is a new one.
-    pub(crate) fn reset(&mut self) {
-        self.bytes.clear();
-        self.sound = false;
+    /// The silence after which [`Self::pause`] is to be called.
+    pub(crate) const fn pause_after(&self) -> Duration {
+        self.pause
+    }
+
+    /// Forgets what has come: the port is a new one, or the device was asked anew.
+    pub(crate) fn forget(&mut self, next: Next) {
+        match &mut self.kind {
+            Kind::Delimited(framer) => framer.forget(next),
+            Kind::Scanner(framer) => framer.forget(next),
+            Kind::Silent(framer) => framer.forget(next),
+        }
     }
 
     /// Adds what has been read, and hands up what is complete.
-    pub(crate) fn push(&mut self, bytes: &[u8], before: Before) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        if before == Before::Pause {
-            if !self.bytes.is_empty() {
-                frames.push(Frame::Broken);
-            }
-            self.bytes.clear();
-            self.sound = true;
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        match &mut self.kind {
+            Kind::Delimited(framer) => framer.push(bytes),
+            Kind::Scanner(framer) => framer.push(bytes),
+            Kind::Silent(framer) => framer.push(bytes),
         }
-        for &byte in bytes {
-            self.bytes.push(byte);
-            if self.bytes.ends_with(&self.delimiter) {
-                frames.extend(self.take());
-            } else if self.bytes.len() >= self.max + self.delimiter.len() {
-                // Only as much is kept as the delimiter needs to be seen.
-                self.sound = false;
-                self.bytes.drain(..self.bytes.len() - self.delimiter.len());
-            }
-        }
-        frames
     }
 
-    /// The frame whose delimiter has just come. Empty lines say nothing.
-    fn take(&mut self) -> Option<Frame> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.truncate(bytes.len() - self.delimiter.len());
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
+    /// The line has been silent since the last bytes: what is open will not be completed.
+    pub(crate) fn pause(&mut self) -> Vec<Frame> {
+        match &mut self.kind {
+            Kind::Delimited(framer) => framer.pause(),
+            Kind::Scanner(framer) => framer.pause(),
+            Kind::Silent(framer) => framer.pause(),
         }
-        let sound = std::mem::replace(&mut self.sound, true);
-        if !sound {
-            return Some(Frame::Broken);
-        }
-        (!bytes.is_empty()).then_some(Frame::Whole(bytes))
     }
+
+    /// Bytes since the last call that were part of no frame, not even of a broken one.
+    pub(crate) fn take_noise(&mut self) -> u64 {
+        match &mut self.kind {
+            Kind::Scanner(framer) => framer.take_noise(),
+            Kind::Delimited(_) | Kind::Silent(_) => 0,
+        }
+    }
+
+    #[cfg(test)]
+    fn kept(&self) -> usize {
+        match &self.kind {
+            Kind::Delimited(framer) => framer.kept(),
+            Kind::Scanner(framer) => framer.kept(),
+            Kind::Silent(framer) => framer.kept(),
+        }
+    }
+}
+
+/// A frame whose end is certain; an empty one says nothing.
+fn checked(bytes: Vec<u8>, checksum: Option<&Checksum>) -> Option<Frame> {
+    if bytes.is_empty() {
+        return None;
+    }
+    let fits = checksum.is_none_or(|checksum| checksum.fits(&bytes));
+    Some(if fits { Frame::Whole(bytes) } else { Frame::Broken(Reason::Crc) })
 }
 
 #[cfg(test)]

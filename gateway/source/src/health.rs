@@ -49,7 +49,8 @@ pub struct LineCounters {
     pub late: u64,
     /// Our own requests, heard back from the line.
     pub echo: u64,
-    /// Right frames that were not for us: another master, or a unit with a wrong address.
+    /// Right frames that were not for us: another master, or a unit with a wrong address; for a talker, frames that speak
+    /// of none of its points.
     pub foreign: u64,
     /// Bytes that were part of no frame.
     pub noise_bytes: u64,

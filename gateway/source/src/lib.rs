@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! plan   points → block reads (pure)              codec   registers, bytes and text ↔ values (pure)
-//! poll   due times, back-off (pure)               frame   bytes → lines (pure)
+//! poll   due times, back-off (pure)               frame   bytes → frames, talk frames → values (pure)
 //! thread one for each bus, started again after a crash
-//! bus    asks, decodes, hands on                  talker  only listens              outbox  the way out
+//! bus    asks, decodes, hands on                  talker  listens, or asks in words   outbox  the way out
 //! command  what a bus is asked for besides        write   a value → requests (pure)   trace  bytes, for who looks
 //! modbus tokio-modbus, speaking into memory
 //! rtu    what is on the serial wire; step says which answers are still owed        tcp  the same for a connection
@@ -24,6 +24,7 @@
 
 mod bus;
 mod check;
+mod checksum;
 mod codec;
 mod command;
 mod config;
@@ -39,6 +40,7 @@ mod reopen;
 mod rtu;
 mod source;
 mod step;
+mod talk;
 mod talker;
 mod tcp;
 mod thread;
@@ -50,8 +52,9 @@ pub use codec::EncodeError;
 pub use command::{BusHandle, Outcome, Probe, ProbeError, Probed, Proof, Question, WriteError, Written};
 pub use config::{
     Bits, BusConfig, Checksum, ChecksumKind, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing,
-    Grant, Half, LengthPrefix, Link, ModbusDevice, ModbusPoint, Order, Parity, Place, RTU_TIMEOUT, Request, Rs485,
-    STALE_AFTER, SerialConfig, Setup, StopBits, TCP_TIMEOUT, Table, TalkerDevice, TalkerPoint, WriteWith,
+    Grant, Half, LengthPrefix, Link, ModbusDevice, ModbusPoint, Order, Parity, Pattern, PatternError, Place,
+    RTU_TIMEOUT, Request, Rs485, STALE_AFTER, SerialConfig, Setup, StopBits, TCP_TIMEOUT, Table, TalkerDevice,
+    TalkerPoint, WriteWith,
 };
 pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
 pub use source::{Error, Source};

@@ -33,6 +33,7 @@ use crate::trace::{Direction, Trace};
 
 mod frames;
 
+pub(crate) use frames::crc16;
 use frames::{AROUND_PDU, Head, Kind};
 
 /// What is heard in one go at most. An exchange has 8 bytes of echo and 256 of answer; more than four frames is babble.

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::Bus;
 use crate::command::Orders;
 use crate::config::{BusConfig, DeviceConfig, Link};
-use crate::frame::Framer;
 use crate::health::Board;
 use crate::outbox::Outbox;
 use crate::rtu::RtuLine;
@@ -98,8 +97,7 @@ async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox, orders
         Link::Talker { serial, framing } => {
             for (name, device) in devices {
                 if let DeviceConfig::Talker(device) = device {
-                    let framer = Framer::new(framing);
-                    Talker::<SerialStream>::new(name, device, serial, framer, context).run(outbox).await;
+                    Talker::<SerialStream>::new(name, device, serial, framing, context, trace).run(outbox).await;
                 }
             }
         }

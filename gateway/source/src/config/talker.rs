@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use curb_model::Point;
 
-use super::{Bits, Conversion, Encoding, Order};
+use super::{Bits, Conversion, Encoding, Order, Pattern};
 
 /// What parts one frame from the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Framing {
-    /// A text that ends each frame. A carriage return before it is not part of the frame.
+    /// A text that ends each frame. The other half of a line's end, a carriage return before a line feed or a line feed
+    /// behind a carriage return, is not part of the frame.
     Delimiter {
         /// 1 to 8 bytes.
         delimiter: Vec<u8>,
@@ -23,14 +24,14 @@ pub enum Framing {
         start: Vec<u8>,
         /// 1 to 8 bytes.
         stop: Vec<u8>,
-        /// Bytes between the marks at most.
+        /// Bytes between the marks, at most [`Framing::MOST_WITH_MARK`].
         max: usize,
     },
     /// Frames of one length, each with a mark at its beginning that is part of it.
     Fixed {
-        /// 0 to 8 bytes; without a mark a frame begins after a silence.
+        /// 0 to 8 bytes; without a mark a frame begins after a pause, a request, or another frame.
         start: Vec<u8>,
-        /// Bytes in a frame, the mark included.
+        /// Bytes in a frame, the mark included, at most [`Framing::MOST_WITH_MARK`].
         len: usize,
     },
     /// Frames that tell their length.
@@ -44,6 +45,12 @@ pub enum Framing {
     },
 }
 
+impl Framing {
+    /// Bytes of a frame that is known by a mark, at most. What begins with a mark and is no frame is looked at again from
+    /// its second byte, so garbage may cost this many looks for each of its bytes; no sensor's frame has a tenth of it.
+    pub const MOST_WITH_MARK: usize = 4096;
+}
+
 /// A frame that tells its length in its head.
 ///
 /// ```text
@@ -51,7 +58,7 @@ pub enum Framing {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LengthPrefix {
-    /// Mark at the beginning, part of the frame.
+    /// Mark at the beginning, part of the frame. Without one a frame begins after a pause, a request, or another frame.
     pub start: Vec<u8>,
     /// Where the length stands, in bytes from the frame's beginning.
     pub at: usize,
@@ -61,7 +68,7 @@ pub struct LengthPrefix {
     pub order: Order,
     /// Bytes of the frame that the length does not count.
     pub extra: usize,
-    /// Bytes in a frame at most; a greater length is noise.
+    /// Bytes in a frame, at most [`Framing::MOST_WITH_MARK`]; a greater length is noise.
     pub max: usize,
 }
 
@@ -70,7 +77,8 @@ pub struct LengthPrefix {
 pub struct TalkerDevice {
     /// What stands in a frame.
     pub decode: Decode,
-    /// How long it may be silent before its points are told as *bad, stale*, and again after each such time. Not zero.
+    /// How long it may say nothing of a point before that is told as *bad, stale*, and again after each such time. Not
+    /// zero. Without meaning where there is a request: an answer that does not come is a time-out.
     pub stale_after: Duration,
     /// What it is asked with; `None`: it talks by itself.
     pub request: Option<Request>,
@@ -85,7 +93,7 @@ pub struct Request {
     pub bytes: Vec<u8>,
     /// How often. Not zero.
     pub every: Duration,
-    /// How long an answer may take. Not zero.
+    /// From the last byte of the request to the end of the answer. Not zero.
     pub timeout: Duration,
 }
 
@@ -94,23 +102,27 @@ pub struct Request {
 pub enum Decode {
     /// Text in columns.
     Csv {
-        /// What parts the columns; usually a comma.
+        /// What parts the columns; usually a comma. A blank: any run of blanks.
         separator: char,
     },
     /// A JSON document.
     Json,
     /// Text that a regular expression with named groups fits.
-    Regex(String),
+    Regex(Pattern),
     /// A sentence of NMEA 0183, whose check sum must fit.
     Nmea,
     /// Fields of bytes.
     Binary {
-        /// What the frame is checked by.
+        /// What the frame is checked by. Framing by marks looks for another frame where it does not fit.
         checksum: Option<Checksum>,
     },
 }
 
 /// The check sum of a binary frame.
+///
+/// ```text
+/// skip bytes │ bytes that are covered │ check sum, 1 or 2 bytes │ behind bytes
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checksum {
     /// How it is computed.

@@ -101,7 +101,7 @@ fn has_right_crc(frame: &[u8]) -> bool {
 }
 
 /// CRC-16/MODBUS.
-pub(super) fn crc16(bytes: &[u8]) -> u16 {
+pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, &byte| CRC_TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8))
 }
 
