@@ -17,11 +17,20 @@ use crate::config::{Bits, Conversion, Encoding, Half, ModbusPoint, Order, Place,
 
 mod encode;
 
-pub use encode::EncodeError;
-pub(crate) use encode::{Encoded, encode};
+pub use encode::{EncodeError, Encoded, encode};
 
 /// Longest text that a value may hold: it travels in every message.
 pub(crate) const MAX_TEXT: usize = 128;
+
+/// A point's value in what was read for it: the registers of [`ModbusPoint::span`], or the state of a coil or discrete
+/// input, of which anything but 0 is on.
+#[must_use]
+pub fn decode(point: &ModbusPoint, registers: &[u16]) -> Sample {
+    match registers {
+        [bit] if point.table.is_bits() => from_bit(point, *bit != 0),
+        _ => from_registers(point, registers),
+    }
+}
 
 /// A point's value in the registers of [`ModbusPoint::span`].
 pub(crate) fn from_registers(point: &ModbusPoint, registers: &[u16]) -> Sample {

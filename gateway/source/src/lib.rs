@@ -48,7 +48,7 @@ mod trace;
 mod write;
 
 pub use check::Problem;
-pub use codec::EncodeError;
+pub use codec::{EncodeError, Encoded, decode, encode};
 pub use command::{BusHandle, Outcome, Probe, ProbeError, Probed, Proof, Question, WriteError, Written};
 pub use config::{
     Bits, BusConfig, Checksum, ChecksumKind, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing,

@@ -96,9 +96,10 @@ fn from_json(value: serde_json::Value) -> Value {
     let kind = match value {
         serde_json::Value::Null => ValueKind::Nil,
         serde_json::Value::Bool(truth) => ValueKind::Boolean(truth),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => ValueKind::I64(number),
-            (None, number) => number.map_or(ValueKind::Nil, ValueKind::Float),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => ValueKind::I64(number),
+            (None, Some(number), _) => ValueKind::U64(number),
+            (None, None, number) => number.map_or(ValueKind::Nil, ValueKind::Float),
         },
         serde_json::Value::String(text) => ValueKind::String(text),
         serde_json::Value::Array(elements) => ValueKind::Array(elements.into_iter().map(from_json).collect()),

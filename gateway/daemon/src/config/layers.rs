@@ -193,6 +193,7 @@ fn node(kind: ValueKind, key: &mut Key, origins: &Origins) -> Option<Node> {
     let kind = match kind {
         ValueKind::Boolean(truth) => Kind::Bool(truth),
         ValueKind::I64(number) => Kind::Int(number),
+        ValueKind::U64(number) => i64::try_from(number).map_or(Kind::Uint(number), Kind::Int),
         ValueKind::Float(number) => Kind::Float(number),
         ValueKind::String(text) => Kind::Text(text),
         ValueKind::Array(elements) => {
@@ -214,7 +215,7 @@ fn node(kind: ValueKind, key: &mut Key, origins: &Origins) -> Option<Node> {
             }
             Kind::Table(nodes)
         }
-        ValueKind::Nil | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+        ValueKind::Nil | ValueKind::I128(_) | ValueKind::U128(_) => {
             return None;
         }
     };

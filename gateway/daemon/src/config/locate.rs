@@ -129,9 +129,13 @@ impl Reader<'_> {
         let kind = match value.get_ref() {
             DeValue::String(text) => ValueKind::String(text.to_string()),
             DeValue::Boolean(truth) => ValueKind::Boolean(*truth),
-            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                Ok(number) => ValueKind::I64(number),
-                Err(_) => {
+            DeValue::Integer(digits) => match (
+                i64::from_str_radix(digits.as_str(), digits.radix()),
+                u64::from_str_radix(digits.as_str(), digits.radix()),
+            ) {
+                (Ok(number), _) => ValueKind::I64(number),
+                (Err(_), Ok(number)) => ValueKind::U64(number),
+                (Err(_), Err(_)) => {
                     return refuse(self, digits.to_string(), Misfit::expected("a whole number of at most 64 bits"));
                 }
             },

@@ -66,6 +66,7 @@ fn json(node: &Node) -> serde_json::Value {
     match &node.kind {
         Kind::Bool(truth) => (*truth).into(),
         Kind::Int(number) => (*number).into(),
+        Kind::Uint(number) => (*number).into(),
         Kind::Float(number) => (*number).into(),
         Kind::Text(text) => text.as_str().into(),
         Kind::List(elements) => elements.iter().map(json).collect(),

@@ -22,6 +22,8 @@ pub(super) struct Node {
 pub(super) enum Kind {
     Bool(bool),
     Int(i64),
+    /// A whole number beyond `i64`: what a 64-bit register may hold.
+    Uint(u64),
     Float(f64),
     Text(String),
     List(Vec<Node>),
@@ -34,6 +36,7 @@ impl Node {
         match &self.kind {
             Kind::Bool(b) => b.to_string(),
             Kind::Int(i) => i.to_string(),
+            Kind::Uint(i) => i.to_string(),
             Kind::Float(x) => x.to_string(),
             Kind::Text(t) => format!("{:?}", shorten(t.clone())),
             Kind::List(elements) => {
@@ -48,7 +51,7 @@ impl Node {
     pub(super) const fn table(&self) -> Option<&BTreeMap<String, Self>> {
         match &self.kind {
             Kind::Table(entries) => Some(entries),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) => None,
+            Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) => None,
         }
     }
 
@@ -57,7 +60,7 @@ impl Node {
         path.into_iter().try_fold(self, |node, key| match &node.kind {
             Kind::Table(entries) => entries.get(key),
             Kind::List(elements) => elements.get(key.parse::<usize>().ok()?),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => None,
+            Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::Text(_) => None,
         })
     }
 
@@ -153,6 +156,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         match &self.kind {
             Kind::Bool(b) => visitor.visit_bool(*b),
             Kind::Int(i) => visitor.visit_i64(*i),
+            Kind::Uint(i) => visitor.visit_u64(*i),
             Kind::Float(x) => visitor.visit_f64(*x),
             Kind::Text(t) => visitor.visit_borrowed_str(t),
             Kind::List(elements) => visitor.visit_seq(SeqDeserializer::new(elements.iter())),
@@ -179,7 +183,9 @@ impl<'de> Deserializer<'de> for &'de Node {
     ) -> Result<V::Value, Wanted> {
         match &self.kind {
             Kind::Text(word) => visitor.visit_enum(word.as_str().into_deserializer()),
-            Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => Err(Wanted::Word(words)),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::List(_) | Kind::Table(_) => {
+                Err(Wanted::Word(words))
+            }
         }
     }
 

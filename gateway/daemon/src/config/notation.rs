@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use curb_model::{Name, NameError};
-use curb_source::Table;
+use curb_model::{Name, NameError, ValueType};
+use curb_source::{Bits, Encoding, Half, Table};
 
 use super::problem::{Misfit, did_you_mean, nearest};
 
@@ -31,11 +31,20 @@ pub(super) fn duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<
     let bare = text.parse::<f64>().is_ok();
     match humantime::parse_duration(text) {
         _ if bare && text.contains('.') => Err(misfit.help("add a unit, without a fraction: \"300ms\" for 0.3 s")),
-        _ if bare => Err(misfit.help(format!("add a unit: \"{text}s\" or \"{text}ms\""))),
+        _ if bare => Err(misfit.help(format!("add a unit: {}", with_unit(text, bounds)))),
         Ok(duration) if bounds.contains(&duration) => Ok(duration),
         Ok(_) => Err(misfit),
         Err(_) => Err(misfit.help("whole numbers of ms, s, m, h and days: \"500ms\", \"1m 30s\"")),
     }
+}
+
+/// What a bare number may have meant: of seconds and milliseconds those that would be allowed.
+fn with_unit(number: &str, bounds: &RangeInclusive<Duration>) -> String {
+    let both = ["s", "ms"].map(|unit| format!("{number}{unit}"));
+    let fits = |text: &&String| humantime::parse_duration(text).is_ok_and(|duration| bounds.contains(&duration));
+    let fitting: Vec<&String> = both.iter().filter(fits).collect();
+    let meant = if fitting.is_empty() { both.iter().collect() } else { fitting };
+    meant.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" or ")
 }
 
 /// A number of bytes with its unit, within `bounds`.
@@ -76,6 +85,124 @@ pub(super) fn register(text: &str) -> Result<(Table, u16), Misfit> {
         }
         (_, Err(_)) if address.starts_with("0x") => Err(misfit.help("addresses are decimal")),
         (_, Err(_)) => Err(misfit),
+    }
+}
+
+/// The types of numbers, by their words.
+const NUMBERS: [(&str, Encoding); 16] = [
+    ("bool", Encoding::Bool),
+    ("u8", Encoding::U8(Half::Low)),
+    ("i8", Encoding::I8(Half::Low)),
+    ("u16", Encoding::U16),
+    ("i16", Encoding::I16),
+    ("u24", Encoding::U24),
+    ("i24", Encoding::I24),
+    ("u32", Encoding::U32),
+    ("i32", Encoding::I32),
+    ("u64", Encoding::U64),
+    ("i64", Encoding::I64),
+    ("f32", Encoding::F32),
+    ("f64", Encoding::F64),
+    ("bcd16", Encoding::Bcd16),
+    ("bcd32", Encoding::Bcd32),
+    ("bcd64", Encoding::Bcd64),
+];
+
+/// What is expected where a type stands.
+pub(super) const TYPES: &str = "a type: bool, u8, i8, u16, i16, u24, i24, u32, i32, u64, i64, f32, f64, bcd16, bcd32, \
+    bcd64 or text:N with N bytes";
+
+/// `u16`, `f32`, `text:20`: how a value lies in registers or bytes. A byte is the lower one, until `byte` says otherwise.
+pub(super) fn encoding(text: &str) -> Result<Encoding, Misfit> {
+    if let Some((_, encoding)) = NUMBERS.iter().find(|(word, _)| *word == text) {
+        return Ok(*encoding);
+    }
+    if let Some(len) = text.strip_prefix("text:") {
+        let len = len.parse().ok().filter(|len| (1..=128).contains(len));
+        return len.map(Encoding::Text).ok_or_else(|| Misfit::expected("a text of 1 to 128 bytes: text:1 to text:128"));
+    }
+    let misfit = Misfit::expected(TYPES);
+    Err(match foreign_type(text) {
+        Some("text") => misfit.help("say how many bytes it has: text:20 lies in 10 registers"),
+        Some(word) => misfit.help(format!("did you mean {word:?}?")),
+        None => misfit,
+    })
+}
+
+/// `u16`, `f64`, `text`: what a piece of text stands for.
+pub(super) fn text_type(text: &str) -> Result<ValueType, Misfit> {
+    const TYPES: [(&str, ValueType); 12] = [
+        ("bool", ValueType::Bool),
+        ("u8", ValueType::U8),
+        ("i8", ValueType::I8),
+        ("u16", ValueType::U16),
+        ("i16", ValueType::I16),
+        ("u32", ValueType::U32),
+        ("i32", ValueType::I32),
+        ("u64", ValueType::U64),
+        ("i64", ValueType::I64),
+        ("f32", ValueType::F32),
+        ("f64", ValueType::F64),
+        ("text", ValueType::Text),
+    ];
+    if let Some((_, value_type)) = TYPES.iter().find(|(word, _)| *word == text) {
+        return Ok(*value_type);
+    }
+    let words = TYPES.map(|(word, _)| word);
+    let misfit = Misfit::expected(format!("a type: {}", words.join(", ")));
+    let near = foreign_type(text).filter(|near| words.contains(near));
+    let near = near.or_else(|| text.starts_with("text:").then_some("text"));
+    Err(Misfit { help: near.map(|near| format!("did you mean {near:?}?")), ..misfit })
+}
+
+/// What a type is called here that has another name in other tools and manuals.
+fn foreign_type(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase().replace(['_', ' ', '-'], "");
+    let word = match lower.as_str() {
+        "float" | "float32" | "single" | "real" | "ieee754" => "f32",
+        "double" | "float64" | "lreal" => "f64",
+        "bit" | "boolean" | "coil" => "bool",
+        "byte" | "uint8" | "usint" => "u8",
+        "int8" | "sint" | "s8" | "char" => "i8",
+        "word" | "uint" | "uint16" | "ushort" | "unsigned" => "u16",
+        "int" | "int16" | "short" | "s16" | "signed" => "i16",
+        "s24" | "int24" => "i24",
+        "uint24" => "u24",
+        "dword" | "uint32" | "udint" | "ulong" => "u32",
+        "dint" | "int32" | "s32" | "long" => "i32",
+        "qword" | "uint64" | "ulint" => "u64",
+        "int64" | "s64" | "lint" => "i64",
+        "bcd" => "bcd16",
+        "string" | "str" | "text" | "ascii" | "utf8" => "text",
+        _ => return nearest(&lower, NUMBERS.map(|(word, _)| word)),
+    };
+    Some(word)
+}
+
+/// `3`, one bit, or `4..7`, both ends included; bit 0 is the least significant.
+pub(super) fn bits(text: &str) -> Result<Bits, Misfit> {
+    let misfit = Misfit::expected("a bit \"3\" or bits \"4..7\", counted from 0, the least significant");
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    match (first.trim().parse::<u8>(), last.trim().parse::<u8>()) {
+        (Ok(first), Ok(last)) if first <= last && last < 64 => Ok(Bits { first, width: last - first + 1 }),
+        (Ok(first), Ok(last)) if last < first => Err(misfit.help(format!("did you mean \"{last}..{first}\"?"))),
+        _ => Err(misfit),
+    }
+}
+
+/// A raw number as the key of an enumeration: decimal, or hexadecimal with 0x. A negative one is in two's complement of
+/// `width` bits.
+pub(super) fn raw(text: &str, width: u8) -> Option<u64> {
+    let most = if width >= 64 { u64::MAX } else { (1 << width) - 1 };
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let number = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16).ok()?,
+        None => digits.parse().ok()?,
+    };
+    if negative {
+        (number > 0 && number <= most / 2 + 1).then(|| number.wrapping_neg() & most)
+    } else {
+        (number <= most).then_some(number)
     }
 }
 

@@ -124,8 +124,19 @@ pub(super) struct Bus {
     pub(super) parity: Option<Parity>,
     pub(super) data: Option<i64>,
     pub(super) stop: Option<i64>,
+    pub(super) rs485: Option<Rs485>,
+    pub(super) latency: Option<Quantity>,
     pub(super) tcp: Option<String>,
+    pub(super) rtu_over_tcp: Option<String>,
     pub(super) frame: Option<Frame>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Rs485 {
+    Auto,
+    On,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -153,9 +164,40 @@ pub(super) struct Device {
     pub(super) every: Option<Quantity>,
     pub(super) timeout: Option<Quantity>,
     pub(super) min_gap: Option<Quantity>,
+    pub(super) max_registers: Option<i64>,
+    pub(super) max_bits: Option<i64>,
+    pub(super) max_hole: Option<i64>,
+    pub(super) mask_write: Option<bool>,
+    pub(super) write_with: Option<WriteWith>,
+    pub(super) setup: Option<Vec<Setup>>,
     pub(super) decode: Option<Decode>,
     pub(super) stale_after: Option<Quantity>,
     pub(super) point: Option<BTreeMap<String, Point>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WriteWith {
+    Auto,
+    Single,
+    Multiple,
+}
+
+/// An entry of `setup` of a device: what it is told at each connect. Its value lies as a point's does.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, expecting = "a table: { register = \"holding:10\", type = \"u16\", value = 7 }")]
+pub(super) struct Setup {
+    pub(super) name: Option<String>,
+    pub(super) register: Option<Quantity>,
+    pub(super) r#type: Option<String>,
+    pub(super) order: Option<Order>,
+    pub(super) radix: Option<i64>,
+    pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
+    #[serde(rename = "enum")]
+    pub(super) names: Option<BTreeMap<String, String>>,
+    pub(super) value: Option<Scalar>,
+    pub(super) why: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -165,38 +207,51 @@ pub(super) enum Decode {
 }
 
 /// `[device.<name>.point.<name>]`: a register, or a column of a talker's frame.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, expecting = "a table")]
 pub(super) struct Point {
     pub(super) register: Option<Quantity>,
     pub(super) column: Option<i64>,
-    pub(super) r#type: Option<ValueType>,
+    pub(super) r#type: Option<String>,
     pub(super) order: Option<Order>,
+    pub(super) byte: Option<Byte>,
+    pub(super) bits: Option<Quantity>,
+    pub(super) radix: Option<i64>,
+    pub(super) exponent: Option<Quantity>,
     pub(super) scale: Option<f64>,
+    pub(super) offset: Option<f64>,
     pub(super) unit: Option<String>,
     pub(super) every: Option<Quantity>,
     pub(super) range: Option<Vec<f64>>,
-    pub(super) absent: Option<Vec<i64>>,
+    pub(super) absent: Option<Vec<Raw>>,
+    #[serde(rename = "enum")]
+    pub(super) names: Option<BTreeMap<String, String>>,
+    pub(super) write: Option<Write>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ValueType {
-    Bool,
-    U16,
-    I16,
-    U32,
-    I32,
-    F32,
-    F64,
-    Text,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Order {
     Abcd,
     Cdab,
+    Badc,
+    Dcba,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Byte {
+    High,
+    Low,
+}
+
+/// `write` of a point: that it may be written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, expecting = "a table: write = { min = 0, max = 100 }, or write = {} where the value is no number")]
+pub(super) struct Write {
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) register: Option<Quantity>,
 }
 
 /// `[plugin.<name>]`. Its `settings` are the plugin's own affair, and go to it as JSON.
@@ -248,5 +303,75 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
         deserializer.deserialize_any(Text)
+    }
+}
+
+/// A raw number of up to 64 bits, as registers hold it; a negative one is kept, so that it can be told what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Raw(pub(super) i128);
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Raw;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Raw, E> {
+                Ok(Raw(number.into()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Raw, E> {
+                Ok(Raw(number.into()))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
+
+/// A value to be written: what a setting is set to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Float(f64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, a number, or text in quotes")
+            }
+
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Bool(truth))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar::Int(number))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar::Uint(number))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Scalar, E> {
+                Ok(Scalar::Float(number))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar::Text(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }

@@ -5,6 +5,7 @@ mod devices;
 mod example;
 mod last_good;
 mod layers;
+mod points;
 mod problems;
 
 use std::path::Path;

@@ -40,7 +40,12 @@ impl Table for schema::Bus {
 
 impl Table for schema::Device {
     fn keys(below: &[String]) -> &'static [&'static str] {
-        if below.is_empty() { keys_of::<Self>() } else { keys_of::<schema::Point>() }
+        match below {
+            [] => keys_of::<Self>(),
+            [list, ..] if list == "setup" => keys_of::<schema::Setup>(),
+            [_, _, write, ..] if write == "write" => keys_of::<schema::Write>(),
+            [..] => keys_of::<schema::Point>(),
+        }
     }
 }
 
@@ -156,7 +161,9 @@ pub(super) fn every_key() -> Vec<&'static str> {
         keys_of::<schema::Bus>(),
         keys_of::<schema::Frame>(),
         keys_of::<schema::Device>(),
+        keys_of::<schema::Setup>(),
         keys_of::<schema::Point>(),
+        keys_of::<schema::Write>(),
         keys_of::<schema::Plugin>(),
     ]
     .concat()

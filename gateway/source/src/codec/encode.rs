@@ -59,18 +59,18 @@ pub enum EncodeError {
 
 /// A value as it goes into registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Encoded {
+pub struct Encoded {
     /// As they stand on the wire.
-    pub(crate) registers: Vec<u16>,
+    pub registers: Vec<u16>,
     /// The bits that the value takes, where it takes only some: the others must stay. All registers but one are whole.
-    pub(crate) mask: Option<Vec<u16>>,
+    pub mask: Option<Vec<u16>>,
 }
 
 /// `value` as the registers or the bit of a point. `exponent` is the power of ten that stands beside it now.
 ///
 /// # Errors
 /// The point cannot hold the value.
-pub(crate) fn encode(point: &ModbusPoint, value: &Value, exponent: Option<i16>) -> Result<Encoded, EncodeError> {
+pub fn encode(point: &ModbusPoint, value: &Value, exponent: Option<i16>) -> Result<Encoded, EncodeError> {
     if let Encoding::Text(len) = point.encoding {
         return encode_text(value, len, point.order);
     }

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use curb_model::{Name, PointName};
-use curb_source::{Decode, DeviceConfig, ModbusDevice, STALE_AFTER, TalkerDevice};
+use curb_source::{Decode, DeviceConfig, ModbusDevice, STALE_AFTER, TalkerDevice, WriteWith};
 
 use super::field::Medium;
-use super::{Part, point};
+use super::{Part, point, register, setup};
 use crate::config::notation;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
@@ -22,6 +22,8 @@ pub(super) const EVERY_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_secs(60);
 /// Devices that need more rest than a second are not known.
 const MIN_GAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5);
+/// A read has 125 registers at most, so a larger hole cannot be.
+const HOLE: RangeInclusive<u16> = 0..=ModbusDevice::MAX_REGISTERS - 1;
 /// Talkers speak at most ten times a second.
 const STALE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
@@ -43,14 +45,16 @@ pub(super) fn build(
             part.missing(&["decode"], Misfit::expected(expected), report);
             None
         }
-        (Some(Medium::Rtu | Medium::Tcp), true) => {
+        (Some(Medium::Rtu | Medium::RtuOverTcp | Medium::Tcp), true) => {
             let misfit = Misfit::expected("no decode: devices on a bus without a frame are asked by Modbus")
                 .help("for a device that talks by itself give the bus frame = { delimiter = \"\\n\" }");
             part.wrong(&["decode"], misfit, report);
             None
         }
         (Some(Medium::Talker) | None, true) => csv(part, &points, report),
-        (Some(Medium::Rtu | Medium::Tcp) | None, false) => modbus(part, medium, &points, report),
+        (Some(Medium::Rtu | Medium::RtuOverTcp | Medium::Tcp) | None, false) => {
+            modbus(device, part, medium, &points, report)
+        }
     }
 }
 
@@ -76,6 +80,7 @@ fn points(device: &Name, part: &Part<'_, schema::Device>, report: &mut Report) -
 }
 
 fn modbus(
+    device: &Name,
     part: &Part<'_, schema::Device>,
     medium: Option<Medium>,
     names: &[PointName],
@@ -90,17 +95,34 @@ fn modbus(
     let every = part.duration("every", raw.every.as_ref(), &EVERY_BOUNDS, report);
     let timeout = part.duration("timeout", raw.timeout.as_ref(), &TIMEOUT, report);
     let min_gap = part.duration("min_gap", raw.min_gap.as_ref(), &MIN_GAP, report);
-    let points = names.iter().filter_map(|name| point::modbus(part, name, report)).collect();
+    let registers = 1..=ModbusDevice::MAX_REGISTERS;
+    let max_registers = part.number(&["max_registers"], raw.max_registers, registers, "registers in one read", report);
+    let max_registers = max_registers.unwrap_or(ModbusDevice::MAX_REGISTERS);
+    let max_bits = part.number(&["max_bits"], raw.max_bits, 1..=ModbusDevice::MAX_BITS, "bits in one read", report);
+    let max_hole = part.number(&["max_hole"], raw.max_hole, HOLE, "registers between two points", report);
+    let points = names.iter().filter_map(|name| register::point(part, name, max_registers, report)).collect();
+    let setup = setup::build(device, part, report);
     Some(DeviceConfig::Modbus(ModbusDevice {
         timeout,
         min_gap: min_gap.unwrap_or(Duration::ZERO),
+        max_registers,
+        max_bits: max_bits.unwrap_or(ModbusDevice::MAX_BITS),
+        max_hole: max_hole.unwrap_or(ModbusDevice::MAX_HOLE),
+        mask_write: raw.mask_write.unwrap_or(false),
+        write_with: raw.write_with.map_or(WriteWith::Auto, |with| match with {
+            schema::WriteWith::Auto => WriteWith::Auto,
+            schema::WriteWith::Single => WriteWith::Single,
+            schema::WriteWith::Multiple => WriteWith::Multiple,
+        }),
+        setup,
         points,
         ..ModbusDevice::new(unit_id?, every.unwrap_or(EVERY))
     }))
 }
 
 fn csv(part: &Part<'_, schema::Device>, names: &[PointName], report: &mut Report) -> Option<DeviceConfig> {
-    for field in ["unit_id", "every", "timeout", "min_gap"] {
+    let asked = ["unit_id", "every", "timeout", "min_gap", "max_registers", "max_bits", "max_hole", "mask_write"];
+    for field in asked.into_iter().chain(["write_with", "setup"]) {
         part.misplaced(&[field], "no such key: a device with decode is not asked, it talks by itself", report);
     }
     let stale_after = part.duration("stale_after", part.raw.stale_after.as_ref(), &STALE, report);

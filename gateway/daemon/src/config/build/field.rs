@@ -1,6 +1,8 @@
 //! `[bus.*]` and `[device.*]`: what the source reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use curb_model::{Name, PointName};
 use curb_source::{BusConfig, DataBits, Framing, Link, Parity, Rs485, SerialConfig, StopBits};
@@ -15,6 +17,9 @@ use crate::config::schema;
 /// Bytes of a talker's frame at most, where the bus says nothing: three times the longest sentence of the sensors on
 /// streets today (NMEA 0183 has 82).
 const MAX_FRAME: usize = 256;
+
+/// How long an adapter may hold bytes back. Its timer has eight bits, in milliseconds.
+const LATENCY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(255);
 
 /// Rates that adapters and devices usually have. Another one is possible, and more often a slip.
 const USUAL_BAUD: [u32; 12] =
@@ -43,6 +48,8 @@ pub(super) struct FieldNames {
 pub(super) enum Medium {
     /// Modbus RTU on a serial line.
     Rtu,
+    /// Modbus RTU frames over a connection.
+    RtuOverTcp,
     /// Modbus TCP.
     Tcp,
     /// A line with a device that talks by itself.
@@ -92,23 +99,35 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
     field
 }
 
+/// The keys that say what a bus is, of which it has one.
+const WAYS: [&str; 3] = ["serial", "tcp", "rtu_over_tcp"];
+
 fn medium(part: &Part<'_, schema::Bus>) -> Option<Medium> {
-    let stands = |field| part.value(&[field]).is_some();
-    match (stands("serial"), stands("tcp")) {
-        (true, false) if stands("frame") => Some(Medium::Talker),
-        (true, false) => Some(Medium::Rtu),
-        (false, true) => Some(Medium::Tcp),
-        (true, true) | (false, false) => None,
+    let stands = |field: &str| part.value(&[field]).is_some();
+    match WAYS.map(stands) {
+        [true, false, false] if stands("frame") => Some(Medium::Talker),
+        [true, false, false] => Some(Medium::Rtu),
+        [false, true, false] => Some(Medium::Tcp),
+        [false, false, true] => Some(Medium::RtuOverTcp),
+        _ => None,
     }
 }
 
 fn link(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Link> {
+    let on_a_network = |way: &str, report: &mut Report| {
+        for field in ["baud", "parity", "data", "stop", "rs485", "latency", "frame"] {
+            part.misplaced(&[field], &format!("no such key on a {way} bus"), report);
+        }
+    };
     match medium(part) {
         Some(Medium::Tcp) => {
-            for field in ["baud", "parity", "data", "stop", "frame"] {
-                part.misplaced(&[field], "no such key on a tcp bus", report);
-            }
+            on_a_network("tcp", report);
             part.notation(&["tcp"], part.raw.tcp.as_deref(), tcp_address, report).map(Link::Tcp)
+        }
+        Some(Medium::RtuOverTcp) => {
+            on_a_network("rtu_over_tcp", report);
+            let address = part.raw.rtu_over_tcp.as_deref();
+            part.notation(&["rtu_over_tcp"], address, rtu_over_tcp_address, report).map(Link::RtuOverTcp)
         }
         Some(Medium::Rtu) => serial(part, Medium::Rtu, report).map(Link::Rtu),
         Some(Medium::Talker) => {
@@ -116,13 +135,15 @@ fn link(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Link> {
             let framing = frame(part, report)?;
             Some(Link::Talker { serial: serial?, framing })
         }
-        None if part.value(&["tcp"]).is_some() => {
-            part.wrong(&["tcp"], Misfit::expected("serial or tcp, not both"), report);
-            None
-        }
         None => {
-            let expected = "serial = \"/dev/serial/by-path/…\" or tcp = \"host:port\"";
-            report.missing(part.origin(&[]), &part.key(&["serial"]), Misfit::expected(expected));
+            let mut ways = WAYS.into_iter().rev();
+            if let Some(last) = ways.find(|way| part.value(&[way]).is_some()) {
+                part.wrong(&[last], Misfit::expected("one of serial, tcp and rtu_over_tcp"), report);
+            } else {
+                let expected =
+                    "serial = \"/dev/serial/by-path/…\", tcp = \"host:port\" or rtu_over_tcp = \"host:port\"";
+                report.missing(part.origin(&[]), &part.key(&["serial"]), Misfit::expected(expected));
+            }
             None
         }
     }
@@ -152,7 +173,7 @@ fn serial(part: &Part<'_, schema::Bus>, medium: Medium, report: &mut Report) -> 
             part.wrong(&["data"], Misfit::expected("7 or 8 bits"), report);
             DataBits::Eight
         }
-        (Some(_), Medium::Rtu | Medium::Tcp) => {
+        (Some(_), Medium::Rtu | Medium::RtuOverTcp | Medium::Tcp) => {
             part.wrong(&["data"], Misfit::expected("8 bits, which Modbus RTU needs"), report);
             DataBits::Eight
         }
@@ -166,12 +187,20 @@ fn serial(part: &Part<'_, schema::Bus>, medium: Medium, report: &mut Report) -> 
         }
     };
     let parity = match (raw.parity, medium) {
-        (Some(schema::Parity::Even), _) | (None, Medium::Rtu | Medium::Tcp) => Parity::Even,
+        (Some(schema::Parity::Even), _) | (None, Medium::Rtu | Medium::RtuOverTcp | Medium::Tcp) => Parity::Even,
         (Some(schema::Parity::None), _) | (None, Medium::Talker) => Parity::None,
         (Some(schema::Parity::Odd), _) => Parity::Odd,
     };
-    let rs485 = if medium == Medium::Talker { Rs485::Off } else { Rs485::Auto };
-    Some(SerialConfig { path: path?, baud: baud?, data_bits, parity, stop_bits, rs485, latency: None })
+    let rs485 = match raw.rs485 {
+        Some(schema::Rs485::Auto) => Rs485::Auto,
+        Some(schema::Rs485::On) => Rs485::On,
+        Some(schema::Rs485::Off) => Rs485::Off,
+        // A talker's line is RS-232 as often as not, and its driver has nothing to switch.
+        None if medium == Medium::Talker => Rs485::Off,
+        None => Rs485::Auto,
+    };
+    let latency = part.duration("latency", raw.latency.as_ref(), &LATENCY, report);
+    Some(SerialConfig { path: path?, baud: baud?, data_bits, parity, stop_bits, rs485, latency })
 }
 
 /// Names that the kernel gives in the order of plugging move to another adapter after a glitch.
@@ -201,18 +230,35 @@ fn tcp_address(text: &str) -> Result<String, Misfit> {
     /// What IANA registered for Modbus.
     const PORT: u16 = 502;
     let (host, port) = notation::host_port(text, Some(PORT)).ok_or_else(|| Misfit::expected("host:port"))?;
-    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    Ok(shown(&host, port))
 }
 
-/// A port is held exclusively, so a second bus on it would never open.
+/// Serial servers have no usual port for this.
+fn rtu_over_tcp_address(text: &str) -> Result<String, Misfit> {
+    let without_port = notation::host_port(text, Some(1)).is_some();
+    let (host, port) = notation::host_port(text, None).ok_or_else(|| {
+        let misfit = Misfit::expected("host:port");
+        if without_port { misfit.help("the port is set in the serial server; many have 4001") } else { misfit }
+    })?;
+    Ok(shown(&host, port))
+}
+
+fn shown(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A port is held exclusively, so a second bus on it would never open. Two connections to one serial line would talk into
+/// each other's frames.
 fn one_bus_a_port(buses: &BTreeMap<Name, Part<'_, schema::Bus>>, report: &mut Report) {
-    let mut taken: BTreeMap<&str, &Name> = BTreeMap::new();
+    let mut taken: BTreeMap<(&str, &str), &Name> = BTreeMap::new();
     for (name, part) in buses {
-        let Some(serial) = part.raw.serial.as_deref() else {
-            continue;
-        };
-        if let Some(other) = taken.insert(serial, name) {
-            part.wrong(&["serial"], Misfit::expected(format!("a port of its own: bus {other} has this one")), report);
+        let places = [("serial", part.raw.serial.as_deref()), ("rtu_over_tcp", part.raw.rtu_over_tcp.as_deref())];
+        for (field, place) in places {
+            let Some(place) = place else { continue };
+            if let Some(other) = taken.insert((field, place), name) {
+                let expected = format!("a port of its own: bus {other} has this one");
+                part.wrong(&[field], Misfit::expected(expected), report);
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ mod field;
 mod fixed;
 mod plugin;
 mod point;
+mod register;
+mod setup;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -6,7 +6,7 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 44] = [
+const KEYS: [&str; 67] = [
     "hub",
     "hub.site",
     "core",
@@ -29,6 +29,9 @@ const KEYS: [&str; 44] = [
     "bus.b.data",
     "bus.b.stop",
     "bus.b.tcp",
+    "bus.b.rtu_over_tcp",
+    "bus.b.rs485",
+    "bus.b.latency",
     "bus.b.frame",
     "bus.b.frame.delimiter",
     "bus.b.frame.max",
@@ -37,13 +40,33 @@ const KEYS: [&str; 44] = [
     "device.d.unit_id",
     "device.d.every",
     "device.d.timeout",
+    "device.d.max_registers",
+    "device.d.max_bits",
+    "device.d.max_hole",
+    "device.d.mask_write",
+    "device.d.write_with",
+    "device.d.setup",
     "device.d.decode",
     "device.d.stale_after",
     "device.d.point",
     "device.d.point.p",
     "device.d.point.p.register",
     "device.d.point.p.type",
+    "device.d.point.p.order",
+    "device.d.point.p.byte",
+    "device.d.point.p.bits",
+    "device.d.point.p.radix",
+    "device.d.point.p.exponent",
     "device.d.point.p.scale",
+    "device.d.point.p.offset",
+    "device.d.point.p.enum",
+    "device.d.point.p.enum.0",
+    "device.d.point.p.enum.0x10",
+    "device.d.point.p.write",
+    "device.d.point.p.write.min",
+    "device.d.point.p.write.max",
+    "device.d.point.p.write.register",
+    "device.d.point.p.unit",
     "device.d.point.p.range",
     "device.d.point.p.absent",
     "device.d.point.p.column",
@@ -70,7 +93,23 @@ fn value() -> impl Strategy<Value = String> {
             "\"even\"",
             "1979-05-27",
             "[1, 0]",
-            "{}"
+            "[0, 100.5]",
+            "{}",
+            "0xFFFFFFFFFFFFFFFF",
+            "\"u8\"",
+            "\"i32\"",
+            "\"u64\"",
+            "\"text:9\"",
+            "\"bcd32\"",
+            "\"DCBA\"",
+            "\"high\"",
+            "\"3\"",
+            "\"4..7\"",
+            "\"on\"",
+            "\"single\"",
+            "{ min = 0, max = 10 }",
+            "[{ register = \"holding:7\", type = \"u16\", value = 3 }]",
+            "[{ register = \"coil:7\", value = true, name = \"x\" }, { register = \"holding:0\", type = \"f32\", value = 1.5 }]",
         ])
         .prop_map(str::to_owned),
     ];
@@ -85,6 +124,40 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
+/// Settings that fit the configuration below, alone or together with most others, so that many a case runs.
+const FITTING: [(&str, &str); 30] = [
+    ("bus.b.rs485", "\"off\""),
+    ("bus.b.latency", "\"16ms\""),
+    ("device.d.max_registers", "40"),
+    ("device.d.max_bits", "64"),
+    ("device.d.max_hole", "0"),
+    ("device.d.mask_write", "true"),
+    ("device.d.write_with", "\"single\""),
+    ("device.d.setup", "[{ register = \"holding:7\", type = \"u64\", order = \"DCBA\", value = 0xFFFFFFFFFFFFFFFF }]"),
+    ("device.d.setup", "[{ register = \"coil:7\", value = true, name = \"x\" }]"),
+    ("device.d.point.p.type", "\"u64\""),
+    ("device.d.point.p.type", "\"u8\""),
+    ("device.d.point.p.type", "\"text:9\""),
+    ("device.d.point.p.type", "\"f64\""),
+    ("device.d.point.p.type", "\"bcd32\""),
+    ("device.d.point.p.order", "\"BADC\""),
+    ("device.d.point.p.byte", "\"high\""),
+    ("device.d.point.p.bits", "\"4..7\""),
+    ("device.d.point.p.bits", "3"),
+    ("device.d.point.p.exponent", "\"holding:9\""),
+    ("device.d.point.p.scale", "0.1"),
+    ("device.d.point.p.offset", "-40"),
+    ("device.d.point.p.absent", "[0xFFFFFFFFFFFFFFFF]"),
+    ("device.d.point.p.absent", "[0, 0xFFFF]"),
+    ("device.d.point.p.enum", "{ 0 = \"off\", 0x1 = \"on\" }"),
+    ("device.d.point.p.enum.2", "\"two\""),
+    ("device.d.point.p.range", "[-1, 1e3]"),
+    ("device.d.point.p.write", "{}"),
+    ("device.d.point.p.write", "{ min = 0, max = 6.5 }"),
+    ("device.d.point.p.write", "{ min = 0, max = 1, register = \"holding:9\" }"),
+    ("device.e", "{ bus = \"b\", unit_id = 2, point.p = { register = \"holding:1\", type = \"u32\", radix = 10000 } }"),
+];
+
 const WHOLE: &str = "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\n[device.d]\nbus = \"b\"\nunit_id = 1\n\
     point.p = { register = \"holding:1\", type = \"u16\" }\n";
 
@@ -93,7 +166,10 @@ proptest! {
 
     #[test]
     fn any_value_at_any_key_is_taken_or_told(
-        settings in prop::collection::vec((proptest::sample::select(KEYS.to_vec()), value()), 1..6),
+        settings in prop::collection::vec(prop_oneof![
+            (proptest::sample::select(KEYS.to_vec()), value()),
+            proptest::sample::select(FITTING.to_vec()).prop_map(|(key, value)| (key, value.to_owned())),
+        ], 1..6),
     ) {
         let folder = Folder::new(&format!("{LEAST}{WHOLE}"));
         let sets = settings.iter().map(|(key, value)| format!("{key}={value}"));

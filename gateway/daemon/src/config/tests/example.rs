@@ -21,7 +21,7 @@ fn the_example_is_right() {
     let folder = Folder::new(EXAMPLE);
     let loaded = folder.load();
     assert_eq!(folder.show(&loaded.problems) + &folder.show(&loaded.warnings), "");
-    assert_eq!(loaded.settings.unwrap().points.len(), 7);
+    assert_eq!(loaded.settings.unwrap().points.len(), 10);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_example_shows_every_key() {
     assert_eq!(absent, ["rubbish"; 0]);
 }
 
-/// The example of the design, without `profile`, `write` and `commit_every`, which come later.
+/// The example of the design, without `profile` and `commit_every`, which come later.
 #[test]
 fn the_design_loads() {
     let text = r#"
@@ -86,6 +86,7 @@ fn the_design_loads() {
         every = "5s"
         range = [0, 100]
         absent = [0xFFFF]
+        write = { min = 0, max = 100 }
 
         [bus.air]                             # a sensor that talks by itself
         serial = "/dev/ttyUSB1"
@@ -118,12 +119,9 @@ fn the_design_loads() {
     assert_eq!(settings.points.len(), 4);
     assert_eq!(settings.source.buses.len(), 3);
 
-    let later = text
-        .replace("every = \"1s\"", "profile = \"eastron-sdm120\"")
-        .replace("absent = [0xFFFF]", "absent = [0xFFFF]\nwrite = { min = 0, max = 100 }")
-        + "commit_every = \"1s\"\n";
+    let later = text.replace("every = \"1s\"", "profile = \"eastron-sdm120\"") + "commit_every = \"1s\"\n";
     let folder = folder.with("curb.toml", later);
     let loaded = load(&folder.sources().sets([dir]));
     let keys: Vec<_> = loaded.problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["device.meter.profile", "device.shelter-light.point.dim-level.write", "store.commit_every"]);
+    assert_eq!(keys, ["device.meter.profile", "store.commit_every"]);
 }

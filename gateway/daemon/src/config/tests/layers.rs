@@ -84,7 +84,7 @@ fn problems_name_the_variable_or_the_argument() {
     check(
         vec![variable("CURB__CORE__RETRY", "30")],
         &[],
-        "environment CURB__CORE__RETRY: error: core.retry: found \"30\", expected a duration from 1s to 1h\n  help: add a unit: \"30s\" or \"30ms\"",
+        "environment CURB__CORE__RETRY: error: core.retry: found \"30\", expected a duration from 1s to 1h\n  help: add a unit: \"30s\"",
     );
     check(
         vec![variable("CURB__CORE__RETYR", "30s")],
@@ -114,7 +114,7 @@ fn problems_name_the_variable_or_the_argument() {
     check(
         vec![],
         &["core.retry=30"],
-        "--set core.retry=30: error: core.retry: found 30, expected a duration from 1s to 1h\n  help: add a unit: \"30s\" or \"30ms\"",
+        "--set core.retry=30: error: core.retry: found 30, expected a duration from 1s to 1h\n  help: add a unit: \"30s\"",
     );
     check(
         vec![],
