@@ -16,8 +16,9 @@ use crate::config::{DeviceConfig, ModbusDevice, ModbusPoint};
 use crate::health::DeviceState;
 use crate::modbus::{Answer, Client, Failure, Limits, Line};
 use crate::outbox::{Closed, Outbox};
-use crate::plan::{self, Block, Round};
+use crate::plan::{self, Ask, Block, Noted, Round, Verdict};
 use crate::poll::{Change, Finished, Outcome, Schedule};
+use crate::port::Timing;
 use crate::reopen::Reopen;
 use crate::thread::Context;
 
@@ -43,6 +44,8 @@ pub(crate) struct Bus<'a, L> {
     /// Until when a tool keeps the line, and whether it has left it at other settings.
     lent: Option<Lent>,
     untold: Untold,
+    /// Of a serial line, on which time-outs are learnt.
+    timing: Option<Timing>,
     /// By slot of the schedule.
     rounds: Vec<(Device<'a>, Round)>,
     started: Instant,
@@ -70,6 +73,7 @@ struct Tally {
 impl<'a, L: Line> Bus<'a, L> {
     pub(crate) fn new(
         line: L,
+        timing: Option<Timing>,
         devices: impl Iterator<Item = (&'a Name, &'a DeviceConfig)>,
         context: &'a Context,
         outbox: &'a mut Outbox,
@@ -86,7 +90,8 @@ impl<'a, L: Line> Bus<'a, L> {
             all.push(device.clone());
             rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
         }
-        let schedule = Schedule::new(rounds.iter().map(|(device, round)| (device.config.unit_id, round.period)));
+        let slot = |(device, round): &(Device<'_>, Round)| (device.config.unit_id, round.period, device.limits.timeout);
+        let schedule = Schedule::new(rounds.iter().map(slot));
         let reopen = Reopen::new(L::LONGEST_REST);
         // After a crash the counts go on.
         let client = Client::new(line, panel.bus.counters, context.stop.clone());
@@ -98,6 +103,7 @@ impl<'a, L: Line> Bus<'a, L> {
             client,
             reopen,
             schedule,
+            timing,
             devices: all,
             lent: None,
             untold: Untold::default(),
@@ -164,18 +170,38 @@ impl<'a, L: Line> Bus<'a, L> {
     }
 
     async fn round(&mut self, slot: usize) -> Result<(), Closed> {
+        let begun = self.started.elapsed();
         let mut tally = Tally::default();
         self.take_back();
-        for index in 0..self.rounds[slot].1.blocks.len() {
+        let (device, round) = &mut self.rounds[slot];
+        round.begin(device.config, begun);
+        let mut index = 0;
+        while index < self.rounds[slot].1.blocks.len() {
             self.serve().await;
             self.set_up(slot).await;
             let Some(answer) = self.ask(slot, index, &tally).await.transpose() else { break };
             let at = self.context.clock.now();
-            let (device, round) = &self.rounds[slot];
+            let (device, round) = &mut self.rounds[slot];
+            if round.note(device.config, index, verdict(&answer), begun) == Noted::Halved {
+                tally.answered = true;
+                continue;
+            }
             tally.add(device.config, &round.blocks[index], answer, at);
+            index += 1;
         }
-        let finished = self.schedule.finish(slot, self.started.elapsed(), tally.outcome());
-        self.tell(slot, &tally, finished);
+        if index == self.rounds[slot].1.blocks.len() {
+            let (device, round) = &mut self.rounds[slot];
+            tally.add_resting(device.config, round, self.context.clock.now());
+            round.end(begun);
+        }
+        let finished = self.schedule.finish(slot, begun, self.started.elapsed(), tally.outcome());
+        self.tell(slot, begun, &tally, finished);
+        if finished.change == Some(Change::Back) {
+            let unit = self.rounds[slot].0.config.unit_id;
+            // It may have been replaced, or given another firmware.
+            let rounds = self.rounds.iter_mut().filter(|(device, _)| device.config.unit_id == unit);
+            rounds.for_each(|(_, round)| round.forget());
+        }
         let stream = self.rounds[slot].0.stream.clone();
         self.outbox.wait_and_send(&stream, tally.readings).await
     }
@@ -185,6 +211,10 @@ impl<'a, L: Line> Bus<'a, L> {
         if so_far.silent {
             // One time-out is enough for a round; the unit will be asked again when it is due.
             return Err(Failure::NotAsked(Reason::Timeout));
+        }
+        let is_probed = self.schedule.is_probed(slot) && !so_far.answered;
+        if is_probed && let (true, Some(reason)) = (so_far.garbled, so_far.reason) {
+            return Err(Failure::NotAsked(reason));
         }
         if !self.client.line.is_open() && self.reopen.retry().is_none() {
             self.open().await;
@@ -196,16 +226,32 @@ impl<'a, L: Line> Bus<'a, L> {
             return Err(Failure::Gone(io::ErrorKind::NotConnected.into()));
         }
         let (device, round) = &self.rounds[slot];
-        let result = self.client.read(round.blocks[block].ask, device.limits).await;
-        if let Err(Failure::Gone(error)) = &result {
-            self.reopen.lost(self.context, error);
+        let (ask, probe) = (round.blocks[block].ask, round.blocks[block].probe(device.config));
+        if is_probed && probe != ask && self.read(slot, probe).await?.is_none() {
+            return Ok(None);
+        }
+        self.read(slot, ask).await
+    }
+
+    async fn read(&mut self, slot: usize, ask: Ask) -> Result<Option<Answer>, Failure> {
+        let limits = Limits { timeout: self.schedule.timeout(slot), ..self.rounds[slot].0.limits };
+        let begun = Instant::now();
+        let result = self.client.read(ask, limits).await;
+        match (&result, self.timing) {
+            (Ok(Some(_)), Some(timing)) => {
+                // With what there was of a silence before it: it is only ever too long.
+                let delay = begun.elapsed().saturating_sub(timing.exchange(usize::from(ask.data_len())));
+                self.schedule.heard(slot, delay);
+            }
+            (Err(Failure::Gone(error)), _) => self.reopen.lost(self.context, error),
+            (Ok(_) | Err(_), _) => {}
         }
         result
     }
 
     /// Puts on the board and into the log what a round came to.
-    fn tell(&mut self, slot: usize, tally: &Tally, finished: Finished) {
-        let (device, _) = &self.rounds[slot];
+    fn tell(&mut self, slot: usize, begun: Duration, tally: &Tally, finished: Finished) {
+        let (device, round) = &self.rounds[slot];
         let (bus, name) = (&self.context.bus, device.name);
         match finished.change {
             Some(Change::Lost) => {
@@ -217,6 +263,10 @@ impl<'a, L: Line> Bus<'a, L> {
                 tracing::info!(%bus, device = %name, word = "unit-back", "answers again");
             }
             None => {}
+        }
+        for point in round.found(begun) {
+            let point = &device.config.points[point].point.name;
+            tracing::warn!(%bus, %point, word = "point-refused", "refused by the device: bad, and asked for again each minute; the others are read without it");
         }
         let mut panel = self.context.board.lock();
         panel.bus.counters = self.client.counters;
@@ -251,6 +301,16 @@ impl Tally {
         }));
     }
 
+    /// Makes the readings of points that the device has refused lately, and is not asked for now. If it did not answer at
+    /// all, that is what is known of them.
+    fn add_resting(&mut self, device: &ModbusDevice, round: &Round, at: HubTime) {
+        let silence = self.reason.filter(|_| !self.answered);
+        self.readings.extend(round.resting().map(|(point, code)| {
+            let reason = silence.unwrap_or(Reason::Exception(code));
+            Reading { point: Arc::clone(&device.points[point].point), at, sample: Sample::Bad(reason) }
+        }));
+    }
+
     /// What the round says about the unit. One that answers some requests and not others costs the line as much as one
     /// that garbles.
     const fn outcome(&self) -> Outcome {
@@ -260,6 +320,15 @@ impl Tally {
             (false, false, false) => Outcome::NotAsked,
             (true, ..) | (_, _, true) => Outcome::Garbled,
         }
+    }
+}
+
+/// What an answer says about the registers that were asked for.
+const fn verdict(answer: &Result<Answer, Failure>) -> Verdict {
+    match answer {
+        Ok(Answer::Registers(_) | Answer::Bits(_)) => Verdict::Data,
+        Ok(Answer::Exception(code)) => Verdict::Exception(*code),
+        Ok(Answer::Done | Answer::Identity(_) | Answer::ServerId(_)) | Err(_) => Verdict::Unknown,
     }
 }
 

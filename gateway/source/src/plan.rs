@@ -1,15 +1,17 @@
-//! Points → requests. Pure: what is read together is decided once, when a bus starts.
+//! Points → requests. Pure: what is read together is decided when a bus starts, and again when a device has refused a block.
 //!
 //! Points of one device that are due equally often and lie close together share one read. Points further apart, in other
-//! tables, or with another period are read on their own.
-//!
-//! Deliberately absent: splitting a block that a device refuses. All its points are bad then, with the device's own code.
+//! tables, or with another period are read on their own. What a device refuses is learnt in [`round`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::ops::Range;
 
 use crate::config::{ModbusDevice, Table};
 use crate::query::{Query, Shape};
+
+mod round;
+
+pub(crate) use round::{Noted, Round, Verdict};
 
 /// Bits between two points that are read along, for nothing: they cost an eighth of a character.
 const MAX_GAP_BITS: u16 = 64;
@@ -53,6 +55,23 @@ impl Ask {
 pub(crate) struct Block {
     pub(crate) ask: Ask,
     pub(crate) points: Vec<Place>,
+    /// Where its first point stands in the order of its round; the others follow it there.
+    first: usize,
+    /// It is part of a block that was refused, and has not been answered by itself.
+    on_trial: bool,
+}
+
+impl Block {
+    /// A read of its first point alone: says as well as the whole block whether the unit is there.
+    pub(crate) fn probe(&self, device: &ModbusDevice) -> Ask {
+        let point = &device.points[self.points[0].point];
+        let (address, quantity) = point.span();
+        Ask { address, quantity, ..self.ask }
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.first..self.first + self.points.len()
+    }
 }
 
 /// A point within a block.
@@ -64,35 +83,39 @@ pub(crate) struct Place {
     pub(crate) offset: u16,
 }
 
-/// What one device is asked at one due time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Round {
-    pub(crate) period: Duration,
-    pub(crate) blocks: Vec<Block>,
-}
-
 /// The rounds of a device, most frequent first.
 pub(crate) fn rounds(device: &ModbusDevice) -> Vec<Round> {
-    let mut periods: BTreeMap<Duration, Vec<usize>> = BTreeMap::new();
+    let mut periods: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, point) in device.points.iter().enumerate() {
         periods.entry(point.every.unwrap_or(device.every)).or_default().push(index);
     }
-    periods.into_iter().map(|(period, points)| Round { period, blocks: blocks(device, points) }).collect()
+    periods.into_iter().map(|(period, points)| Round::new(device, period, points)).collect()
 }
 
-fn blocks(device: &ModbusDevice, mut points: Vec<usize>) -> Vec<Block> {
-    points.sort_by_key(|&index| (device.points[index].table, device.points[index].span()));
+/// Blocks for the points that stand at `places` of `order`, which is by address. A block ends where `parted` says so of the
+/// place before which it would go on.
+fn blocks(
+    device: &ModbusDevice,
+    order: &[usize],
+    places: impl Iterator<Item = usize>,
+    parted: impl Fn(usize) -> bool,
+) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
-    for index in points {
+    for place in places {
+        let index = order[place];
         let point = &device.points[index];
         let (address, span) = point.span();
         let wanted = Ask { unit: device.unit_id, table: point.table, address, quantity: span };
-        match blocks.last_mut().and_then(|block| Some((joined(block.ask, wanted, device)?, block))) {
+        let last = blocks.last_mut().filter(|block| block.range().end == place && !parted(place));
+        match last.and_then(|block| Some((joined(block.ask, wanted, device)?, block))) {
             Some((ask, block)) => {
                 block.ask = ask;
                 block.points.push(Place { point: index, offset: address - ask.address });
             }
-            None => blocks.push(Block { ask: wanted, points: vec![Place { point: index, offset: 0 }] }),
+            None => {
+                let points = vec![Place { point: index, offset: 0 }];
+                blocks.push(Block { ask: wanted, points, first: place, on_trial: false });
+            }
         }
     }
     blocks

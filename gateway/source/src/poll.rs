@@ -1,50 +1,39 @@
 //! When what is read. Pure: the time since the bus started is passed in.
 //!
 //! Due times lie on a fixed grid, so that they do not drift; one that has passed while the line was busy is skipped and
-//! counted, never queued. A unit that does not answer is asked less and less often, so that its time-outs take a small
-//! share of a line that it shares with others; each such try is an ordinary poll whose turn it was, and the first answer
-//! brings the unit back at once. There is no state that needs an operator to leave it.
+//! counted, never queued.
+//!
+//! A unit that does not answer costs the others almost nothing. It is asked less and less often ([`unit`]), with one short
+//! read, and all that are silent together get a fixed small share of the line: after a time-out of theirs the next one may
+//! come only when it is [`SHARE`] of the time that has passed since. The one that has waited longest is next, so that each
+//! has its turn however many there are. How long a unit is waited for is learnt ([`patience`]).
+//!
+//! There is no state that needs an operator to leave it: the first answer brings a unit back at once.
 //!
 //! State is kept by unit within one bus: the same address on another bus is another device.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a unit is left alone after its first, second and every further failure in a row. The first is short because a
-/// single lost answer is ordinary; with the last, a time-out of 300 ms takes half a per cent of the line, and a lamp that
-/// gets its power back is read within a minute.
-const BACK_OFF: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(10), Duration::from_secs(60)];
+mod patience;
+mod unit;
 
-/// Garbled answers in a row after which a unit is treated as one that does not answer: they cost the line as much. Single
-/// ones are noise, and the next poll is the retry.
-const GARBLED_LIMIT: u32 = 3;
+use unit::Unit;
+pub(crate) use unit::{Change, Outcome};
 
-/// What came of a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The unit answered, be it with an exception.
-    Answered,
-    /// Something came, but no answer.
-    Garbled,
-    /// Nothing came in time.
-    Silent,
-    /// The unit could not be asked: says nothing about it.
-    NotAsked,
-}
+/// Of the line's time, what units that do not answer may take from those that do: one part in so many, 1.25 %. Chosen so
+/// that the others keep 98 % of their polls in any five minutes: a time-out costs the polls that it makes late as well, whole
+/// ones. With time-outs of 300 ms a silent unit is asked every 26 s.
+const SHARE: u32 = 80;
 
-/// What a person should hear of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// It has failed twice in a row, and is asked less often from now on.
-    Lost,
-    /// It answers again.
-    Back,
-}
+/// What units may take beyond that, together, when they are asked for the first time: nobody can know which of them are
+/// there. Three or two time-outs; on a line with time to spare as many as it takes.
+const WELCOME: Duration = Duration::from_secs(1);
 
 /// What finishing a round meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Finished {
-    /// Due times of an answering unit that had passed already.
+    /// Due times that had passed already, of a unit that had not failed.
     pub(crate) skipped: u64,
     pub(crate) change: Option<Change>,
 }
@@ -54,6 +43,10 @@ pub(crate) struct Finished {
 pub(crate) struct Schedule {
     slots: Vec<Slot>,
     units: BTreeMap<u8, Unit>,
+    /// When the silent units may take the line again.
+    ration: Duration,
+    /// What is left of [`WELCOME`].
+    welcome: Duration,
 }
 
 #[derive(Debug)]
@@ -63,81 +56,112 @@ struct Slot {
     due: Duration,
     /// When its last round ended.
     last_turn: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Unit {
-    /// Failed rounds in a row.
-    failures: usize,
-    /// Garbled rounds in a row.
-    garbled: u32,
-    /// Not asked before.
-    rests_until: Duration,
+    /// How long its last answered round took.
+    took: Duration,
 }
 
 impl Schedule {
-    /// One slot for each round: its unit and its period. All are due at once.
-    pub(crate) fn new(rounds: impl IntoIterator<Item = (u8, Duration)>) -> Self {
-        let slot = |(unit, period)| Slot { unit, period, due: Duration::ZERO, last_turn: Duration::ZERO };
-        let slots: Vec<Slot> = rounds.into_iter().map(slot).collect();
-        let units = slots.iter().map(|slot| (slot.unit, Unit::default())).collect();
-        Self { slots, units }
+    /// One slot for each round: its unit, its period, and how long the unit may take to answer. All are due at once.
+    pub(crate) fn new(rounds: impl IntoIterator<Item = (u8, Duration, Duration)>) -> Self {
+        let mut slots = Vec::new();
+        let mut units = BTreeMap::new();
+        for (unit, period, timeout) in rounds {
+            units.entry(unit).or_insert_with(|| Unit::new(timeout));
+            let (due, last_turn, took) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            slots.push(Slot { unit, period, due, last_turn, took });
+        }
+        Self { slots, units, ration: Duration::ZERO, welcome: WELCOME }
     }
 
     /// Which slot is next, and when; `None` if there is none at all. Of those whose time has come the one goes first that
     /// has waited longest since its last turn: on a line with more work than time, everybody gets one.
     pub(crate) fn next(&self, now: Duration) -> Option<(usize, Duration)> {
+        let spare = self.spare(now);
         let turn = |(index, slot): (usize, &Slot)| {
-            let ready = slot.due.max(self.units[&slot.unit].rests_until);
-            let order = if ready <= now { (Duration::ZERO, slot.last_turn) } else { (ready, Duration::ZERO) };
-            (order, index, ready)
+            let unit = &self.units[&slot.unit];
+            // A unit that answers has a turn for each slot, another one for all.
+            let last_turn = if unit.is_answering() { slot.last_turn } else { unit.last_turn() };
+            let ready = slot.due.max(unit.rests_until()).max(self.rationed(unit, spare));
+            let order = if ready <= now { (Duration::ZERO, last_turn) } else { (ready, Duration::ZERO) };
+            (order, slot.last_turn, index, ready)
         };
-        let (_, index, ready) = self.slots.iter().enumerate().map(turn).min()?;
+        let (_, _, index, ready) = self.slots.iter().enumerate().map(turn).min()?;
         Some((index, ready))
     }
 
     /// Whether the unit of this slot has failed twice or more and is asked only now and then.
     pub(crate) fn is_lost(&self, slot: usize) -> bool {
-        self.units[&self.slots[slot].unit].failures > 1
+        self.unit(slot).is_lost()
     }
 
-    /// Notes the outcome of a round that ended `now`, and sets the slot's next due time.
-    pub(crate) fn finish(&mut self, slot: usize, now: Duration, outcome: Outcome) -> Finished {
+    /// Whether the unit of this slot failed when it was last asked: then it is asked with one short read at first.
+    pub(crate) fn is_probed(&self, slot: usize) -> bool {
+        self.unit(slot).is_failing()
+    }
+
+    /// How long the unit of this slot may take to answer.
+    pub(crate) fn timeout(&self, slot: usize) -> Duration {
+        self.unit(slot).patience.timeout()
+    }
+
+    /// The unit of this slot has answered a request after `delay`.
+    pub(crate) fn heard(&mut self, slot: usize, delay: Duration) {
+        if let Some(unit) = self.units.get_mut(&self.slots[slot].unit) {
+            unit.patience.heard(delay);
+        }
+    }
+
+    /// Notes the outcome of a round that took from `begun` until `now`, and sets the slot's next due time.
+    pub(crate) fn finish(&mut self, slot: usize, begun: Duration, now: Duration, outcome: Outcome) -> Finished {
+        let took = now.saturating_sub(begun);
+        // What was harmless, or what nobody was there to be harmed by, is not counted.
+        let spare = self.spare(begun);
         let slot = &mut self.slots[slot];
         let unit = self.units.get_mut(&slot.unit).expect("every slot's unit was entered in new");
-        let was_answering = unit.failures == 0;
-        let change = unit.note(now, outcome);
+        let (was_failing, was_new) = (unit.is_failing(), unit.is_new());
+        let noted = unit.note(now, outcome);
+        if noted.is_rationed && spare.is_some_and(|spare| !was_new || took > spare) {
+            self.ration = self.ration.max(now + took * SHARE);
+            if was_new {
+                self.welcome = self.welcome.saturating_sub(took);
+            }
+        }
+        if outcome == Outcome::Answered {
+            slot.took = took;
+        }
         slot.last_turn = now;
         let passed = now.saturating_sub(slot.due).as_nanos() / slot.period.as_nanos();
         let skipped = u64::try_from(passed).unwrap_or(u64::MAX);
         // Step by step in whole periods from the old due time: this is what keeps the grid.
         let periods = u32::try_from(passed).unwrap_or(u32::MAX - 1) + 1;
         slot.due = slot.due.saturating_add(slot.period.saturating_mul(periods));
-        Finished { skipped: if was_answering { skipped } else { 0 }, change }
+        Finished { skipped: if was_failing { 0 } else { skipped }, change: noted.change }
     }
-}
 
-impl Unit {
-    fn note(&mut self, now: Duration, outcome: Outcome) -> Option<Change> {
-        let failed = match outcome {
-            Outcome::NotAsked => return None,
-            Outcome::Answered => {
-                let was_lost = self.failures > 1;
-                *self = Self::default();
-                return was_lost.then_some(Change::Back);
-            }
-            Outcome::Silent => true,
-            Outcome::Garbled => {
-                self.garbled += 1;
-                self.garbled >= GARBLED_LIMIT || self.failures > 0
+    fn unit(&self, slot: usize) -> &Unit {
+        &self.units[&self.slots[slot].unit]
+    }
+
+    /// Before when this unit may not take the line from others.
+    fn rationed(&self, unit: &Unit, spare: Option<Duration>) -> Duration {
+        let is_free = match spare {
+            // There is nobody to take it from.
+            None => true,
+            Some(spare) => {
+                let is_welcome = !self.welcome.is_zero() || unit.patience.timeout() <= spare;
+                unit.is_free() || unit.is_new() && is_welcome
             }
         };
-        if !failed {
-            return None;
-        }
-        self.rests_until = now + BACK_OFF[self.failures.min(BACK_OFF.len() - 1)];
-        self.failures += 1;
-        (self.failures == 2).then_some(Change::Lost)
+        if is_free { Duration::ZERO } else { self.ration }
+    }
+
+    /// How long the line can be held from `now` on, so that no poll of a unit that answers is skipped; `None` if there is
+    /// no such unit.
+    fn spare(&self, now: Duration) -> Option<Duration> {
+        let answering = || self.slots.iter().filter(|slot| self.units[&slot.unit].is_answering());
+        let end = answering().map(|slot| slot.due + slot.period).min()?;
+        let work: Duration = answering().map(|slot| slot.took).sum();
+        Some(end.saturating_sub(now + work))
     }
 }
 

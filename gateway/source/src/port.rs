@@ -116,6 +116,11 @@ impl Timing {
         Self { character: nanos(bits * 10), silence, settle: silence.max(LEAST_SETTLE) }
     }
 
+    /// How long the frames of a read take whose answer brings `data` bytes: 8 characters to ask, 5 around the data.
+    pub(crate) fn exchange(&self, data: usize) -> Duration {
+        self.sending(8 + 5 + data)
+    }
+
     /// How long `bytes` characters take.
     pub(crate) fn sending(&self, bytes: usize) -> Duration {
         self.character * u32::try_from(bytes).unwrap_or(u32::MAX)

@@ -20,6 +20,7 @@ use crate::command::Orders;
 use crate::config::{BusConfig, DeviceConfig, Link};
 use crate::health::Board;
 use crate::outbox::Outbox;
+use crate::port::Timing;
 use crate::rtu::RtuLine;
 use crate::talker::Talker;
 use crate::tcp::TcpLine;
@@ -87,12 +88,12 @@ async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox, orders
     match &config.link {
         Link::Rtu(serial) => {
             let line = RtuLine::<SerialStream>::new(serial.clone(), trace.clone());
-            Bus::new(line, devices, context, outbox, orders).run().await;
+            Bus::new(line, Some(Timing::of(serial)), devices, context, outbox, orders).run().await;
         }
         Link::RtuOverTcp(_) => unreachable!("Config::check refuses it until its line is built"),
         Link::Tcp(address) => {
             let line = TcpLine::new(address.clone(), trace.clone());
-            Bus::new(line, devices, context, outbox, orders).run().await;
+            Bus::new(line, None, devices, context, outbox, orders).run().await;
         }
         Link::Talker { serial, framing } => {
             for (name, device) in devices {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use curb_model::{Reading, Reason, Sample};
-use curb_source::{DeviceState, Link};
+use curb_source::{DeviceConfig, DeviceState, Encoding, Link, ModbusDevice, Table};
 
-use crate::street::{Behaviour, Hub, Line, bus, name, number, serial, twin};
+use crate::peers::eventually;
+use crate::street::{Behaviour, Hub, Line, PATIENCE, bus, name, number, register, serial, twin};
 
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -43,27 +44,60 @@ async fn each_misbehaviour_is_a_bad_reading_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_never_another_requests_value() {
+async fn a_register_that_the_device_lacks_is_the_only_one_that_is_bad() {
     let dir = tempfile::tempdir().unwrap();
-    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers), (4, Behaviour::Answers)]);
-    let mut hub = start(&line, [3, 4]);
-    hub.good("unit-3").await;
-    let mut seen = 0;
-    for late_ms in [120, 200, 400, 600, 640, 700] {
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Lacks(105))]);
+    let at = |address| register("unit-3", &format!("r{address}"), Table::Holding, address, Encoding::U16);
+    let device = ModbusDevice { points: (100..120).map(at).collect(), ..ModbusDevice::new(3, EVERY) };
+    let devices = [(name("unit-3"), DeviceConfig::Modbus(device))];
+    let mut hub = Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), devices)]);
+    let mut asked = Vec::new();
+    for round in 0..10 {
+        let batch = tokio::time::timeout(PATIENCE, hub.received.recv()).await.unwrap().unwrap();
+        asked.push(line.record.lock().unwrap().asked[&3]);
+        assert!(batch.closes() && batch.readings.len() == 20, "{batch:?}");
+        for reading in &batch.readings {
+            match number(reading) {
+                Some(number) => assert!(line.is_true(3, number), "{reading:?}"),
+                None => {
+                    assert_eq!(reading.point.name.point().as_str(), "r105", "in round {round}");
+                    assert_eq!(reading.sample, Sample::Bad(Reason::Exception(2)));
+                }
+            }
+        }
+    }
+    // Before it, behind it, and not it.
+    assert!(asked[9] - asked[2] <= 2 * 8, "{asked:?}");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_answer_is_never_another_requests_value() {
+    // A line for each: a unit that is late again and again gets the share of the silent, and its return takes a while.
+    let check = async |late_ms| {
+        let dir = tempfile::tempdir().unwrap();
+        let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers), (4, Behaviour::Answers)]);
+        let mut hub = start(&line, [3, 4]);
+        hub.good("unit-3").await;
         line.behave(3, Behaviour::Late(Duration::from_millis(late_ms)));
         hub.bad("unit-3", Reason::Timeout).await;
         line.behave(3, Behaviour::Answers);
+        let mut seen = 0;
         for reading in hub.all_for(Duration::from_millis(1_500)).await {
             if let Some(number) = number(&reading) {
                 assert!(line.is_true(unit_of(&reading), number), "late by {late_ms} ms: {reading:?}");
                 seen += 1;
             }
         }
-        hub.good("unit-3").await;
-    }
-    assert!(seen > 100, "{seen}");
-    assert!(hub.source.health().buses[&name("cabinet")].counters.late > 0);
-    hub.stop().await;
+        let reading = hub.good("unit-3").await;
+        assert!(line.is_true(3, number(&reading).unwrap()));
+        assert!(seen > 15, "late by {late_ms} ms: {seen}");
+        let late = hub.source.health().buses[&name("cabinet")].counters.late;
+        hub.stop().await;
+        late
+    };
+    let late = tokio::join!(check(120), check(200), check(400), check(600), check(640), check(700));
+    assert!(late.0 + late.1 + late.2 + late.3 + late.4 + late.5 > 0);
 }
 
 #[tokio::test]
@@ -72,7 +106,6 @@ async fn a_dead_unit_costs_the_others_almost_nothing() {
     let units = (1..=4).map(|unit| (unit, if unit == 2 { Behaviour::Dead } else { Behaviour::Answers }));
     let line = Line::new(dir.path().join("port"), units);
     let mut hub = start(&line, 1..=4);
-    hub.bad("unit-2", Reason::Timeout).await;
     hub.bad("unit-2", Reason::Timeout).await;
     let before = line.record.lock().unwrap().asked.clone();
     let time = Duration::from_secs(4);
@@ -86,8 +119,9 @@ async fn a_dead_unit_costs_the_others_almost_nothing() {
     }
     let alive = readings.iter().filter(|reading| unit_of(reading) != 2);
     assert!(alive.clone().count() > 400 && alive.clone().all(|reading| reading.sample.is_good()));
-    let health = hub.source.health();
-    assert_eq!(health.devices[&name("unit-2")].state, DeviceState::Silent(Reason::Timeout));
+    hub.bad("unit-2", Reason::Timeout).await;
+    let silent = || hub.source.health().devices[&name("unit-2")].state == DeviceState::Silent(Reason::Timeout);
+    eventually("it is called silent", silent).await;
     assert_eq!(hub.fault_words(), ["unit-silent"]);
     hub.stop().await;
 }

@@ -36,6 +36,8 @@ pub(crate) enum Behaviour {
     Garbled,
     /// Refuses with this code.
     Refuses(u8),
+    /// Refuses every read that this register is part of, as an illegal address.
+    Lacks(u16),
 }
 
 /// What the units have done: the judge of every value.
@@ -131,7 +133,11 @@ async fn serve(
                         tokio::task::yield_now().await;
                     }
                 }
-                Behaviour::Answers | Behaviour::WrongUnit | Behaviour::Garbled | Behaviour::Refuses(_) => {
+                Behaviour::Answers
+                | Behaviour::WrongUnit
+                | Behaviour::Garbled
+                | Behaviour::Refuses(_)
+                | Behaviour::Lacks(_) => {
                     last_answer = Some(Instant::now());
                     master.write_all(&answer).await.unwrap();
                 }
@@ -143,6 +149,14 @@ async fn serve(
 /// Every register of the answer holds the number of its request.
 fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u8> {
     let (unit, function, quantity) = (request[0], request[1], request[5]);
+    let address = u16::from_be_bytes([request[2], request[3]]);
+    let behaviour = match behaviour {
+        Behaviour::Lacks(register) if (address..address + u16::from(quantity)).contains(&register) => {
+            Behaviour::Refuses(2)
+        }
+        Behaviour::Lacks(_) => Behaviour::Answers,
+        other => other,
+    };
     record.requests += 1;
     *record.asked.entry(unit).or_default() += 1;
     let number = record.requests;
@@ -153,6 +167,7 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
         | Behaviour::Late(_)
         | Behaviour::WrongUnit
         | Behaviour::Split
+        | Behaviour::Lacks(_)
         | Behaviour::Garbled => {
             [vec![unit, function, quantity * 2], number.to_be_bytes().repeat(usize::from(quantity))].concat()
         }
@@ -162,7 +177,7 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
         Behaviour::Answers | Behaviour::Split => {
             record.served.insert((unit, number));
         }
-        Behaviour::Dead | Behaviour::Late(_) | Behaviour::Garbled | Behaviour::Refuses(_) => {}
+        Behaviour::Dead | Behaviour::Late(_) | Behaviour::Garbled | Behaviour::Refuses(_) | Behaviour::Lacks(_) => {}
     }
     let mut crc = crc16(&body);
     if behaviour == Behaviour::Garbled {
