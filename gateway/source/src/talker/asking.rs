@@ -26,6 +26,7 @@ pub(super) struct Asking<'a> {
 /// A request without an answer yet.
 #[derive(Debug)]
 struct Open {
+    begun: Duration,
     deadline: Duration,
     /// How much of the request has been heard back from the line; `None` when what came is no echo, or is past it.
     echo: Option<usize>,
@@ -52,7 +53,7 @@ pub(super) struct Heard {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(request: &'a Request) -> Self {
-        Self { request, schedule: Schedule::new([(UNIT, request.every)]), open: None }
+        Self { request, schedule: Schedule::new([(UNIT, request.every, request.timeout)]), open: None }
     }
 
     /// When something is to be done next.
@@ -72,7 +73,7 @@ impl<'a> Asking<'a> {
     /// The request goes out `now`, and takes so long on the line.
     pub(super) fn asked(&mut self, now: Duration, sending: Duration) {
         let deadline = now + sending + self.request.timeout;
-        self.open = Some(Open { deadline, echo: Some(0), trouble: None });
+        self.open = Some(Open { begun: now, deadline, echo: Some(0), trouble: None });
     }
 
     pub(super) const fn is_open(&self) -> bool {
@@ -112,21 +113,23 @@ impl<'a> Asking<'a> {
 
     /// An answer came, `now`.
     pub(super) fn answered(&mut self, now: Duration) -> Finished {
-        self.open = None;
-        self.schedule.finish(SLOT, now, Outcome::Answered)
+        let begun = self.open.take().map_or(now, |open| open.begun);
+        self.schedule.finish(SLOT, begun, now, Outcome::Answered)
     }
 
     /// No answer came by the deadline; says why.
     pub(super) fn give_up(&mut self, now: Duration) -> (Finished, Reason) {
-        let trouble = self.open.take().and_then(|open| open.trouble);
+        let open = self.open.take();
+        let begun = open.as_ref().map_or(now, |open| open.begun);
+        let trouble = open.and_then(|open| open.trouble);
         let outcome = if trouble.is_some() { Outcome::Garbled } else { Outcome::Silent };
-        (self.schedule.finish(SLOT, now, outcome), trouble.unwrap_or(Reason::Timeout))
+        (self.schedule.finish(SLOT, begun, now, outcome), trouble.unwrap_or(Reason::Timeout))
     }
 
     /// There is no port to ask through.
     pub(super) fn skip(&mut self, now: Duration) -> Finished {
         self.open = None;
-        self.schedule.finish(SLOT, now, Outcome::NotAsked)
+        self.schedule.finish(SLOT, now, now, Outcome::NotAsked)
     }
 
     /// Whether it is asked only now and then, until it answers.
