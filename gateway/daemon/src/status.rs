@@ -93,6 +93,27 @@ pub(crate) struct BusReport {
     pub(crate) noise_bytes: u64,
     pub(crate) reopened: u64,
     pub(crate) crashes: u64,
+    /// Requests of another master.
+    #[serde(default)]
+    pub(crate) foreign_requests: u64,
+    /// Right answers from another unit than was asked.
+    #[serde(default)]
+    pub(crate) wrong_unit: u64,
+    /// Answers without their end.
+    #[serde(default)]
+    pub(crate) short: u64,
+    /// Answers without their first bytes.
+    #[serde(default)]
+    pub(crate) headless: u64,
+    /// Right answers with a pause inside.
+    #[serde(default)]
+    pub(crate) split: u64,
+    /// How often the line was not silent for long enough to ask.
+    #[serde(default)]
+    pub(crate) babble: u64,
+    /// How long the adapter may hold bytes back.
+    #[serde(default)]
+    pub(crate) latency_ms: f64,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -223,6 +244,13 @@ fn bus_report(bus: &curb_source::BusHealth) -> BusReport {
         noise_bytes: counters.noise_bytes,
         reopened: counters.reopened,
         crashes: bus.crashes,
+        foreign_requests: counters.foreign_requests,
+        wrong_unit: counters.wrong_unit,
+        short: counters.short,
+        headless: counters.headless,
+        split: counters.split,
+        babble: counters.babble,
+        latency_ms: bus.latency.as_secs_f64() * 1_000.0,
     }
 }
 

@@ -164,6 +164,9 @@ impl<'a, L: Line> Bus<'a, L> {
                 if self.reopen.back(self.context) {
                     self.client.counters.reopened += 1;
                 }
+                let mut panel = self.context.board.lock();
+                panel.bus.latency = self.client.line.latency();
+                panel.count(self.client.counters, Instant::now());
             }
             Err(error) => self.reopen.lost(self.context, &error),
         }
@@ -269,7 +272,7 @@ impl<'a, L: Line> Bus<'a, L> {
             tracing::warn!(%bus, %point, word = "point-refused", "refused by the device: bad, and asked for again each minute; the others are read without it");
         }
         let mut panel = self.context.board.lock();
-        panel.bus.counters = self.client.counters;
+        panel.count(self.client.counters, Instant::now());
         let health = panel.devices.entry(name.clone()).or_default();
         health.skipped += finished.skipped;
         health.add(&tally.readings);

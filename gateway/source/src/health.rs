@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use curb_model::{Fault, HubTime, Name, Reading, Reason, Room};
+use tokio::time::Instant;
 
 /// The whole room.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +30,8 @@ pub struct BusHealth {
     pub counters: LineCounters,
     /// How often the bus has crashed and was started again.
     pub crashes: u64,
+    /// How long the adapter may hold back what it has received; part of every time-out on this bus.
+    pub latency: Duration,
 }
 
 /// What was seen on a line. Each kind of trouble has a name of its own, because each has a cause of its own.
@@ -49,9 +53,23 @@ pub struct LineCounters {
     pub late: u64,
     /// Our own requests, heard back from the line.
     pub echo: u64,
-    /// Right frames that were not for us: another master, or a unit with a wrong address; for a talker, frames that speak
+    /// Right frames that were not for us: another master's requests, and the answers to them; for a talker, frames that speak
     /// of none of its points.
     pub foreign: u64,
+    /// Of these, requests: only another master sends them.
+    pub foreign_requests: u64,
+    /// Right answers from another unit than was asked: two units with one address after a mistake, or a wrong one in the
+    /// config.
+    pub wrong_unit: u64,
+    /// Answers whose end is missing.
+    pub short: u64,
+    /// Answers whose first bytes are missing: a transceiver that is switched from sending to receiving too late.
+    pub headless: u64,
+    /// Right answers with a pause inside of more than 1.5 characters, which the standard forbids and USB adapters make:
+    /// no fault.
+    pub split: u64,
+    /// How often the line was not silent for long enough to ask, or said far more than an answer.
+    pub babble: u64,
     /// Bytes that were part of no frame.
     pub noise_bytes: u64,
     /// How often the port or connection was opened again.
@@ -119,8 +137,23 @@ pub(crate) struct Panel {
     pub(crate) gone: Option<String>,
     /// Which devices refuse a setting, and which one.
     pub(crate) refused: BTreeMap<Name, String>,
+    /// When a request of another master was last heard.
+    pub(crate) foreign_master: Option<Instant>,
     /// What the bus died of, until it has worked again.
     pub(crate) crashed: Option<String>,
+}
+
+/// How long another master is a fault after its last request: some ask once in a minute.
+const FOREIGN_MASTER_STANDS: Duration = Duration::from_secs(60);
+
+impl Panel {
+    /// Takes over what a line has counted.
+    pub(crate) fn count(&mut self, counters: LineCounters, now: Instant) {
+        if counters.foreign_requests > self.bus.counters.foreign_requests {
+            self.foreign_master = Some(now);
+        }
+        self.bus.counters = counters;
+    }
 }
 
 impl Board {
@@ -140,7 +173,17 @@ impl Board {
         }
         if let Some(detail) = &panel.crashed {
             let detail = format!("{detail}; started again");
-            health.faults.push(Fault { room: Room::Source, subject, word: "bus-crashed", detail });
+            health.faults.push(Fault { room: Room::Source, subject: subject.clone(), word: "bus-crashed", detail });
+        }
+        let heard = panel.foreign_master.filter(|heard| heard.elapsed() < FOREIGN_MASTER_STANDS);
+        if heard.is_some() {
+            let requests = panel.bus.counters.foreign_requests;
+            health.faults.push(Fault {
+                room: Room::Source,
+                subject: subject.clone(),
+                word: "foreign-master",
+                detail: format!("{requests} requests of another master were heard on {place}: a line bears only one"),
+            });
         }
         for (device, detail) in &panel.refused {
             let (subject, detail) = (format!("device {device}"), detail.clone());

@@ -10,7 +10,8 @@
 //! bus    asks, decodes, hands on                  talker  listens, or asks in words   outbox  the way out
 //! command  what a bus is asked for besides        write   a value → requests (pure)   trace  bytes, for who looks
 //! modbus tokio-modbus, speaking into memory
-//! rtu    what is on the serial wire; step says which answers are still owed        tcp  the same for a connection
+//! rtu    RTU frames on a serial wire or a serial server's; step says which answers are still owed
+//! tcp    the same for Modbus TCP         port, connect  how ports and connections are opened
 //! ```
 //!
 //! Promise: every good value is what the device held when it was asked for exactly this. A late, foreign, short or
@@ -28,8 +29,10 @@ mod checksum;
 mod codec;
 mod command;
 mod config;
+mod connect;
 mod frame;
 mod health;
+mod latency;
 mod modbus;
 mod outbox;
 mod plan;
@@ -37,6 +40,7 @@ mod poll;
 mod port;
 mod query;
 mod reopen;
+mod rs485;
 mod rtu;
 mod source;
 mod step;

@@ -51,6 +51,9 @@ pub(crate) trait Line {
     /// Whether it is open.
     fn is_open(&self) -> bool;
 
+    /// How long what is received may be held back on its way, which is added to time-outs.
+    fn latency(&self) -> Duration;
+
     /// A client that speaks this framing.
     fn client(memory: DuplexStream) -> Context;
 

@@ -10,11 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_serial::{ClearBuffer, SerialPort as _, SerialStream};
 
 use crate::config::{DataBits, Parity, SerialConfig, StopBits};
+use crate::{latency, rs485};
 
 /// Least silence between frames above 19,200 baud (Modbus over Serial Line 1.02, section 2.5.1.1).
 const LEAST_SILENCE: Duration = Duration::from_micros(1750);
 
-/// How long a running frame may pause: a USB adapter hands over what it has every 16 ms.
+/// How long a running frame may pause, beside what its adapter holds back: units compute in the middle of an answer, and
+/// the hub itself may be late to look.
 const LEAST_SETTLE: Duration = Duration::from_millis(20);
 
 /// A serial port, real or in memory.
@@ -39,6 +41,7 @@ impl Port for SerialStream {
         let mut port = Self::open(&builder)?;
         // What came before we set the rate is garbage.
         port.clear_input()?;
+        rs485::set(&port, config.rs485)?;
         Ok(port)
     }
 
@@ -93,10 +96,13 @@ pub(crate) struct Timing {
     pub(crate) silence: Duration,
     /// The silence after which nothing more of a frame is to be expected.
     pub(crate) settle: Duration,
+    /// How long the adapter may hold back what it has received.
+    pub(crate) latency: Duration,
 }
 
 impl Timing {
-    pub(crate) fn of(config: &SerialConfig) -> Self {
+    /// On a port with an adapter of this latency.
+    pub(crate) fn of(config: &SerialConfig, latency: Duration) -> Self {
         let data_bits = match config.data_bits {
             DataBits::Seven => 7,
             DataBits::Eight => 8,
@@ -113,7 +119,7 @@ impl Timing {
         let nanos = |tenths_of_bits: u64| Duration::from_nanos(tenths_of_bits * 100_000_000 / u64::from(config.baud));
         // 3.5 characters of 11 bits, also where characters are shorter: it costs little, and slow units rely on it.
         let silence = if config.baud > 19_200 { LEAST_SILENCE } else { nanos(385) };
-        Self { character: nanos(bits * 10), silence, settle: silence.max(LEAST_SETTLE) }
+        Self { character: nanos(bits * 10), silence, settle: silence.max(LEAST_SETTLE) + latency, latency }
     }
 
     /// How long the frames of a read take whose answer brings `data` bytes: 8 characters to ask, 5 around the data.
@@ -125,4 +131,13 @@ impl Timing {
     pub(crate) fn sending(&self, bytes: usize) -> Duration {
         self.character * u32::try_from(bytes).unwrap_or(u32::MAX)
     }
+}
+
+/// How long the adapter of a port may hold back what it has received.
+pub(crate) fn latency(config: &SerialConfig) -> Duration {
+    config.latency.unwrap_or_else(|| {
+        // A stable path is a link. A port that is not there has no latency.
+        let port = config.path.canonicalize();
+        port.map_or(Duration::ZERO, |port| latency::of(&port, |file| std::fs::read_to_string(file)))
+    })
 }

@@ -17,11 +17,17 @@ pub(crate) const PORT_REST: Duration = Duration::from_secs(1);
 /// The same for a connection: a device that is down should not be knocked at all the time.
 pub(crate) const CONNECTION_REST: Duration = Duration::from_secs(10);
 
+/// How long it must have been open for its next loss to be a new one. What goes sooner, such as a server that takes a
+/// connection and closes it at once, rests longer each time.
+const STEADY: Duration = Duration::from_secs(10);
+
 /// Whether the way to the devices is there.
 #[derive(Debug)]
 pub(crate) struct Reopen {
     longest: Duration,
     gone: Option<Gone>,
+    /// The last rest, and when it was opened after it.
+    before: Option<(Duration, Instant)>,
     opened: bool,
 }
 
@@ -33,7 +39,7 @@ struct Gone {
 
 impl Reopen {
     pub(crate) const fn new(longest: Duration) -> Self {
-        Self { longest, gone: None, opened: false }
+        Self { longest, gone: None, before: None, opened: false }
     }
 
     /// When to try next; `None` while nothing is known to be wrong.
@@ -44,7 +50,8 @@ impl Reopen {
     /// It was opened. Says whether it had been open before.
     pub(crate) fn back(&mut self, context: &Context) -> bool {
         let bus = &context.bus;
-        if self.gone.take().is_some() {
+        if let Some(gone) = self.gone.take() {
+            self.before = Some((gone.rest, Instant::now()));
             tracing::info!(%bus, word = "port-back", "the port is open again");
         }
         let mut panel = context.board.lock();
@@ -57,7 +64,9 @@ impl Reopen {
     /// It is not there.
     pub(crate) fn lost(&mut self, context: &Context, error: &io::Error) {
         let bus = &context.bus;
-        let rest = self.gone.as_ref().map_or(FIRST, |gone| (gone.rest * 2).min(self.longest));
+        let before = self.before.take_if(|(_, opened)| opened.elapsed() < STEADY).map(|(rest, _)| rest);
+        let last = self.gone.as_ref().map(|gone| gone.rest).or(before);
+        let rest = last.map_or(FIRST, |last| (last * 2).min(self.longest));
         if self.gone.is_none() {
             tracing::warn!(%bus, word = "port-gone", %error, "the port is gone; readings are bad until it is back");
         }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Bytes are read until the answer to *this* request is among them, with its check sum, or its time is over. What else
-//! comes is told apart and counted: our own echo, a late answer, another master's frames, noise. After a failure the line
-//! is listened to until it is silent, and the kernel's buffer is cleared; [`crate::step`] then keeps a late answer from
-//! being taken for another's.
+//! comes is told apart and counted, in `sort`: our own echo, a late answer, another master's frames, noise. After a failure
+//! the line is listened to until it is silent, and the kernel's buffer is cleared, or a new connection is made (`wire` says
+//! which); [`crate::step`] then keeps a late answer from being taken for another's.
 //!
 //! Deliberately absent: the port is never flushed. That would block until all is sent; the time it takes is computed.
 
@@ -21,20 +21,25 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_modbus::client::Context;
 use tokio_modbus::slave::Slave;
 
-use crate::config::{RTU_TIMEOUT, SerialConfig};
+use crate::config::SerialConfig;
 use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
-use crate::port::{Port, Timing};
+use crate::port::Timing;
 use crate::query::{Query, Shape};
-use crate::reopen::PORT_REST;
-use crate::step::{Owed, Step};
+use crate::step::Step;
 use crate::trace::{Direction, Trace};
 
 mod frames;
+mod sort;
+mod wire;
 
 pub(crate) use frames::crc16;
-use frames::{AROUND_PDU, Head, Kind};
+use frames::{AROUND_PDU, Head};
+use sort::{Sorted, Sorter};
+use wire::{AfterFailure, Wire};
+
+pub(crate) use wire::{Serial, Server};
 
 /// What is heard in one go at most. An exchange has 8 bytes of echo and 256 of answer; more than four frames is babble.
 const MAX_HEARD: usize = 1024;
@@ -42,59 +47,61 @@ const MAX_HEARD: usize = 1024;
 /// How long to wait for a line that is never silent, before or after an exchange. Longer than the longest frame at 9,600.
 const BABBLE_LIMIT: Duration = Duration::from_millis(500);
 
-/// Silence after opening. Another program, or a bus that was stopped or crashed, may have a request on the line whose
-/// answer nobody could tell from ours. Chosen: what a unit may take to answer in, and little beside a start.
-const REST_AFTER_OPEN: Duration = RTU_TIMEOUT;
-
-/// The last part of a silence, for which the thread sleeps and not the runtime, whose timer counts whole milliseconds and
-/// rounds up: that would make a silence of 2 ms one of 3.5 ms, and cost a busy line a twentieth of its polls. Nobody else
-/// lives on this thread.
-const FINE_WAIT: Duration = Duration::from_millis(4);
+/// Bytes that make a cut answer one, and not noise that begins like it: unit, function and byte count.
+const LEAST_SHORT: usize = 3;
 
 /// How long writing may be stuck. A port takes a request into its buffer at once, unless its driver hangs.
 const WRITE_LIMIT: Duration = Duration::from_secs(1);
 
-/// A serial line with Modbus units on it.
+/// A line with Modbus units on it.
 #[derive(Debug)]
-pub(crate) struct RtuLine<P> {
-    config: SerialConfig,
+pub(crate) struct RtuLine<W: Wire> {
+    wire: W,
     trace: Trace,
     /// Of the settings that the line has now.
     timing: Timing,
-    port: Option<P>,
+    port: Option<W::Port>,
+    /// Silence after the next opening.
+    rest: Duration,
     /// When the last byte passed, or will have passed.
     last_byte: Instant,
     /// Whether our own requests are heard on this line; `None` until something has come.
     echoes: Option<bool>,
     /// All that came after the last request.
     heard: Vec<u8>,
-    /// Heard while nothing was asked, and not yet told apart.
+    /// Heard, and not yet told apart.
     stray: Vec<u8>,
-    owed: Owed,
+    /// Where in `stray` the line had paused.
+    pauses: Vec<usize>,
+    sorter: Sorter,
 }
 
-impl<P: Port> RtuLine<P> {
-    pub(crate) fn new(config: SerialConfig, trace: Trace) -> Self {
-        let timing = Timing::of(&config);
+impl<W: Wire> RtuLine<W> {
+    /// `rest` is the silence after it was opened for the first time. Another program, or a bus that was stopped or crashed,
+    /// may have a request on the line whose answer nobody could tell from ours.
+    pub(crate) fn new(wire: W, rest: Duration, trace: Trace) -> Self {
         Self {
-            config,
+            timing: wire.timing(),
+            wire,
             trace,
-            timing,
-            heard: Vec::new(),
             port: None,
+            rest,
             last_byte: Instant::now(),
-            stray: Vec::new(),
             echoes: None,
-            owed: Owed::default(),
+            heard: Vec::new(),
+            stray: Vec::new(),
+            pauses: Vec::new(),
+            sorter: Sorter::default(),
         }
     }
 
-    /// Waits until the line has been silent for `gap`.
-    async fn await_silence(&mut self, gap: Duration, counters: &mut LineCounters) -> Result<(), Failure> {
+    /// Waits until the line has been silent for `gap`, or longer if what was heard last may be the beginning of a frame: a
+    /// short silence does not tell that its rest is not held back on its way.
+    async fn await_silence(&mut self, mut gap: Duration, counters: &mut LineCounters) -> Result<(), Failure> {
         let give_up = Instant::now() + gap + BABBLE_LIMIT;
         loop {
             let silent = self.last_byte + gap;
-            let nearly = silent.checked_sub(FINE_WAIT).unwrap_or(silent);
+            let nearly = silent.checked_sub(W::FINE_WAIT).unwrap_or(silent);
             let mut heard = self.hears_until(nearly).await?;
             if !heard {
                 park_until(silent);
@@ -103,11 +110,16 @@ impl<P: Port> RtuLine<P> {
                 heard = self.hears_until(nearly).await?;
             }
             if !heard {
-                self.sort_strays(counters);
-                return Ok(());
+                let keep = if gap < self.timing.settle { frames::MAX_FRAME } else { 0 };
+                self.sort_strays(keep, None, counters);
+                if self.stray.is_empty() {
+                    return Ok(());
+                }
+                gap = self.timing.settle;
             }
             if Instant::now() >= give_up || self.stray.len() > MAX_HEARD {
-                self.sort_strays(counters);
+                self.sort_strays(0, None, counters);
+                counters.babble += 1;
                 return Err(Failure::Framing);
             }
         }
@@ -130,38 +142,28 @@ impl<P: Port> RtuLine<P> {
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let now = Instant::now();
+        // When it is known that these bytes were there, they had been passing for as long as they take.
+        let pause = now.duration_since(self.last_byte).saturating_sub(self.timing.sending(len));
+        if pause > self.timing.character * 3 / 2 {
+            self.pauses.push(self.stray.len());
+        }
         self.trace.show(Direction::Received, &bytes[..len]);
         self.stray.extend_from_slice(&bytes[..len]);
         if self.heard.len() < MAX_HEARD {
             self.heard.extend_from_slice(&bytes[..len]);
         }
-        self.last_byte = self.last_byte.max(Instant::now());
+        self.last_byte = self.last_byte.max(now);
         Ok(())
     }
 
-    fn sort_strays(&mut self, counters: &mut LineCounters) {
-        let stray = std::mem::take(&mut self.stray);
-        self.sort(&stray, counters);
-    }
-
-    /// Tells apart bytes that are no answer. Says what there was.
-    fn sort(&mut self, bytes: &[u8], counters: &mut LineCounters) -> Sorted {
-        let mut sorted = Sorted::default();
-        for kind in frames::kinds(bytes) {
-            match kind {
-                Kind::Noise => {
-                    counters.noise_bytes += 1;
-                    sorted.strange = true;
-                }
-                Kind::Answer { unit, function, data_len } if self.owed.settle(unit, function, data_len) => {
-                    counters.late += 1;
-                }
-                Kind::Answer { .. } | Kind::Other => {
-                    counters.foreign += 1;
-                    sorted.strange = true;
-                }
-            }
-        }
+    /// Tells apart what was heard, while `asked` was waited for. What may be the beginning of a frame stays, if it is no
+    /// longer than `keep`.
+    fn sort_strays(&mut self, keep: usize, asked: Option<Query>, counters: &mut LineCounters) -> Sorted {
+        let (sorted, done) = self.sorter.sort(&self.stray, keep, asked, counters);
+        self.stray.drain(..done);
+        self.pauses.clear();
+        counters.noise_bytes += sorted.noise_bytes;
         sorted
     }
 
@@ -178,6 +180,7 @@ impl<P: Port> RtuLine<P> {
                 self.heard.clear();
                 self.trace.show(Direction::Sent, request);
                 self.last_byte = Instant::now() + self.timing.sending(request.len());
+                self.sorter.echo = Some(request.to_vec());
                 Ok(())
             }
             Ok(Err(error)) => Err(self.gone(error)),
@@ -205,7 +208,8 @@ impl<P: Port> RtuLine<P> {
         counters: &mut LineCounters,
     ) -> Result<Vec<u8>, Failure> {
         let answer_len = query.least_len() + AROUND_PDU;
-        let deadline = self.last_byte + limits.timeout + self.timing.sending(query.most_len() + AROUND_PDU);
+        let sending = self.timing.sending(query.most_len() + AROUND_PDU);
+        let deadline = self.last_byte + limits.timeout + self.timing.latency + sending;
         let mut start = 0;
         loop {
             let heard = &self.stray[start..];
@@ -215,7 +219,6 @@ impl<P: Port> RtuLine<P> {
                     Copy::Unclear if self.hears_until(deadline).await? => continue,
                     Copy::Unclear => {}
                     Copy::Echo => {
-                        counters.echo += 1;
                         self.echoes = Some(true);
                         start = request.len();
                         continue;
@@ -225,30 +228,63 @@ impl<P: Port> RtuLine<P> {
             let heard = &self.stray[start..];
             if let Some((at, len)) = frames::find(heard, query, request) {
                 self.echoes.get_or_insert(false);
-                let heard = self.stray.split_off(start);
-                self.stray.clear();
-                self.sort(&heard[..at], counters);
-                self.sort(&heard[at + len..], counters);
-                return Ok(heard[at..at + len].to_vec());
+                return self.take(query, start + at, len, counters);
             }
             // Enough for an answer has come, and it is none: the rest of it may end, but no answer begins after it.
             let until =
                 if heard.len() < answer_len { deadline } else { deadline.min(self.last_byte + self.timing.settle) };
-            if !self.hears_until(until).await? || self.stray.len() > MAX_HEARD {
+            if !self.hears_until(until).await? {
+                break;
+            }
+            if self.stray.len() > MAX_HEARD {
+                counters.babble += 1;
                 break;
             }
         }
-        let heard = self.stray.split_off(start);
-        self.stray.clear();
-        let garbled = frames::head(&heard, query, request) == Head::Garbled;
-        let sorted = self.sort(&heard, counters);
-        Err(if garbled {
+        Err(self.name(query, request, start, counters))
+    }
+
+    /// Takes the answer that was found, if it is beyond doubt.
+    fn take(&mut self, query: Query, at: usize, len: usize, counters: &mut LineCounters) -> Result<Vec<u8>, Failure> {
+        let is_split = self.pauses.iter().any(|pause| (at + 1..at + len).contains(pause));
+        self.pauses.clear();
+        let rest = self.stray.split_off(at);
+        self.sort_strays(0, Some(query), counters);
+        // What comes after the answer may be the beginning of a frame.
+        self.stray = rest;
+        if self.sorter.owed.look_alike(query, Instant::now()).is_some() {
+            // Another master has asked for the same since we did, and this may be its answer.
+            return Err(Failure::Framing);
+        }
+        counters.split += u64::from(is_split);
+        let after = self.stray.split_off(len);
+        Ok(std::mem::replace(&mut self.stray, after))
+    }
+
+    /// What went wrong, if nothing comes any more. The echo of the request ends at `start`.
+    fn name(&mut self, query: Query, request: &[u8], start: usize, counters: &mut LineCounters) -> Failure {
+        let heard = &self.stray[start..];
+        let head = frames::head(heard, query, request);
+        let is_headless = frames::is_headless(heard, query);
+        let is_short = !is_headless && head == Head::Partial && heard.len() >= LEAST_SHORT;
+        let noise_bytes = counters.noise_bytes;
+        let is_strange = if is_headless || is_short {
+            self.sort_strays(0, Some(query), counters);
+            counters.noise_bytes = noise_bytes;
+            true
+        } else {
+            let sorted = self.sort_strays(frames::MAX_FRAME, Some(query), counters);
+            sorted.is_strange || !self.stray.is_empty()
+        };
+        counters.headless += u64::from(is_headless);
+        counters.short += u64::from(is_short);
+        if head == Head::Garbled {
             Failure::Crc
-        } else if sorted.strange {
+        } else if is_strange {
             Failure::Framing
         } else {
             Failure::Timeout
-        })
+        }
     }
 
     /// Listens until the line is silent, and throws away what the kernel still holds.
@@ -257,14 +293,14 @@ impl<P: Port> RtuLine<P> {
         if let Err(Failure::Gone(error)) = self.await_silence(self.timing.settle, counters).await {
             return Err(Failure::Gone(error));
         }
-        match self.port.as_mut().map_or(Ok(()), Port::clear_input) {
+        match self.port.as_mut().map_or(Ok(()), W::clear_input) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.gone(error)),
         }
     }
 }
 
-/// Stops the thread until `moment`, which is no further away than [`FINE_WAIT`].
+/// Stops the thread until `moment`, which is no further away than [`Wire::FINE_WAIT`].
 fn park_until(moment: Instant) {
     while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
@@ -282,24 +318,23 @@ enum Copy {
     Unclear,
 }
 
-/// What bytes that are no answer turned out to be.
-#[derive(Debug, Default)]
-struct Sorted {
-    /// Something that is not merely late.
-    strange: bool,
-}
-
-impl<P: Port> Line for RtuLine<P> {
-    const LONGEST_REST: Duration = PORT_REST;
+impl<W: Wire> Line for RtuLine<W> {
+    const LONGEST_REST: Duration = W::LONGEST_REST;
 
     async fn open(&mut self) -> io::Result<()> {
         self.port = None;
         self.stray.clear();
+        self.pauses.clear();
         self.echoes = None;
-        self.port = Some(P::open(&self.config)?);
-        self.timing = Timing::of(&self.config);
-        self.last_byte = Instant::now() + REST_AFTER_OPEN;
+        self.port = Some(self.wire.open().await?);
+        // A stable path may lead to another adapter now.
+        self.timing = self.wire.timing();
+        self.last_byte = Instant::now() + std::mem::replace(&mut self.rest, W::REST_AFTER_REOPEN);
         Ok(())
+    }
+
+    fn latency(&self) -> Duration {
+        self.timing.latency
     }
 
     fn is_open(&self) -> bool {
@@ -307,11 +342,7 @@ impl<P: Port> Line for RtuLine<P> {
     }
 
     fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()> {
-        let settings = settings.unwrap_or(&self.config);
-        if let Some(port) = &mut self.port {
-            port.set(settings)?;
-        }
-        self.timing = Timing::of(settings);
+        self.timing = self.wire.configure(self.port.as_mut(), settings)?;
         Ok(())
     }
 
@@ -326,9 +357,9 @@ impl<P: Port> Line for RtuLine<P> {
     fn step(&mut self, ask: Ask, counters: &mut LineCounters) -> Step {
         if self.last_byte.elapsed() > self.timing.settle {
             // What was heard since the last exchange is complete; a late answer among it is owed no more.
-            self.sort_strays(counters);
+            self.sort_strays(0, None, counters);
         }
-        self.owed.step(ask, Instant::now())
+        self.sorter.owed.step(ask, Instant::now())
     }
 
     async fn exchange(
@@ -339,19 +370,26 @@ impl<P: Port> Line for RtuLine<P> {
         counters: &mut LineCounters,
     ) -> Result<Vec<u8>, Failure> {
         self.await_silence(self.timing.silence.max(limits.min_gap), counters).await?;
+        if let Some(reason) = self.sorter.owed.look_alike(query, Instant::now()) {
+            // Another master has just asked for the same.
+            return Err(Failure::NotAsked(reason));
+        }
         self.send(request).await?;
         counters.requests += 1;
-        let failure = match self.receive(query, request, limits, counters).await {
+        let received = self.receive(query, request, limits, counters).await;
+        // An echo comes with its exchange or not at all.
+        let failure = match received {
             Ok(frame) => {
+                self.sorter.echo = None;
                 if frames::is_refusal(&frame) {
-                    self.owed.refused(query, Instant::now());
+                    self.sorter.owed.refused(query, Instant::now());
                 }
                 return Ok(frame);
             }
             Err(failure) => failure,
         };
         if !matches!(failure, Failure::Crc) {
-            self.owed.failed(query, failure.reason(), Instant::now());
+            self.sorter.owed.failed(query, failure.reason(), Instant::now());
         }
         match failure {
             Failure::Timeout => counters.timeouts += 1,
@@ -361,18 +399,33 @@ impl<P: Port> Line for RtuLine<P> {
             Failure::NotAsked(_) => {}
             Failure::Gone(_) => return Err(failure),
         }
-        self.drain(counters).await?;
+        match W::AFTER_FAILURE {
+            AfterFailure::Drain => self.drain(counters).await?,
+            AfterFailure::Reconnect => {
+                self.sort_strays(0, None, counters);
+                self.port = None;
+            }
+        }
+        self.sorter.echo = None;
         Err(failure)
     }
 
     async fn listen(&mut self, counters: &mut LineCounters) -> Option<io::Error> {
         loop {
-            match self.hear().await {
-                Ok(()) if self.stray.len() > MAX_HEARD => self.sort_strays(counters),
-                Ok(()) => {}
+            let heard = if self.stray.is_empty() {
+                self.hear().await.map(|()| true)
+            } else {
+                timeout_at(self.last_byte + self.timing.settle, self.hear())
+                    .await
+                    .map_or(Ok(false), |heard| heard.map(|()| true))
+            };
+            match heard {
+                Ok(true) if self.stray.len() > MAX_HEARD => drop(self.sort_strays(frames::MAX_FRAME, None, counters)),
+                Ok(true) => {}
+                Ok(false) => drop(self.sort_strays(0, None, counters)),
                 Err(error) => {
                     self.port = None;
-                    return Some(error);
+                    return Some(error).filter(W::is_fault);
                 }
             }
         }

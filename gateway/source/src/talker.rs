@@ -20,7 +20,7 @@ use crate::frame::{Frame, Framer, Next};
 use crate::health::DeviceState;
 use crate::outbox::{Closed, Outbox};
 use crate::poll::{Change, Finished};
-use crate::port::{Port, Timing};
+use crate::port::{self, Port, Timing};
 use crate::reopen::{PORT_REST, Reopen};
 use crate::talk::{self, Said};
 use crate::thread::Context;
@@ -318,7 +318,8 @@ impl<'a, P: Port> Talker<'a, P> {
         };
         self.framer.forget(Next::Frame);
         let bytes = &asking.request.bytes;
-        asking.asked(self.started.elapsed(), Timing::of(self.serial).sending(bytes.len()));
+        let latency = port::latency(self.serial);
+        asking.asked(self.started.elapsed(), Timing::of(self.serial, latency).sending(bytes.len()) + latency);
         let written = match port.clear_input() {
             Ok(()) => match timeout(WRITE_LIMIT, port.write_all(bytes)).await {
                 Ok(written) => written,

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_modbus::client::Context;
 use tokio_modbus::slave::Slave;
 
 use crate::config::SerialConfig;
+use crate::connect::{connect, is_tidying};
 use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
@@ -27,10 +28,6 @@ use crate::query::{Progress, Query};
 use crate::reopen::CONNECTION_REST;
 use crate::step::Step;
 use crate::trace::{Direction, Trace};
-
-/// How long a connection may take, name look-up included. A device in the same street answers within milliseconds; its
-/// modem may have to wake up.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Bytes before the function code.
 const HEADER: usize = 7;
@@ -123,9 +120,7 @@ impl Line for TcpLine {
 
     async fn open(&mut self) -> io::Result<()> {
         self.stream = None;
-        let stream = timeout(CONNECT_LIMIT, TcpStream::connect(&self.address)).await??;
-        stream.set_nodelay(true)?;
-        self.stream = Some(stream);
+        self.stream = Some(connect(&self.address).await?);
         Ok(())
     }
 
@@ -142,6 +137,10 @@ impl Line for TcpLine {
 
     fn heard(&self) -> &[u8] {
         &[]
+    }
+
+    fn latency(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn client(memory: DuplexStream) -> Context {
@@ -183,13 +182,12 @@ impl Line for TcpLine {
         };
         self.stream = None;
         match read {
-            // Devices close idle connections. The next request opens a new one; only if that fails is it a fault.
             Ok(0) => None,
             Ok(_) => {
                 counters.foreign += 1;
                 None
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            Err(error) if is_tidying(&error) => None,
             Err(error) => Some(error),
         }
     }

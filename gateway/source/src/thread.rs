@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::command::Orders;
-use crate::config::{BusConfig, DeviceConfig, Link};
+use crate::config::{BusConfig, DeviceConfig, Link, RTU_TIMEOUT};
 use crate::health::Board;
 use crate::outbox::Outbox;
 use crate::port::Timing;
-use crate::rtu::RtuLine;
+use crate::rtu::{RtuLine, Serial, Server};
+use crate::step::LATE_LIMIT;
 use crate::talker::Talker;
 use crate::tcp::TcpLine;
 use crate::trace::Trace;
@@ -87,10 +88,15 @@ async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox, orders
     let devices = config.devices.iter();
     match &config.link {
         Link::Rtu(serial) => {
-            let line = RtuLine::<SerialStream>::new(serial.clone(), trace.clone());
-            Bus::new(line, Some(Timing::of(serial)), devices, context, outbox, orders).run().await;
+            let line = RtuLine::new(Serial(serial.clone()), rest_after_open(config), trace.clone());
+            // What the adapter holds back counts as the unit's own time.
+            let timing = Timing::of(serial, Duration::ZERO);
+            Bus::new(line, Some(timing), devices, context, outbox, orders).run().await;
         }
-        Link::RtuOverTcp(_) => unreachable!("Config::check refuses it until its line is built"),
+        Link::RtuOverTcp(address) => {
+            let line = RtuLine::new(Server(address.clone()), rest_after_open(config), trace.clone());
+            Bus::new(line, None, devices, context, outbox, orders).run().await;
+        }
         Link::Tcp(address) => {
             let line = TcpLine::new(address.clone(), trace.clone());
             Bus::new(line, None, devices, context, outbox, orders).run().await;
@@ -103,6 +109,17 @@ async fn live(config: &BusConfig, context: &Context, outbox: &mut Outbox, orders
             }
         }
     }
+}
+
+/// How long a line is listened to before its first request. The life before this one may have ended in the middle of an
+/// exchange: whatever unit it had asked, its answer has come by then. One that may take longer than a late answer is
+/// believed to come has no use for it.
+fn rest_after_open(config: &BusConfig) -> Duration {
+    let timeouts = config.devices.values().map(|device| match device {
+        DeviceConfig::Modbus(device) => device.timeout.unwrap_or_else(|| config.link.timeout()),
+        DeviceConfig::Talker(_) => Duration::ZERO,
+    });
+    timeouts.fold(RTU_TIMEOUT, Duration::max).min(LATE_LIMIT)
 }
 
 /// Runs `life` until it ends by itself, and again after each crash until it is to stop.

@@ -1,6 +1,7 @@
 //! Finds RTU frames in bytes. Pure.
 
-use crate::query::{Progress, Query, REFUSAL};
+use crate::config::ModbusDevice;
+use crate::query::{Progress, Query, REFUSAL, Shape};
 
 /// What the beginning of some bytes is, to somebody who waits for the answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,11 @@ pub(super) enum Head {
 /// What bytes are that nobody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A unit's answer to a read.
-    Answer { unit: u8, function: u8, data_len: u8 },
-    /// Another frame with a right check sum.
+    /// A unit's answer to a read; or, if it looks like both, a master's request for the second.
+    Answer(Query, Option<Query>),
+    /// A master's request; of a read it is known what its answer will look like.
+    Request(Option<Query>),
+    /// Another frame with a right check sum: a refusal, or a write, whose request and answer look the same.
     Other,
     /// One byte that belongs to no frame.
     Noise,
@@ -31,6 +34,12 @@ const REFUSAL_LEN: usize = 5;
 const SHORT_LEN: usize = 8;
 /// Unit, function, byte count, check sum.
 const ANSWER_OVERHEAD: usize = 5;
+/// Unit, function, address, quantity, byte count, check sum.
+const LONG_WRITE_OVERHEAD: usize = 9;
+/// To all units at once: only a master says it.
+const EVERYBODY: u8 = 0;
+/// The longest frame (Modbus over Serial Line 1.02, section 2.5.1).
+pub(super) const MAX_FRAME: usize = 256;
 
 /// Unit before the function code, check sum behind the rest.
 pub(super) const AROUND_PDU: usize = 3;
@@ -71,29 +80,50 @@ pub(super) fn find(bytes: &[u8], query: Query, request: &[u8]) -> Option<(usize,
     })
 }
 
-/// What all of `bytes` are, in order.
-pub(super) fn kinds(bytes: &[u8]) -> impl Iterator<Item = Kind> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let (kind, len) = kind_of_head(bytes.get(at..).filter(|rest| !rest.is_empty())?);
-        at += len;
-        Some(kind)
-    })
+/// Whether `bytes` are the answer to a read but for its first one, two or three bytes.
+pub(super) fn is_headless(bytes: &[u8], query: Query) -> bool {
+    let Shape::Data(data_len) = query.shape else { return false };
+    let head = [query.unit, query.function, data_len];
+    let lost = (query.least_len() + AROUND_PDU).checked_sub(bytes.len()).and_then(|lost| head.get(..lost));
+    lost.is_some_and(|lost| !lost.is_empty() && has_right_crc(&[lost, bytes].concat()))
 }
 
-fn kind_of_head(bytes: &[u8]) -> (Kind, usize) {
+/// What `bytes` begin with, and how long that is. `bytes` are not empty.
+pub(super) fn first(bytes: &[u8]) -> (Kind, usize) {
     let is_frame = |len: usize| bytes.get(..len).is_some_and(has_right_crc);
     let [unit, function, third] = match bytes {
         [unit, function, third, ..] => [*unit, *function, *third],
         _ => return (Kind::Noise, 1),
     };
     let answer_len = usize::from(third) + ANSWER_OVERHEAD;
+    let long_write_len = bytes.get(6).map_or(usize::MAX, |count| usize::from(*count) + LONG_WRITE_OVERHEAD);
     match function {
-        1..=4 if is_frame(answer_len) => (Kind::Answer { unit, function, data_len: third }, answer_len),
-        1..=6 | 15 | 16 if is_frame(SHORT_LEN) => (Kind::Other, SHORT_LEN),
+        // Registers have two bytes each; what looks odd is a request whose address begins so. Three bytes of bits and such
+        // a request cannot be told apart.
+        1..=4 if third > 0 && (function <= 2 || third % 2 == 0) && is_frame(answer_len) => {
+            let request = if answer_len == SHORT_LEN { asked(bytes) } else { None };
+            (Kind::Answer(Query { unit, function, shape: Shape::Data(third) }, request), answer_len)
+        }
+        1..=4 if is_frame(SHORT_LEN) => (Kind::Request(asked(bytes)), SHORT_LEN),
+        15 | 16 if is_frame(long_write_len) => (Kind::Request(None), long_write_len),
+        5 | 6 if unit == EVERYBODY && is_frame(SHORT_LEN) => (Kind::Request(None), SHORT_LEN),
+        5 | 6 | 15 | 16 if is_frame(SHORT_LEN) => (Kind::Other, SHORT_LEN),
         0x81..=0xFF if is_frame(REFUSAL_LEN) => (Kind::Other, REFUSAL_LEN),
         _ => (Kind::Noise, 1),
     }
+}
+
+/// The answer that a request to read asks for; `None` if it asks for more than there may be.
+fn asked(request: &[u8]) -> Option<Query> {
+    let [unit, function, _, _, high, low, ..] = *request else { return None };
+    let quantity = u16::from_be_bytes([high, low]);
+    let (bytes, max) = if function <= 2 {
+        (quantity.div_ceil(8), ModbusDevice::MAX_BITS)
+    } else {
+        (quantity.saturating_mul(2), ModbusDevice::MAX_REGISTERS)
+    };
+    let data_len = u8::try_from(bytes).ok().filter(|_| (1..=max).contains(&quantity))?;
+    Some(Query { unit, function, shape: Shape::Data(data_len) })
 }
 
 fn has_right_crc(frame: &[u8]) -> bool {

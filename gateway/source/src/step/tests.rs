@@ -15,7 +15,7 @@ fn a_unit_that_owes_an_answer_is_asked_for_a_wider_block() {
     let mut owed = Owed::default();
     owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
     let check = |asked, step| assert_eq!(owed.step(asked, now), step, "{asked:?}");
-    check(ask(1, 200, 4), Step::Wider([Some(ask(1, 200, 5)), Some(ask(1, 199, 5))], Reason::Timeout));
+    check(ask(1, 200, 4), Step::Wider([Some(ask(1, 200, 5)), Some(ask(1, 198, 6))], Reason::Timeout));
     check(ask(1, 200, 5), Step::Now);
     check(ask(2, 100, 4), Step::Now);
     check(Ask { table: Table::Input, ..ask(1, 100, 4) }, Step::Now);
@@ -36,7 +36,7 @@ fn at_the_edges_there_is_one_wider_block_or_none() {
     check(ask(1, 0, 124), Some([Some(ask(1, 0, 125)), None]));
     check(ask(1, 7, 125), None);
     check(coils(0, 3), Some([Some(coils(0, 16)), None]));
-    check(coils(100, 9), Some([Some(coils(100, 24)), Some(coils(85, 24))]));
+    check(coils(100, 9), Some([Some(coils(100, 24)), Some(coils(77, 32))]));
     check(coils(0, 2000), None);
 }
 
@@ -56,11 +56,31 @@ fn a_late_answer_that_is_seen_is_owed_no_more() {
     let now = Instant::now();
     let mut owed = Owed::default();
     owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
-    assert!(!owed.settle(1, 3, 6), "not that long");
-    assert!(!owed.settle(2, 3, 8), "not that unit");
-    assert!(owed.settle(1, 3, 8));
-    assert!(!owed.settle(1, 3, 8), "only once");
+    let query = Query { unit: 1, function: 3, shape: Shape::Data(8) };
+    assert_eq!(owed.settle(Query { shape: Shape::Data(6), ..query }), None, "not that long");
+    assert_eq!(owed.settle(Query { unit: 2, ..query }), None, "not that unit");
+    assert_eq!(owed.settle(query), Some(Whose::Ours));
+    assert_eq!(owed.settle(query), None, "only once");
     assert_eq!(owed.step(ask(1, 100, 4), now), Step::Now);
+}
+
+#[test]
+fn what_another_master_asked_is_owed_too_and_each_answer_settles_one_debt() {
+    let now = Instant::now();
+    let query = Query { unit: 1, function: 3, shape: Shape::Data(8) };
+    let mut owed = Owed::default();
+    owed.failed(ask(1, 100, 4).query(), Reason::Timeout, now);
+    owed.overheard(query, now);
+    owed.overheard(query, now);
+    assert_eq!(owed.settle(query), Some(Whose::Ours));
+    assert_eq!(owed.settle(query), Some(Whose::Foreign));
+    assert_ne!(owed.step(ask(1, 100, 4), now), Step::Now, "a third answer may come");
+    assert_eq!(owed.settle(query), Some(Whose::Foreign));
+    assert_eq!(owed.step(ask(1, 100, 4), now), Step::Now);
+    for _ in 0..1000 {
+        owed.overheard(query, now);
+    }
+    assert_eq!(owed.0.len(), MOST_OVERHEARD);
 }
 
 #[test]
@@ -91,6 +111,7 @@ proptest! {
         }
         let wanted = ask(1, address, quantity);
         if let Step::Wider(blocks, _) = owed.step(wanted, now) {
+            prop_assert!(blocks[0].is_none() || blocks[0].map(Ask::data_len) != blocks[1].map(Ask::data_len));
             for wider in blocks.into_iter().flatten() {
                 prop_assert_eq!(owed.step(wider, now), Step::Now);
                 prop_assert!(wider.address <= address && wider.quantity <= ModbusDevice::MAX_REGISTERS);

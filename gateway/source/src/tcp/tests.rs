@@ -3,6 +3,7 @@
 use curb_model::{HubClock, HubTime};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod ports;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod rtu;

@@ -160,3 +160,37 @@ async fn libmodbus_over_rtu_is_read_to_the_last_bit_and_again_after_the_cable_wa
     assert_eq!((counters.crc, counters.framing, counters.foreign, counters.noise_bytes), (0, 0, 0, 0));
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn libmodbus_behind_a_serial_server_is_read_to_the_last_bit_and_again_after_the_server_was_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = libmodbus(dir.path());
+    let theirs = dir.path().join("theirs");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The line is a pair of pseudo-terminals; the server passes bytes on between its near end and a connection.
+    let near = dir.path().join("near");
+    let end = |link: &Path| format!("pty,raw,echo=0,link={}", link.display());
+    let _cable = Peer::start(Path::new("/usr/bin/socat"), [end(&near), end(&theirs)]);
+    eventually("the cable is there", || near.exists() && theirs.exists()).await;
+    let _unit = Peer::start(&program, [OsStr::new("rtu"), theirs.as_os_str(), OsStr::new("17")]);
+    let serve = || {
+        let listen = format!("tcp-listen:{port},bind=127.0.0.1,reuseaddr");
+        Peer::start(Path::new("/usr/bin/socat"), [listen, format!("file:{},raw,echo=0", near.display())])
+    };
+    let server = serve();
+    let link = Link::RtuOverTcp(format!("127.0.0.1:{port}"));
+    let mut hub = Hub::start([bus("cabinet", link, [known(17, Duration::from_millis(20))])]);
+    hub.good("meter").await;
+    is_read_to_the_last_bit(&mut hub).await;
+    drop(server);
+    hub.bad("meter", Reason::Port).await;
+    assert_eq!(hub.fault_words(), ["port-gone"]);
+    let _server = serve();
+    hub.good("meter").await;
+    while hub.received.try_recv().is_ok() {}
+    is_read_to_the_last_bit(&mut hub).await;
+    assert_eq!(hub.fault_words(), [""; 0]);
+    let counters = hub.source.health().buses[&name("cabinet")].counters;
+    assert_eq!((counters.crc, counters.foreign, counters.noise_bytes), (0, 0, 0));
+    hub.stop().await;
+}

@@ -14,7 +14,7 @@ use tokio_serial::SerialStream;
 
 use crate::street::{Hub, PATIENCE, bus, name, point, point_to, serial};
 
-fn air(link: &Path) -> (curb_model::Name, BusConfig) {
+pub(crate) fn air(link: &Path) -> (curb_model::Name, BusConfig) {
     let column = |at, column| TalkerPoint {
         point: point("air", at, ValueType::F64),
         place: Place::Column(column),
