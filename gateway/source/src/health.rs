@@ -137,6 +137,8 @@ pub(crate) struct Panel {
     pub(crate) gone: Option<String>,
     /// Which devices refuse a setting, and which one.
     pub(crate) refused: BTreeMap<Name, String>,
+    /// When the thread last turned; `None` before it has begun, and after its end.
+    pub(crate) turned: Option<Instant>,
     /// When a request of another master was last heard.
     pub(crate) foreign_master: Option<Instant>,
     /// What the bus died of, until it has worked again.
@@ -146,7 +148,16 @@ pub(crate) struct Panel {
 /// How long another master is a fault after its last request: some ask once in a minute.
 const FOREIGN_MASTER_STANDS: Duration = Duration::from_secs(60);
 
+/// How long a thread may not turn before it is said to hang. Above what a driver may rightly block it for: opening a USB
+/// adapter that does not answer takes 5 s for each question that it is asked.
+const HUNG_AFTER: Duration = Duration::from_secs(15);
+
 impl Panel {
+    /// For how long the thread has not turned.
+    pub(crate) fn stuck(&self, now: Instant) -> Duration {
+        self.turned.map_or(Duration::ZERO, |turned| now.duration_since(turned))
+    }
+
     /// Takes over what a line has counted.
     pub(crate) fn count(&mut self, counters: LineCounters, now: Instant) {
         if counters.foreign_requests > self.bus.counters.foreign_requests {
@@ -164,7 +175,7 @@ impl Board {
     }
 
     /// Adds what is on this board to `health`.
-    pub(crate) fn report(&self, bus: &Name, place: &str, health: &mut Health) {
+    pub(crate) fn report(&self, bus: &Name, place: &str, now: Instant, health: &mut Health) {
         let panel = self.lock();
         let subject = format!("bus {bus}");
         if let Some(detail) = &panel.gone {
@@ -175,7 +186,12 @@ impl Board {
             let detail = format!("{detail}; started again");
             health.faults.push(Fault { room: Room::Source, subject: subject.clone(), word: "bus-crashed", detail });
         }
-        let heard = panel.foreign_master.filter(|heard| heard.elapsed() < FOREIGN_MASTER_STANDS);
+        let stuck = panel.stuck(now);
+        if stuck > HUNG_AFTER {
+            let detail = format!("its thread has not turned for {} s: the driver of {place} hangs", stuck.as_secs());
+            health.faults.push(Fault { room: Room::Source, subject: subject.clone(), word: "bus-hung", detail });
+        }
+        let heard = panel.foreign_master.filter(|heard| now.duration_since(*heard) < FOREIGN_MASTER_STANDS);
         if heard.is_some() {
             let requests = panel.bus.counters.foreign_requests;
             health.faults.push(Fault {

@@ -22,13 +22,14 @@ pub(crate) struct Closed;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     clock: HubClock,
-    out: mpsc::Sender<Batch>,
+    /// Weak: the source holds the other, and says when it is over.
+    out: mpsc::WeakSender<Batch>,
     /// Counts without readings, for the next batch of each stream. Bounded by the number of devices.
     unsent: BTreeMap<Stream, Batch>,
 }
 
 impl Outbox {
-    pub(crate) fn new(clock: HubClock, out: mpsc::Sender<Batch>) -> Self {
+    pub(crate) fn new(clock: HubClock, out: mpsc::WeakSender<Batch>) -> Self {
         Self { clock, out, unsent: BTreeMap::new() }
     }
 
@@ -47,7 +48,7 @@ impl Outbox {
     pub(crate) fn send_or_drop(&mut self, stream: &Stream, readings: Vec<Reading>) -> Result<(), Closed> {
         for batch in self.batches(stream, readings) {
             let batch = self.with_unsent(batch);
-            match self.out.try_send(batch) {
+            match self.out.upgrade().ok_or(Closed)?.try_send(batch) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(batch)) => self.keep(batch),
                 Err(mpsc::error::TrySendError::Closed(_)) => return Err(Closed),
@@ -69,7 +70,7 @@ impl Outbox {
 
     async fn send_within(&mut self, batch: Batch, wait: Duration) -> Result<(), Closed> {
         let batch = self.with_unsent(batch);
-        match self.out.send_timeout(batch, wait).await {
+        match self.out.upgrade().ok_or(Closed)?.send_timeout(batch, wait).await {
             Ok(()) => {}
             Err(mpsc::error::SendTimeoutError::Timeout(batch)) => self.keep(batch),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(Closed),

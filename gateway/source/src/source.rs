@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use curb_model::{Batch, HubClock, Name};
+use curb_model::{Batch, Fault, HubClock, Name, Room};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::Problem;
@@ -43,6 +45,8 @@ impl Error {
 #[derive(Debug)]
 pub struct Source {
     buses: BTreeMap<Name, Running>,
+    /// Buses that hung when they were to stop. They end as soon as their drivers let them; until then they hold their ports.
+    left: Vec<(Name, Running)>,
     clock: HubClock,
     out: mpsc::Sender<Batch>,
 }
@@ -58,12 +62,28 @@ struct Running {
     handle: BusHandle,
 }
 
+/// How long a thread that is to stop may not turn before it is left behind: more than two of its pulses.
+const LEAVE_AFTER: Duration = Duration::from_secs(5);
+
+/// How often a thread that is waited for is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 impl Running {
-    async fn join(self) {
+    /// Waits until it has ended; gives it back if it hangs. One that turns is waited for: it has readings to hand on.
+    async fn join(mut self) -> Result<(), Self> {
         // An error is the closing that is waited for: the thread drops its end, it never sends.
-        let _closed = self.done.await;
+        while timeout(LOOK_EVERY, &mut self.done).await.is_err() {
+            if self.board.lock().stuck(Instant::now()) > LEAVE_AFTER {
+                return Err(self);
+            }
+        }
         // A crash inside the bus is caught there; one outside of it has been printed by the panic hook.
         let _result = self.thread.join();
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.is_finished()
     }
 }
 
@@ -74,7 +94,7 @@ impl Source {
     /// # Errors
     /// The config has problems, or the system gives no thread.
     pub fn start(config: Config, clock: HubClock, out: mpsc::Sender<Batch>) -> Result<Self, Error> {
-        let mut source = Self { buses: BTreeMap::new(), clock, out };
+        let mut source = Self { buses: BTreeMap::new(), left: Vec::new(), clock, out };
         let problems = config.check();
         if !problems.is_empty() {
             return Err(Error::Config(problems));
@@ -96,13 +116,21 @@ impl Source {
             return Err(Error::Config(problems));
         }
         let differs = |name: &Name, running: &mut Running| config.buses.get(name) != Some(&running.config);
-        let leaving: Vec<Running> = self.buses.extract_if(.., differs).map(|(_, running)| running).collect();
-        leaving.iter().for_each(|running| running.stop.cancel());
+        let leaving: Vec<_> = self.buses.extract_if(.., differs).collect();
+        leaving.iter().for_each(|(_, running)| running.stop.cancel());
         // All old ports are let go before a new one is opened: a port may have moved to another bus.
-        for running in leaving {
-            running.join().await;
+        self.left.retain(|(_, running)| !running.is_over());
+        for (name, running) in leaving {
+            self.join(name, running).await;
         }
         self.start_missing(config)
+    }
+
+    async fn join(&mut self, name: Name, running: Running) {
+        if let Err(running) = running.join().await {
+            tracing::error!(bus = %name, word = "bus-hung", "a bus does not stop, and is left behind");
+            self.left.push((name, running));
+        }
     }
 
     fn start_missing(&mut self, config: Config) -> Result<(), Error> {
@@ -122,8 +150,9 @@ impl Source {
             };
             let trace = Trace::new(self.clock.clone());
             let (handle, orders) = mailbox(trace.clone());
-            let thread = thread::start(config.clone(), context, Ends { out: self.out.clone(), orders, trace }, alive)
-                .map_err(|source| Error::Thread { bus: name.clone(), source })?;
+            let thread =
+                thread::start(config.clone(), context, Ends { out: self.out.downgrade(), orders, trace }, alive)
+                    .map_err(|source| Error::Thread { bus: name.clone(), source })?;
             self.buses.insert(name, Running { config, board, stop, done, thread, handle });
         }
         Ok(())
@@ -146,14 +175,20 @@ impl Source {
     #[must_use]
     pub fn health(&self) -> Health {
         let mut health = Health::default();
+        let now = Instant::now();
         for (name, running) in &self.buses {
-            running.board.report(name, &running.config.link.place(), &mut health);
+            running.board.report(name, &running.config.link.place(), now, &mut health);
+        }
+        for (name, running) in self.left.iter().filter(|(_, running)| !running.is_over()) {
+            let detail = format!("it was to stop and did not; until it does it holds {}", running.config.link.place());
+            let subject = format!("bus {name}");
+            health.faults.push(Fault { room: Room::Source, subject, word: "bus-hung", detail });
         }
         health
     }
 
     /// Stops all buses: what was read is handed on, requests that have no answer yet are given up and make no reading,
-    /// threads are joined, the sender is dropped.
+    /// threads are joined, the sender is dropped. A thread that hangs in its driver is left behind after 5 s.
     ///
     /// # Cancel safety
     /// Dropped half way, the threads stop all the same, but nobody waits for them.
@@ -161,8 +196,8 @@ impl Source {
         for running in self.buses.values() {
             running.stop.cancel();
         }
-        while let Some((_, running)) = self.buses.pop_first() {
-            running.join().await;
+        while let Some((name, running)) = self.buses.pop_first() {
+            self.join(name, running).await;
         }
     }
 }
@@ -175,3 +210,6 @@ impl Drop for Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

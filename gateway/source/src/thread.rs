@@ -12,6 +12,7 @@ use std::time::Duration;
 use curb_model::{Batch, HubClock, Name};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_serial::SerialStream;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,9 @@ use crate::trace::Trace;
 /// enough that a single crash costs few polls.
 const REST_AFTER_CRASH: Duration = Duration::from_secs(2);
 
+/// How often a bus thread says on its board that it turns. One wake-up in two seconds is little beside its polls.
+const PULSE: Duration = Duration::from_secs(2);
+
 /// What every kind of bus needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
@@ -45,8 +49,8 @@ pub(crate) struct Context {
 /// What a bus is joined to the rest of the hub by.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Where readings go.
-    pub(crate) out: mpsc::Sender<Batch>,
+    /// Where readings go. Weak: a thread that hangs does not keep the pipeline from its end.
+    pub(crate) out: mpsc::WeakSender<Batch>,
     /// What it is asked for. A talker's bus lets go of it.
     pub(crate) orders: Orders,
     /// Where its bytes are shown.
@@ -61,6 +65,18 @@ pub(crate) fn start(
     alive: oneshot::Sender<()>,
 ) -> io::Result<JoinHandle<()>> {
     let Ends { out, mut orders, trace } = ends;
+    spawn(context, out, alive, move |context, runtime, outbox| {
+        runtime.block_on(beating(&context.board, live(&config, context, outbox, &mut orders, &trace)));
+    })
+}
+
+/// Starts a thread that lives as `life` says, again after each crash.
+fn spawn(
+    context: Context,
+    out: mpsc::WeakSender<Batch>,
+    alive: oneshot::Sender<()>,
+    mut life: impl FnMut(&Context, &Runtime, &mut Outbox) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     // Made on the thread: where a thread is refused, a runtime could not be dropped again within another one.
     let (ready, made) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("bus-{}", context.bus)).spawn(move || {
@@ -72,8 +88,9 @@ pub(crate) fn start(
         drop(ready.send(Ok(())));
         // Not part of what may crash: counts that are not sent yet outlive it.
         let mut outbox = Outbox::new(context.clock.clone(), out);
-        supervise(&context, &runtime, || runtime.block_on(live(&config, &context, &mut outbox, &mut orders, &trace)));
-        runtime.block_on(outbox.finish());
+        supervise(&context, &runtime, || life(&context, &runtime, &mut outbox));
+        runtime.block_on(beating(&context.board, outbox.finish()));
+        context.board.lock().turned = None;
         // Not dropped: that would wait for a name look-up that hangs.
         runtime.shutdown_background();
         drop(outbox);
@@ -81,6 +98,17 @@ pub(crate) fn start(
     })?;
     made.recv().map_err(io::Error::other)??;
     Ok(thread)
+}
+
+/// Does `work`, and says on the board that the thread turns: a driver that blocks it stops the pulse.
+async fn beating<T>(board: &Board, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        board.lock().turned = Some(Instant::now());
+        if let Ok(done) = tokio::time::timeout(PULSE, &mut work).await {
+            return done;
+        }
+    }
 }
 
 /// One life of a bus.

@@ -14,14 +14,15 @@ fn reading(class: Class) -> Reading {
     Reading { point: Arc::new(point), at: HubTime::from_nanos(1), sample: Sample::Good(Value::U64(1)) }
 }
 
-fn outbox(room: usize) -> (Outbox, mpsc::Receiver<Batch>) {
+fn outbox(room: usize) -> (mpsc::Sender<Batch>, Outbox, mpsc::Receiver<Batch>) {
     let (out, received) = mpsc::channel(room);
-    (Outbox::new(HubClock::starting_at(HubTime::ZERO), out), received)
+    let outbox = Outbox::new(HubClock::starting_at(HubTime::ZERO), out.downgrade());
+    (out, outbox, received)
 }
 
 #[test]
 fn data_and_alarms_travel_apart() {
-    let (mut outbox, mut received) = outbox(4);
+    let (_out, mut outbox, mut received) = outbox(4);
     let stream = Stream::parse("air").unwrap();
     outbox.send_or_drop(&stream, vec![reading(Class::Data), reading(Class::Alarm), reading(Class::Data)]).unwrap();
     let batches: Vec<_> =
@@ -31,8 +32,15 @@ fn data_and_alarms_travel_apart() {
 
 #[test]
 fn a_pipeline_that_is_gone_is_told_of() {
-    let (mut outbox, received) = outbox(1);
+    let (_out, mut outbox, received) = outbox(1);
     drop(received);
+    assert_eq!(outbox.send_or_drop(&Stream::parse("air").unwrap(), vec![reading(Class::Data)]), Err(Closed));
+}
+
+#[test]
+fn a_source_that_is_over_is_told_of_also_by_a_thread_that_hung() {
+    let (out, mut outbox, _received) = outbox(1);
+    drop(out);
     assert_eq!(outbox.send_or_drop(&Stream::parse("air").unwrap(), vec![reading(Class::Data)]), Err(Closed));
 }
 
@@ -40,7 +48,7 @@ proptest! {
     /// However full the channel is: what was read is received, or told of as dropped, and the list of drops stays short.
     #[test]
     fn nothing_is_lost_in_silence(steps in prop::collection::vec((1_usize..5, any::<bool>()), 1..60)) {
-        let (mut outbox, mut received) = outbox(2);
+        let (_out, mut outbox, mut received) = outbox(2);
         let stream = Stream::parse("air").unwrap();
         let (mut sent, mut counted, mut arrived, mut dropped) = (0, 0, 0, 0);
         let mut take = |batch: Batch| {

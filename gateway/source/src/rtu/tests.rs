@@ -65,10 +65,14 @@ enum Act {
     Echo,
     /// Answers after these bytes.
     After(Vec<u8>),
+    /// Answers before these bytes.
+    Then(Vec<u8>),
     /// Sends these bytes alone.
     Only(Vec<u8>),
     /// Answers in two pieces.
     Split(usize),
+    /// Answers with a pause in the middle.
+    Pause,
     /// Answers, with this bit of it turned.
     Flip(usize),
     /// Stops after this many bytes of its answer.
@@ -125,6 +129,7 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
             Act::Refuse(code) => framed(&[request[0], request[1] | 0x80, code]),
             Act::Echo => [&request[..], &answer].concat(),
             Act::After(noise) => [noise, answer].concat(),
+            Act::Then(noise) => [answer, noise].concat(),
             Act::Only(noise) => noise,
             Act::Split(at) => {
                 let at = at % answer.len();
@@ -133,6 +138,11 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
                 port.write_all(&answer[..at]).await.unwrap();
                 tokio::task::yield_now().await;
                 answer[at..].to_vec()
+            }
+            Act::Pause => {
+                port.write_all(&answer[..5]).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                answer[5..].to_vec()
             }
             Act::Flip(bit) => {
                 let mut answer = answer;
@@ -231,6 +241,7 @@ fn each_trouble_is_told_apart() {
     let answered = LineCounters { answers: 1, ..counters };
     let framing = LineCounters { framing: 1, ..counters };
     check(Act::Answer, Ok(()), answered);
+    check(Act::Pause, Ok(()), LineCounters { split: 1, ..answered });
     check(Act::Echo, Ok(()), LineCounters { echo: 1, ..answered });
     check(Act::After(vec![0; 40]), Ok(()), LineCounters { noise_bytes: 40, ..answered });
     check(Act::After(framed(&[9, 3, 2, 1, 1])), Ok(()), LineCounters { foreign: 1, ..answered });
@@ -251,6 +262,57 @@ fn each_trouble_is_told_apart() {
         Err(Reason::Framing),
         LineCounters { babble: 1, noise_bytes: 1_200, ..framing },
     );
+}
+
+#[test]
+fn a_transceiver_that_is_released_too_late_shows_as_answers_without_their_first_bytes() {
+    let asked = ask(100, 4);
+    let (results, counters) = run(vec![Act::Headless(1), Act::Headless(3), Act::Headless(2)], &[asked, asked, asked]);
+    assert!(results.iter().all(|result| *result == Err(Reason::Framing)), "{results:?}");
+    assert_eq!((counters.headless, counters.short, counters.noise_bytes), (3, 0, 0));
+}
+
+/// Another master's question to read.
+fn question(unit: u8, address: u8, quantity: u8) -> Vec<u8> {
+    framed(&[unit, 3, 0, address, 0, quantity])
+}
+
+#[test]
+fn another_masters_frames_are_known_for_what_they_are_and_cost_no_answer() {
+    let broadcast = framed(&[0, 16, 0, 1, 0, 2, 4, 0, 1, 0, 2]);
+    let broadcast_of_one = framed(&[0, 6, 0, 1, 0, 2]);
+    let answer = framed(&[9, 3, 4, 1, 2, 3, 4]);
+    let written = framed(&[9, 6, 0, 1, 0, 2]);
+    let check = |frames: &[&[u8]], requests: u64| {
+        let asked = ask(100, 4);
+        let (results, counters) = run(vec![Act::After(frames.concat())], &[asked]);
+        assert_eq!(results, [Ok(right(1, asked))], "{frames:02x?}");
+        let foreign = u64::try_from(frames.len()).unwrap();
+        let expected =
+            LineCounters { requests: 1, answers: 1, foreign, foreign_requests: requests, ..LineCounters::default() };
+        assert_eq!(counters, expected, "{frames:02x?}");
+    };
+    check(&[&broadcast], 1);
+    check(&[&broadcast, &broadcast_of_one], 2);
+    check(&[&question(9, 100, 2), &answer], 1);
+    check(&[&written, &written], 0);
+    check(&[&question(9, 100, 2), &answer, &broadcast, &question(7, 100, 3)], 3);
+}
+
+#[test]
+fn an_answer_that_another_master_has_asked_for_is_not_ours() {
+    let asked = ask(100, 4);
+    let reply = framed(&[7, 3, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // In the middle of our exchange.
+    let (results, counters) = run(vec![Act::Only([question(7, 50, 4), reply.clone()].concat())], &[asked, asked]);
+    assert_eq!(results, [Err(Reason::Framing), Ok(right(2, asked))]);
+    assert_eq!((counters.foreign, counters.foreign_requests, counters.noise_bytes), (2, 1, 0));
+    // Asked before ours, answered after it.
+    let acts = vec![Act::Then(question(7, 50, 4)), Act::After(reply)];
+    let (results, counters) = run(acts, &[asked, asked]);
+    assert_eq!(results[0], Ok(right(1, asked)));
+    assert!(results[1] == Err(Reason::Framing) || results[1] == Ok(right(2, asked)), "{:?}", results[1]);
+    assert_eq!((counters.foreign_requests, counters.noise_bytes), (1, 0));
 }
 
 #[test]
@@ -313,6 +375,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         1 => (1_u8..12).prop_map(Act::Refuse),
         1 => Just(Act::Echo),
         1 => bytes().prop_map(Act::After),
+        1 => bytes().prop_map(Act::Then),
         1 => bytes().prop_map(Act::Only),
         1 => (0_usize..50).prop_map(Act::Split),
         1 => (0_usize..400).prop_map(Act::Flip),

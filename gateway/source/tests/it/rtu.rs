@@ -175,6 +175,7 @@ async fn the_same_unit_on_another_line_is_another_unit() {
     hub.stop().await;
 }
 
+/// Without it a unit takes its request for the end of another unit's answer.
 #[tokio::test]
 async fn the_silence_between_frames_is_kept_and_not_much_more() {
     let dir = tempfile::tempdir().unwrap();
