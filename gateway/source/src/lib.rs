@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! plan   points → block reads (pure)              codec   registers, bytes and text ↔ values (pure)
-//! poll   due times, back-off (pure)               frame   bytes → frames, talk frames → values (pure)
+//! poll   due times, back-off (pure); load, ahead  frame   bytes → frames, talk frames → values (pure)
 //! thread one for each bus, started again after a crash
 //! bus    asks, decodes, hands on                  talker  listens, or asks in words   outbox  the way out
 //! command  what a bus is asked for besides        write   a value → requests (pure)   trace  bytes, for who looks
@@ -33,6 +33,7 @@ mod connect;
 mod frame;
 mod health;
 mod latency;
+mod load;
 mod modbus;
 mod outbox;
 mod plan;
@@ -61,5 +62,6 @@ pub use config::{
     TalkerPoint, WriteWith,
 };
 pub use health::{BusHealth, DeviceHealth, DeviceState, Health, LineCounters};
+pub use load::{ANSWER, LineLoad, Load, Remedy, Tightest, load};
 pub use source::{Error, Source};
 pub use trace::{Chunk, Direction};
