@@ -254,8 +254,18 @@ fn convert(value: Value, conversion: &Conversion, power: Option<i16>) -> Result<
     if matches!(value, Value::Bool(_)) {
         return Ok(value);
     }
-    let factor = [power.map(ten_to).transpose()?, *scale];
-    let scaled = factor.into_iter().flatten().try_fold(number, scale_by).ok_or(Reason::Decode)?;
+    let (mut times, mut by) = power.map_or(Ok((1.0, 1.0)), ten_to)?;
+    // A scale such as 0.01 is no binary fraction, but its inverse is a whole number: dividing by that, and by the power of
+    // ten along with it, rounds once instead of twice.
+    if let Some(scale) = *scale {
+        let inverse = (1.0 / scale).round();
+        if scale.abs() < 1.0 && 1.0 / inverse == scale { by *= inverse } else { times *= scale }
+    }
+    let scaled = number * times / by;
+    // Too large for a float, or so small that nothing is left of it.
+    if !scaled.is_finite() || scaled == 0.0 && number != 0.0 {
+        return Err(Reason::Decode);
+    }
     let moved = match offset {
         Some(offset) => tidy(scaled + offset, scaled, *offset),
         None => scaled,
@@ -263,18 +273,14 @@ fn convert(value: Value, conversion: &Conversion, power: Option<i16>) -> Result<
     Value::from_f64(moved).ok_or(Reason::Decode)
 }
 
-/// The power of ten that a scale factor stands for. SunSpec's lie within ±10; anything far beyond is "not implemented".
-fn ten_to(power: i16) -> Result<f64, Reason> {
-    if (-15..=15).contains(&power) { Ok(10_f64.powi(power.into())) } else { Err(Reason::Absent) }
-}
-
-/// `number × scale`. A scale such as 0.01 is no binary fraction, but its inverse is a whole number: dividing by that rounds
-/// once instead of twice. `None` where no `f64` holds it: too large, or so small that nothing would be left of it.
-fn scale_by(number: f64, scale: f64) -> Option<f64> {
-    let inverse = (1.0 / scale).round();
-    let scaled = if scale.abs() < 1.0 && 1.0 / inverse == scale { number / inverse } else { number * scale };
-    let vanished = scaled == 0.0 && number != 0.0;
-    (scaled.is_finite() && !vanished).then_some(scaled)
+/// The power of ten that a scale factor stands for, as what is multiplied and what is divided by, both whole. SunSpec's lie
+/// within ±10; anything far beyond is "not implemented".
+fn ten_to(power: i16) -> Result<(f64, f64), Reason> {
+    match power {
+        0..=15 => Ok((10_f64.powi(power.into()), 1.0)),
+        -15..0 => Ok((1.0, 10_f64.powi((-power).into()))),
+        _ => Err(Reason::Absent),
+    }
 }
 
 /// A sum without the noise of binary fractions: 25.3 − 40 is −14.7, not −14.699999999999999. Rounded to one decimal place

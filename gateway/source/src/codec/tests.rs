@@ -169,6 +169,9 @@ fn a_power_of_ten_beside_the_value_comes_from_the_same_answer() {
     check(&behind, &[2301, 0, 0, 1], Sample::Good(float(23_010.0)));
     check(&behind, &[2301, 0, 0, 0], Sample::Good(Value::U64(2301)));
     check(&behind, &[2301, 0, 0, 0x8000], Sample::Bad(Reason::Absent));
+    let both = ModbusPoint { address: 10, exponent: Some(11), ..scaled(Encoding::U16, 0.01) };
+    // 9985 by 10 to the -2 in percent, as a ratio: one division by 10,000, not two by 100.
+    assert_eq!(decode(&both, &[9985, 0xFFFE]), Sample::Good(float(0.9985)));
     let before = ModbusPoint { address: 10, exponent: Some(8), ..modbus(Encoding::U32) };
     assert_eq!(before.span(), (8, 4));
     check(&before, &[0xFFFE, 0, 0, 1234], Sample::Good(float(12.34)));
