@@ -58,6 +58,18 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the kinds of device that are known, or show what one of them has
+    #[command(after_help = "Examples:\n  curb profiles\n  curb profiles eastron-sdm120\n  \
+        curb profiles --json | jq -r '.profiles[].name'")]
+    Profiles {
+        /// The profile to show
+        name: Option<String>,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what the running daemon does and what stands wrong; exits 1 if anything does
     #[command(after_help = "Examples:\n  curb status\n  curb status --json | jq '.faults[].word'")]
     Status {

@@ -1,7 +1,7 @@
 //! `curb`: the edge gateway for street furniture.
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
-//! `assemble` its only wiring, `config` its settings; `ask` has the commands that look.
+//! `assemble` its only wiring, `config` its settings; `ask` and `profiles` have the commands that look.
 
 mod ask;
 mod assemble;
@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod control;
 mod log;
+mod profiles;
 mod reload;
 mod run;
 mod signals;
@@ -44,6 +45,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Run { config, run_dir } => Ok(run::run(config, run_dir.run_dir).await),
         Command::Check { config, hub, json } => ask::check(&config, hub.as_deref(), json, out),
+        Command::Profiles { name, config, json } => profiles::profiles(&config, name.as_deref(), json, out),
         Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
         Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
         Command::Tap { run_dir, points, count, wait, at, json } => {

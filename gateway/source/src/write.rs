@@ -59,9 +59,9 @@ impl Plan {
         value: &Value,
         exponent: Option<i16>,
     ) -> Result<Self, EncodeError> {
-        let encoded = codec::encode(point, value, exponent)?;
-        let address = grant.target.unwrap_or(point.address);
-        let target = Ask { unit: device.unit_id, table: point.table, address, quantity: point.width() };
+        let point = point.as_written(grant);
+        let encoded = codec::encode(&point, value, exponent)?;
+        let target = Ask { unit: device.unit_id, table: point.table, address: point.address, quantity: point.width() };
         Ok(Self { target, encoded, with: device.write_with, mask_write: device.mask_write })
     }
 

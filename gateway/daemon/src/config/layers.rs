@@ -183,9 +183,16 @@ impl Stack {
         let stack = self.layers.into_iter().fold(Config::builder(), |stack, layer| stack.add_source(layer));
         let merged = stack.build().expect("sources that are in memory cannot fail to collect");
         let entries = merged.cache.kind;
-        node(entries, &mut Vec::new(), &self.origins)
-            .unwrap_or_else(|| Node { origin: Origin::BuiltIn, kind: Kind::Table(std::collections::BTreeMap::new()) })
+        node(entries, &mut Vec::new(), &self.origins).unwrap_or(Node { origin: Origin::BuiltIn, kind: Kind::EMPTY })
     }
+}
+
+/// The tree of one text, with its places.
+pub(super) fn tree(text: &str, places: &Places, report: &mut Report) -> Node {
+    let mut origins = Origins::default();
+    let values = locate::parse(text, places, &mut origins, report);
+    node(ValueKind::Table(values), &mut Vec::new(), &origins)
+        .unwrap_or(Node { origin: Origin::BuiltIn, kind: Kind::EMPTY })
 }
 
 /// Gives each value its place again. `None` for what no layer of ours makes.
@@ -251,7 +258,7 @@ fn drop_ins(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
 }
 
 /// The text of a file, or what was found and expected instead.
-fn read_text(path: &Path) -> Result<String, (String, Misfit)> {
+pub(super) fn read_text(path: &Path) -> Result<String, (String, Misfit)> {
     let fail = |error: std::io::Error| io_problem(&error, "a readable file");
     let mut bytes = Vec::new();
     File::open(path).map_err(fail)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(fail)?;

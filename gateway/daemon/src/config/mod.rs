@@ -1,8 +1,8 @@
 //! Settings: read in layers, checked as a whole, turned into the rooms' own `Config` types.
 //!
 //! The way of a setting: [`Sources`] say where to look; `layers` reads them and merges them by the `config` crate, noting
-//! where every key was written (`locate`); `typed` turns each table into its `schema` type; `build` checks
-//! values and what they say about each other, and makes [`Settings`]. All of it goes on after a fault, so that
+//! where every key was written (`locate`); `build::expand` lays profiles below the devices that name one; `typed` turns
+//! each table into its `schema` type; `build` checks values and what they say about each other, and makes [`Settings`]. All of it goes on after a fault, so that
 //! [`Loaded::problems`] names every one at once.
 //!
 //! Deliberately absent: reading the process's own environment or arguments (the caller passes them in), certificates
@@ -16,6 +16,7 @@ mod merged;
 mod node;
 mod notation;
 mod problem;
+mod profiles;
 mod report;
 mod schema;
 mod settings;
@@ -35,7 +36,8 @@ use settings::{LogSettings, PathSettings};
 pub(crate) use last_good::{load_last_good, save_last_good};
 pub(crate) use merged::Merged;
 
-pub(crate) use problem::{Origin, Problem};
+pub(crate) use problem::{Misfit, Origin, Problem, did_you_mean};
+pub(crate) use profiles::{Library, Source as ProfileSource};
 pub(crate) use settings::{Ack, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull};
 
 /// Where to look for settings, later ones over earlier ones: built-in defaults, the main file, `conf.d/*.toml` by name,
@@ -96,7 +98,8 @@ pub(crate) struct Loaded {
 pub(crate) fn load(sources: &Sources) -> Loaded {
     let main = Origin::File { path: sources.main.display().to_string().into(), position: None };
     let mut report = Report::at_home(main);
-    let root = layers::read(sources, &mut report);
+    let mut root = layers::read(sources, &mut report);
+    build::expand(&mut root, &mut report);
     Loaded::build(root, Surroundings::Checked, report)
 }
 

@@ -30,6 +30,11 @@ pub(super) enum Kind {
     Table(BTreeMap<String, Node>),
 }
 
+impl Kind {
+    /// A table without entries.
+    pub(super) const EMPTY: Self = Self::Table(BTreeMap::new());
+}
+
 impl Node {
     /// What stands here, for the `found` of a problem.
     pub(super) fn describe(&self) -> String {
@@ -50,6 +55,14 @@ impl Node {
     /// The entries, when this is a table.
     pub(super) const fn table(&self) -> Option<&BTreeMap<String, Self>> {
         match &self.kind {
+            Kind::Table(entries) => Some(entries),
+            Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) => None,
+        }
+    }
+
+    /// The entries, when this is a table, to be changed.
+    pub(super) const fn table_mut(&mut self) -> Option<&mut BTreeMap<String, Self>> {
+        match &mut self.kind {
             Kind::Table(entries) => Some(entries),
             Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) => None,
         }

@@ -52,6 +52,7 @@ pub(super) struct Paths {
     pub(super) state: Option<String>,
     pub(super) run: Option<String>,
     pub(super) cache: Option<String>,
+    pub(super) profiles: Option<String>,
 }
 
 /// `[clock]`.
@@ -170,6 +171,9 @@ pub(super) struct Device {
     pub(super) mask_write: Option<bool>,
     pub(super) write_with: Option<WriteWith>,
     pub(super) setup: Option<Vec<Setup>>,
+    pub(super) profile: Option<String>,
+    pub(super) points: Option<Vec<String>>,
+    pub(super) settings: Option<BTreeMap<String, Scalar>>,
     pub(super) decode: Option<Decode>,
     pub(super) stale_after: Option<Quantity>,
     pub(super) point: Option<BTreeMap<String, Point>>,
@@ -252,6 +256,7 @@ pub(super) struct Write {
     pub(super) min: Option<f64>,
     pub(super) max: Option<f64>,
     pub(super) register: Option<Quantity>,
+    pub(super) r#type: Option<String>,
 }
 
 /// `[plugin.<name>]`. Its `settings` are the plugin's own affair, and go to it as JSON.

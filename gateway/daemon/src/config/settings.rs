@@ -88,6 +88,8 @@ pub(crate) struct PathSettings {
     pub(crate) run: PathBuf,
     /// What can be made again: compiled plugins.
     pub(crate) cache: PathBuf,
+    /// Profiles that are added to those in the binary; need not exist.
+    pub(crate) profiles: PathBuf,
 }
 
 /// `[clock]`.

@@ -7,6 +7,7 @@ mod last_good;
 mod layers;
 mod points;
 mod problems;
+mod profiles;
 
 use std::path::Path;
 

@@ -135,6 +135,13 @@ impl ModbusPoint {
         }
     }
 
+    /// The point as it is written under this grant: where, and how the value lies there.
+    #[must_use]
+    pub fn as_written(&self, grant: Grant) -> Self {
+        let address = grant.target.unwrap_or(self.address);
+        Self { address, encoding: grant.encoding.unwrap_or(self.encoding), ..self.clone() }
+    }
+
     /// How many registers or bits the value takes.
     #[must_use]
     pub const fn width(&self) -> u16 {
@@ -388,4 +395,6 @@ pub struct Grant {
     pub bounds: Option<(f64, f64)>,
     /// Where it is written, if not where it is read.
     pub target: Option<u16>,
+    /// How it lies there, if not as it is read.
+    pub encoding: Option<Encoding>,
 }

@@ -8,7 +8,7 @@ use curb_model::{Class, Name, Point, PointName, Stream};
 use super::*;
 use crate::config::{Bits, Half, Order};
 
-const GRANT: Grant = Grant { bounds: None, target: None };
+const GRANT: Grant = Grant { bounds: None, target: None, encoding: None };
 
 fn point(table: Table, encoding: Encoding) -> ModbusPoint {
     let name = PointName::parse("lamp/dim").unwrap();
@@ -61,7 +61,7 @@ fn bits_of_a_register_spare_the_others() {
 fn only_what_was_granted_is_written() {
     let word = point(Table::Holding, Encoding::U16);
     assert!(matches!(permit(&word, &Value::U64(1)), Err(WriteError::NotGranted(_))));
-    let granted = |bounds| ModbusPoint { write: Some(Grant { bounds, target: None }), ..word.clone() };
+    let granted = |bounds| ModbusPoint { write: Some(Grant { bounds, target: None, encoding: None }), ..word.clone() };
     assert!(permit(&granted(Some((0.0, 100.0))), &Value::U64(100)).is_ok());
     let beyond = permit(&granted(Some((0.0, 100.0))), &Value::U64(101)).unwrap_err();
     assert_eq!(beyond.to_string(), "101 is not within 0 to 100, which is granted");
@@ -75,7 +75,7 @@ fn what_is_read_back_counts_only_where_it_was_written() {
     assert!(plan.is_in(&[0xFFAF]));
     assert!(!plan.is_in(&[0xFFBF]));
     assert!(!plan.is_in(&[0x00A0, 0]), "as many registers as were asked for");
-    let elsewhere = Grant { bounds: None, target: Some(200) };
+    let elsewhere = Grant { bounds: None, target: Some(200), encoding: None };
     let plan = Plan::new(&device(), &bits, elsewhere, &Value::U64(0xA), None).unwrap();
     assert_eq!((plan.target.address, plan.target.quantity), (200, 1));
 }

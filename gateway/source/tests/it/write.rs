@@ -55,7 +55,7 @@ impl Rig {
 fn granted(at: &str, address: u16, encoding: Encoding) -> ModbusPoint {
     let bounds = Some((f64::MIN, f64::MAX));
     let point = register(DEVICE, at, Table::Holding, address, encoding);
-    ModbusPoint { write: Some(Grant { bounds, target: None }), ..point }
+    ModbusPoint { write: Some(Grant { bounds, target: None, encoding: None }), ..point }
 }
 
 fn device(points: Vec<ModbusPoint>) -> ModbusDevice {
@@ -83,7 +83,7 @@ async fn every_kind_of_value_is_written_and_read_back() {
         (ModbusPoint { bits: Some(Bits { first: 2, width: 3 }), ..granted("bits", 22, Encoding::U16) }, Value::U64(5)),
         (granted("text", 23, Encoding::Text(6)), Value::Text("depot".into())),
         (ModbusPoint { conversion: named, ..granted("mode", 26, Encoding::U16) }, Value::Text("on".into())),
-        (ModbusPoint { write: Some(Grant { bounds: None, target: None }), ..coil }, Value::Bool(false)),
+        (ModbusPoint { write: Some(Grant { bounds: None, target: None, encoding: None }), ..coil }, Value::Bool(false)),
     ];
     for (mask_write, write_with) in [(false, WriteWith::Auto), (true, WriteWith::Multiple), (false, WriteWith::Single)]
     {
@@ -110,12 +110,12 @@ async fn every_kind_of_value_is_written_and_read_back() {
 async fn what_is_not_granted_or_cannot_be_is_refused_with_its_reason_and_nothing_is_sent() {
     let points = vec![
         ModbusPoint {
-            write: Some(Grant { bounds: Some((0.0, 100.0)), target: None }),
+            write: Some(Grant { bounds: Some((0.0, 100.0)), target: None, encoding: None }),
             ..granted("dim", 10, Encoding::U16)
         },
         ModbusPoint { write: None, ..granted("power", 11, Encoding::U16) },
         ModbusPoint {
-            write: Some(Grant { bounds: Some((0.0, 9.0)), target: Some(5_000) }),
+            write: Some(Grant { bounds: Some((0.0, 9.0)), target: Some(5_000), encoding: None }),
             ..granted("far", 12, Encoding::U16)
         },
     ];

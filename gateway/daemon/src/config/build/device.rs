@@ -71,7 +71,9 @@ fn points(device: &Name, part: &Part<'_, schema::Device>, report: &mut Report) -
             }
         }
     }
-    if part.raw.point.as_ref().is_none_or(std::collections::BTreeMap::is_empty) {
+    let none = part.raw.point.as_ref().is_none_or(std::collections::BTreeMap::is_empty);
+    // With a profile there are none because something is wrong with that, which is told.
+    if none && part.value(&["profile"]).is_none() {
         let below = ["point"];
         let expected = format!("a point to read: [device.{device}.point.NAME]");
         report.missing(part.origin(&below), &part.key(&below), Misfit::expected(expected));

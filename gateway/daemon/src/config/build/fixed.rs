@@ -34,7 +34,7 @@ const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_sec
 const STORE_LIMIT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::tib(1);
 
 /// Stands in for a section that no layer has.
-static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::Table(std::collections::BTreeMap::new()) };
+static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::EMPTY };
 
 pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
     let part: Part<'_, schema::Hub> = section(root, "hub", report)?;
@@ -81,7 +81,8 @@ pub(super) fn paths(root: &Node, report: &mut Report) -> Option<PathSettings> {
     let state = part.path("state", part.raw.state.as_deref(), report);
     let run = part.path("run", part.raw.run.as_deref(), report);
     let cache = part.path("cache", part.raw.cache.as_deref(), report);
-    Some(PathSettings { state: state?, run: run?, cache: cache? })
+    let profiles = part.path("profiles", part.raw.profiles.as_deref(), report);
+    Some(PathSettings { state: state?, run: run?, cache: cache?, profiles: profiles? })
 }
 
 pub(super) fn clock(root: &Node, report: &mut Report) -> Option<ClockSettings> {

@@ -8,6 +8,7 @@ mod field;
 mod fixed;
 mod plugin;
 mod point;
+mod profile;
 mod register;
 mod setup;
 
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use curb_model::{Name, PointSet};
+
+pub(super) use profile::expand;
 
 use super::node::{Kind, Node};
 use super::notation;

@@ -155,9 +155,16 @@ fn grant(at: &At<'_, '_>, write: &schema::Write, point: &ModbusPoint, report: &m
         }
         None => None,
     };
-    if let Some(last) = target
-        && last.checked_add(point.width() - 1).is_none()
-    {
+    let below = at.below(&["write", "type"]);
+    let encoding = at.device.notation(&below, write.r#type.as_deref(), notation::encoding, report);
+    let is_text = |encoding| matches!(encoding, Encoding::Text(_));
+    if encoding.is_some_and(|encoding| point.table.is_bits() || is_text(encoding) != is_text(point.encoding)) {
+        let expected = "a type for the same values as those that are read";
+        at.wrong(&["write", "type"], Misfit::expected(expected), report);
+        return None;
+    }
+    let point = &point.as_written(Grant { bounds: None, target, encoding });
+    if point.address.checked_add(point.width() - 1).is_none() {
         let expected = format!("an address of at most {}", u16::MAX - (point.width() - 1));
         at.wrong(&["write", "register"], Misfit::expected(expected), report);
     }
@@ -167,7 +174,7 @@ fn grant(at: &At<'_, '_>, write: &schema::Write, point: &ModbusPoint, report: &m
             let why = format!("no {bound}: the value is not a number");
             at.device.misplaced(&at.below(&["write", bound]), &why, report);
         }
-        return Some(Grant { bounds: None, target });
+        return Some(Grant { bounds: None, target, encoding });
     }
     for (bound, example) in [("min", "0"), ("max", "100")] {
         let expected = format!("a bound, since the value is a number: {bound} = {example}");
@@ -185,12 +192,12 @@ fn grant(at: &At<'_, '_>, write: &schema::Write, point: &ModbusPoint, report: &m
             .is_some_and(|value| matches!(curb_source::encode(point, &value, None), Err(EncodeError::Overflow { .. })));
         // What stands beside the value decides how much it holds; that is known when it is written.
         if beyond && point.exponent.is_none() {
-            let kind = at.raw.r#type.as_deref().unwrap_or("bool");
+            let kind = write.r#type.as_deref().or(at.raw.r#type.as_deref()).unwrap_or("bool");
             let expected = format!("what {kind} can hold, after scale and offset");
             at.wrong(&["write", bound], Misfit::expected(expected), report);
         }
     };
     held("min", min, report);
     held("max", max, report);
-    Some(Grant { bounds: Some((min, max)), target })
+    Some(Grant { bounds: Some((min, max)), target, encoding })
 }

@@ -6,7 +6,7 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 67] = [
+const KEYS: [&str; 71] = [
     "hub",
     "hub.site",
     "core",
@@ -46,6 +46,10 @@ const KEYS: [&str; 67] = [
     "device.d.mask_write",
     "device.d.write_with",
     "device.d.setup",
+    "device.d.profile",
+    "device.d.points",
+    "device.d.settings",
+    "device.d.settings.measuring-system",
     "device.d.decode",
     "device.d.stale_after",
     "device.d.point",
@@ -125,7 +129,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 /// Settings that fit the configuration below, alone or together with most others, so that many a case runs.
-const FITTING: [(&str, &str); 30] = [
+const FITTING: [(&str, &str); 34] = [
     ("bus.b.rs485", "\"off\""),
     ("bus.b.latency", "\"16ms\""),
     ("device.d.max_registers", "40"),
@@ -155,6 +159,10 @@ const FITTING: [(&str, &str); 30] = [
     ("device.d.point.p.write", "{}"),
     ("device.d.point.p.write", "{ min = 0, max = 6.5 }"),
     ("device.d.point.p.write", "{ min = 0, max = 1, register = \"holding:9\" }"),
+    ("device.d.profile", "\"carlo-gavazzi-em24-e1\""),
+    ("device.d.points", "[\"power\", \"phase-sequence\"]"),
+    ("device.d.settings", "{ measuring-system = \"3p\" }"),
+    ("device.f", "{ bus = \"b\", unit_id = 3, profile = \"abb-terra-ac\", settings.communication-timeout = 30 }"),
     ("device.e", "{ bus = \"b\", unit_id = 2, point.p = { register = \"holding:1\", type = \"u32\", radix = 10000 } }"),
 ];
 

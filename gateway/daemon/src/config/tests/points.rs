@@ -254,7 +254,7 @@ curb.toml:14:1: error: P.write.min: found nothing, expected a bound, since the v
         "type = \"u16\"\nwrite = { min = 10, max = 1, least = 0 }",
         "curb.toml:14:11: error: P.write.min: found 10, expected a least value that is smaller than the greatest
   help: did you mean { min = 1, max = 10 }?
-curb.toml:14:30: error: P.write.least: found an unknown key, expected one of min, max, register",
+curb.toml:14:30: error: P.write.least: found an unknown key, expected one of min, max, register, type",
     );
     point(
         "type = \"u8\"\nscale = 0.5\nwrite = { min = -1, max = 100 }",
