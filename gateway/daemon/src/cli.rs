@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::control::TapPoint;
+use crate::tools::args::{DumpArgs, PingArgs, PlayArgs, ReadArgs, WriteArgs};
 
 /// Exit codes, the same in every command: fine.
 pub(crate) const FINE: u8 = 0;
@@ -108,6 +109,23 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read registers of a unit, or points of a device, now
+    #[command(after_help = "Examples:\n  curb read cabinet -a 3 -r holding:100 -c 2 -t f32 -B CDAB\n  \
+        curb read /dev/ttyUSB0 -b 9600 -P none -a 1-5 -r input:0\n  curb read meter/voltage -l 1s\n  \
+        curb read --guess 200.6 cabinet -a 3 -r holding:100\n\nExits 1 if a value did not come or is not good.")]
+    Read(ReadArgs),
+    /// Write to a point that the config grants; read back
+    #[command(after_help = "Examples:\n  curb write lamp/dim-level 50\n  \
+        curb write /dev/ttyUSB0 -a 3 -r holding:5 7 --raw\n\nExits 1 if the device did not confirm it, 2 if the point \
+        cannot take the value, 4 if it is not granted.\n--raw passes all grants: it needs the daemon stopped.")]
+    Write(WriteArgs),
+    /// Ask a device again and again: how fast it answers, and how often not
+    #[command(after_help = "Examples:\n  curb ping meter\n  curb ping cabinet -a 3 -c 100 -i 200ms\n\n\
+        Ctrl-C prints the sum. Exits 1 if an answer was lost.")]
+    Ping(PingArgs),
+    /// The frames on a bus
+    #[command(subcommand)]
+    Bus(BusCommand),
     /// Print shell completions
     Completions {
         /// The shell
@@ -116,6 +134,18 @@ pub(crate) enum Command {
     /// The plugins' process; started by `curb run`, never by hand
     #[command(hide = true)]
     PluginHost,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BusCommand {
+    /// Print frames as they pass, with time, direction, check sum and gap; alone it only listens
+    #[command(after_help = "Examples:\n  curb bus dump cabinet\n  curb bus dump /dev/ttyUSB0 -b 19200 > line.dump\n\n\
+        (12.345678) cabinet > 03 03 0000 0002 C5E9 ok gap 2.100ms\n\
+        hub time of the first byte, bus, > from the hub or < to it, bytes, check sum (ok, bad; tcp), silence before it")]
+    Dump(DumpArgs),
+    /// Decode what `curb bus dump` printed; exits 1 if anything in it is wrong
+    #[command(after_help = "Examples:\n  curb bus play line.dump\n  curb bus dump cabinet -C 20 | curb bus play -")]
+    Play(PlayArgs),
 }
 
 /// Where the settings come from. Later layers win: built-in defaults, the file, conf.d by name, CURB__SECTION__KEY from

@@ -1,12 +1,21 @@
 //! The control socket `<run dir>/control.sock`: one JSON request line in, JSON lines back, `"v":1`.
 //!
 //! Mode 0660, so that membership of the socket's group is the permission; there is no port. [`serve`] hands each request
-//! to the daemon's loop and writes its answers; [`ask`] is the other end, for `curb status`, `tap` and `reload`.
+//! to the daemon's loop and writes its answers; [`ask`] is the other end, for `curb status`, `tap`, `reload` and the field tools.
 //!
 //! ```text
 //! → {"v":1,"op":"status"}
-//! ← {"v":1,"ok":true,"answer":{…}}            one line; for tap one line a reading, until the caller hangs up
+//! ← {"v":1,"ok":true,"answer":{…}}            one line; for tap and watch many, until the caller hangs up
 //! ← {"v":1,"ok":false,"error":"…"}
+//!
+//! → {"v":1,"op":"probe","bus":"cabinet","probe":{"unit":3,"question":{"read":{"table":"holding","address":0,"quantity":2}},
+//!    "settings":{"baud":9600,"parity":"none","stop":1},"timeout_ms":200,"hold_ms":0}}
+//!                                             questions: read, "identify", "server-id", "listen"; the last three keys may lack
+//! ← {"v":1,"ok":true,"answer":{"outcome":{"registers":[17254,13107]},"heard":"030304436633338F0C","took_us":21000}}
+//! → {"v":1,"op":"write","point":"lamp/dim","value":50}
+//! ← {"v":1,"ok":true,"answer":{"done":{"value":50,"proof":"read-back"}}}     or {"refused":{"word":"not-granted","why":"…"}}
+//! → {"v":1,"op":"watch","bus":"cabinet"}
+//! ← {"v":1,"ok":true,"answer":{"ht":12345678000,"sent":true,"bytes":"030300000002C5E9","missed":0}}
 //! ```
 
 use std::io;
@@ -21,6 +30,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use crate::field::ProbeForm;
 
 /// The socket's name in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -64,6 +75,25 @@ pub(crate) enum Op {
     },
     /// Read the config again and change what differs.
     Reload,
+    /// Ask a unit one thing, between two polls.
+    Probe {
+        /// Name of the bus.
+        bus: String,
+        /// What to ask.
+        probe: ProbeForm,
+    },
+    /// Write to a point that the config grants, before the next poll; read back.
+    Write {
+        /// `device/point`.
+        point: String,
+        /// What to write: a number, true or false, a text or a name.
+        value: serde_json::Value,
+    },
+    /// The bytes on a bus as they pass, until the caller hangs up.
+    Watch {
+        /// Name of the bus.
+        bus: String,
+    },
 }
 
 /// Where on the way of a reading to listen.

@@ -1,7 +1,8 @@
 //! `curb`: the edge gateway for street furniture.
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
-//! `assemble` its only wiring, `config` its settings; `ask` and `profiles` have the commands that look.
+//! `assemble` its only wiring, `config` its settings; `ask` and `profiles` have the commands that look, `tools` those of
+//! the installer.
 
 mod ask;
 mod assemble;
@@ -9,6 +10,7 @@ mod cli;
 mod clock;
 mod config;
 mod control;
+mod field;
 mod log;
 mod profiles;
 mod reload;
@@ -16,6 +18,7 @@ mod run;
 mod signals;
 mod status;
 mod tap;
+mod tools;
 mod who;
 
 use std::error::Error;
@@ -24,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{CANNOT, Cli, Command, ConfigArgs, FINE, exit};
+use crate::cli::{BusCommand, CANNOT, Cli, Command, ConfigArgs, FINE, exit};
 use crate::config::Sources;
 
 fn main() -> ExitCode {
@@ -51,6 +54,11 @@ async fn act(command: Command) -> io::Result<ExitCode> {
         Command::Tap { run_dir, points, count, wait, at, json } => {
             ask::tap(&run_dir.path(), ask::Tap { points, count, wait, at, json }, out).await
         }
+        Command::Read(args) => tools::finish(tools::read::run(&args, out).await, args.line.json, out),
+        Command::Write(args) => tools::finish(tools::write::run(&args, out).await, args.line.json, out),
+        Command::Ping(args) => tools::finish(tools::ping::run(&args, out).await, args.line.json, out),
+        Command::Bus(BusCommand::Dump(args)) => tools::finish(tools::dump::run(&args, out).await, args.line.json, out),
+        Command::Bus(BusCommand::Play(args)) => tools::finish(tools::play::run(&args, out), args.json, out),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "curb", out);
             Ok(exit(FINE))

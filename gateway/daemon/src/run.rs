@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use curb_identity::Identity;
-use curb_model::{Fault, Glob, HubClock, Name, Room};
+use curb_model::{Fault, Glob, HubClock, Name, PointName, Room, Value};
+use curb_source::{BusHandle, SerialConfig};
 use curb_wire::record::ClockEvent;
 use curb_wire::status::{FaultEntry, Points, State, Status};
 use tokio::sync::{mpsc, watch};
@@ -23,7 +24,7 @@ use crate::control::{self, Answer, MAX_TAPS, Op, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
 use crate::status::{self, About, ClockReport, Report};
-use crate::{tap, who};
+use crate::{field, tap, who};
 
 /// The loop looks around this often: faults, the status document, the watchdog.
 const TICK: Duration = Duration::from_secs(1);
@@ -101,8 +102,10 @@ pub(crate) struct Daemon {
     requests: mpsc::Receiver<Request>,
     /// The control socket's server.
     callers: JoinSet<()>,
-    /// The taps that it serves.
+    /// The taps that it serves, and those who watch a bus.
     taps: JoinSet<()>,
+    /// Requests to buses that wait for their answer; each has a caller, so that there are never more than callers.
+    asking: JoinSet<()>,
     fault_log: FaultLog,
     started: Instant,
     pub(crate) looked_at_clock: Instant,
@@ -155,6 +158,7 @@ impl Daemon {
             requests,
             callers,
             taps: JoinSet::new(),
+            asking: JoinSet::new(),
             fault_log: FaultLog::default(),
             started: now,
             looked_at_clock: now,
@@ -203,7 +207,7 @@ impl Daemon {
                 Event::Request(request) => self.answer(request).await,
                 Event::Tick => self.tick().await,
             }
-            while self.taps.try_join_next().is_some() {}
+            while self.taps.try_join_next().is_some() || self.asking.try_join_next().is_some() {}
             if self.callers.try_join_next().is_some() {
                 tracing::error!("the control socket is served no more: its server has ended");
             }
@@ -385,9 +389,7 @@ impl Daemon {
             Op::Reload => Answer::json(&self.reload().await),
             Op::Tap { at, points } => {
                 match points.iter().map(|glob| Glob::parse(glob)).collect::<Result<Vec<_>, _>>() {
-                    Ok(_) if self.taps.len() >= MAX_TAPS => {
-                        Answer::Refused(format!("{MAX_TAPS} taps run already: end one of them"))
-                    }
+                    Ok(_) if self.taps.len() >= MAX_TAPS => too_many_taps(),
                     Ok(points) => {
                         self.taps.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
                         return;
@@ -395,10 +397,54 @@ impl Daemon {
                     Err(error) => Answer::Refused(error.to_string()),
                 }
             }
+            Op::Watch { .. } if self.taps.len() >= MAX_TAPS => too_many_taps(),
+            Op::Watch { bus } => match self.bus(&bus) {
+                Ok((handle, _)) => {
+                    self.taps.spawn(field::watch(handle, answers));
+                    return;
+                }
+                Err(refusal) => refusal,
+            },
+            Op::Probe { bus, probe } => match self.bus(&bus) {
+                Ok((handle, own)) => {
+                    self.asking.spawn(field::probe(handle, probe, own, answers));
+                    return;
+                }
+                Err(refusal) => refusal,
+            },
+            Op::Write { point, value } => match self.point(&point, &value) {
+                Ok((handle, point, value)) => {
+                    self.asking.spawn(field::write(handle, point, value, answers));
+                    return;
+                }
+                Err(refusal) => refusal,
+            },
         };
         // A caller that hung up meanwhile does not want it.
         drop(answers.try_send(answer));
     }
+
+    /// A running bus, and the serial settings of its config.
+    fn bus(&self, name: &str) -> Result<(BusHandle, Option<SerialConfig>), Answer> {
+        let none = || Answer::Refused(format!("no bus {name:?} runs here"));
+        let name = Name::new(name).map_err(|_no_name| none())?;
+        let own = self.settings.source.buses.get(&name).and_then(|bus| field::serial(&bus.link));
+        Ok((self.rooms.source.bus(&name).ok_or_else(none)?, own.cloned()))
+    }
+
+    /// The bus of a point, and the value as the point takes it.
+    fn point(&self, name: &str, value: &serde_json::Value) -> Result<(BusHandle, PointName, Value), Answer> {
+        let none = || Answer::Refused(format!("no point {name:?} is read on any bus"));
+        let point = PointName::parse(name).map_err(|_no_name| none())?;
+        let handle = self.rooms.source.bus_of(point.owner()).ok_or_else(none)?;
+        let value = field::value_for(field::point(&self.settings, &point), value);
+        let value = value.ok_or_else(|| Answer::Refused("a value is a number, true, false or a text".to_owned()))?;
+        Ok((handle, point, value))
+    }
+}
+
+fn too_many_taps() -> Answer {
+    Answer::Refused(format!("{MAX_TAPS} taps run already: end one of them"))
 }
 
 /// The settings of the files, or the last good ones with the fault that says so.

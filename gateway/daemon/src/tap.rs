@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use curb_model::{Batch, Glob, HubTime, Reading, UtcOffset, Value};
+use curb_model::{Batch, Glob, HubTime, Reading, UtcOffset};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::control::{Answer, TapPoint};
+use crate::field::json_value;
 
 /// Batches that a looker may be behind before it loses some: two seconds of a busy hub.
 const BEHIND: usize = 64;
@@ -114,17 +115,6 @@ impl Line {
         format!("{} {} = {value} {unit} {quality}{missed}", HubTime::from_nanos(self.ht), self.point)
             .trim_end()
             .to_owned()
-    }
-}
-
-fn json_value(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(b) => (*b).into(),
-        Value::I64(i) => (*i).into(),
-        Value::U64(u) => (*u).into(),
-        Value::F64(x) => x.get().into(),
-        Value::Text(text) => text.as_ref().into(),
-        Value::Bytes(_) => value.to_string().into(),
     }
 }
 

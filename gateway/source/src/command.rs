@@ -25,7 +25,7 @@ const WRITES: usize = 16;
 const PROBES: usize = 4;
 
 /// The longest that a tool may keep a bus from its polls with one request: a tool that has died must not silence a bus.
-const LONGEST_HOLD: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
 /// A running bus, for those who want something of it.
 #[derive(Debug, Clone)]
@@ -156,6 +156,8 @@ pub enum Question {
     Identify,
     /// Its own words about itself: function 17.
     ServerId,
+    /// Nothing: opens the line and listens for the probe's time-out, at most 2 s.
+    Listen,
     /// One register: function 6; several: function 16. For commissioning with the daemon stopped; see [`BusHandle::probe`].
     Write {
         /// First register, from 0.

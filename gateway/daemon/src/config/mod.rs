@@ -94,6 +94,17 @@ pub(crate) struct Loaded {
     pub(crate) merged: Merged,
 }
 
+/// A register as it is written in settings and on the command line: `holding:100`.
+///
+/// # Errors
+/// It is none: what was expected, and what was probably meant.
+pub(crate) fn register(text: &str) -> Result<(curb_source::Table, u16), String> {
+    notation::register(text).map_err(|misfit| {
+        let help = misfit.help.map(|help| format!("; {help}")).unwrap_or_default();
+        format!("expected {}{help}", misfit.expected)
+    })
+}
+
 /// Reads, merges and checks.
 pub(crate) fn load(sources: &Sources) -> Loaded {
     let main = Origin::File { path: sources.main.display().to_string().into(), position: None };

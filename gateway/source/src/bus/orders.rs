@@ -7,7 +7,9 @@ use curb_model::{Reason, Value};
 use tokio::time::{Instant, sleep};
 
 use super::{Bus, Device};
-use crate::command::{Outcome, Probe, ProbeOrder, Probed, Proof, Question, WriteError, WriteOrder, Written};
+use crate::command::{
+    LONGEST_HOLD, Outcome, Probe, ProbeOrder, Probed, Proof, Question, WriteError, WriteOrder, Written,
+};
 use crate::config::{ModbusPoint, SerialConfig};
 use crate::modbus::{Answer, Failure, Limits, Line, Put};
 use crate::plan::Ask;
@@ -182,11 +184,13 @@ impl<L: Line> Bus<'_, L> {
     pub(super) async fn probe(&mut self, order: ProbeOrder) {
         let ProbeOrder { probe, reply } = order;
         let began = Instant::now();
+        // Only a request makes the line forget what it heard.
+        let old = if probe.question == Question::Listen { self.client.line.heard().len() } else { 0 };
         let outcome = match self.lend(&probe).await {
             Ok(()) => self.question(&probe).await,
             Err(why) => Outcome::Unusable(why),
         };
-        let heard = self.client.line.heard().to_vec();
+        let heard = self.client.line.heard().get(old..).unwrap_or_default().to_vec();
         self.context.board.lock().bus.counters = self.client.counters;
         if let Some(lent) = &mut self.lent {
             lent.until = Instant::now() + probe.hold;
@@ -219,6 +223,7 @@ impl<L: Line> Bus<'_, L> {
                 let ask = Ask { unit, table: *table, address: *address, quantity: *quantity };
                 self.client.read(ask, limits).await
             }
+            Question::Listen => return self.listen_for(limits.timeout.min(LONGEST_HOLD)).await,
             Question::Identify => self.client.identify(unit, limits).await,
             Question::ServerId => self.client.server_id(unit, limits).await,
             Question::Write { address, registers } => {
@@ -235,6 +240,19 @@ impl<L: Line> Bus<'_, L> {
             Ok(Step::Stopped) => Outcome::Unusable("the bus was stopped".to_owned()),
             Err(reason) => Outcome::Failed(reason),
         }
+    }
+}
+
+impl<L: Line> Bus<'_, L> {
+    /// Keeps the line silent and hears what others say.
+    async fn listen_for(&mut self, time: Duration) -> Outcome {
+        let fault = tokio::select! {
+            () = self.context.stop.cancelled() => return Outcome::Unusable("the bus was stopped".to_owned()),
+            heard = tokio::time::timeout(time, self.client.listen()) => heard.ok().flatten(),
+        };
+        let Some(error) = fault else { return Outcome::Done };
+        self.reopen.lost(self.context, &error);
+        Outcome::Unusable(error.to_string())
     }
 }
 

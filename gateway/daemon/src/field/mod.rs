@@ -1,0 +1,132 @@
+//! What callers of the control socket may ask of a bus: one request to a unit, a write to a granted point, its bytes.
+//!
+//! The daemon's loop finds the bus; what is then waited for runs as a task of its own, so that a slow unit holds up nobody
+//! but its asker. The other end is `tools::line`.
+//!
+//! Deliberately absent: raw writes. They have no form ([`form`]).
+
+mod form;
+
+use std::time::Duration;
+
+use curb_model::{PointName, Value};
+use curb_source::{BusHandle, Encoding, Link, ModbusPoint, Proof, SerialConfig, WriteError, Written};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::control::Answer;
+
+pub(crate) use form::{ChunkForm, Misformed, ProbeForm, ProbedForm, WriteForm, hex, json_value, unhex};
+
+/// A write waits for the frame that is on the line, and for those before it in the queue; not for long.
+pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The serial settings of a link, where it has some.
+pub(crate) const fn serial(link: &Link) -> Option<&SerialConfig> {
+    match link {
+        Link::Rtu(serial) | Link::Talker { serial, .. } => Some(serial),
+        Link::RtuOverTcp(_) | Link::Tcp(_) => None,
+    }
+}
+
+/// A point of the settings.
+pub(crate) fn point<'a>(settings: &'a Settings, name: &PointName) -> Option<&'a ModbusPoint> {
+    let mut devices = settings.source.buses.values().flat_map(|bus| &bus.devices);
+    let (_, device) = devices.find(|(device, _)| *device == name.owner())?;
+    match device {
+        curb_source::DeviceConfig::Modbus(device) => device.points.iter().find(|point| point.point.name == *name),
+        curb_source::DeviceConfig::Talker(_) => None,
+    }
+}
+
+/// What somebody has typed or sent, as a value that the point takes: a point of text, or of names, takes digits as text.
+pub(crate) fn value_for(point: Option<&ModbusPoint>, json: &serde_json::Value) -> Option<Value> {
+    let takes_text =
+        point.is_some_and(|point| matches!(point.encoding, Encoding::Text(_)) || !point.conversion.names.is_empty());
+    match json {
+        serde_json::Value::String(text) => Some(Value::Text(text.as_str().into())),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) if takes_text => {
+            Some(Value::Text(json.to_string().into()))
+        }
+        serde_json::Value::Bool(bit) => Some(Value::Bool(*bit)),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => Some(Value::I64(whole)),
+            (None, Some(whole)) => Some(Value::U64(whole)),
+            (None, None) => number.as_f64().and_then(Value::from_f64),
+        },
+        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+    }
+}
+
+/// Asks one thing for a caller.
+///
+/// # Cancel safety
+/// Dropped while it waits, the request may still be sent.
+pub(crate) async fn probe(bus: BusHandle, form: ProbeForm, own: Option<SerialConfig>, answers: mpsc::Sender<Answer>) {
+    let answer = match bus.probe(form.probe(own.as_ref())).await {
+        Ok(probed) => Answer::json(&ProbedForm::from(&probed)),
+        Err(error) => Answer::Refused(error.to_string()),
+    };
+    // A caller that hung up does not want it.
+    drop(answers.try_send(answer));
+}
+
+/// Writes for a caller.
+///
+/// # Cancel safety
+/// Dropped while it waits, the write may still be done.
+pub(crate) async fn write(bus: BusHandle, point: PointName, value: Value, answers: mpsc::Sender<Answer>) {
+    let result = bus.write(point.clone(), value.clone(), Instant::now() + WRITE_PATIENCE).await;
+    note(&point, &value, &result);
+    drop(answers.try_send(Answer::json(&WriteForm::from(&result))));
+}
+
+/// Every write that somebody asked for on the hub itself leaves a line, done or not.
+fn note(point: &PointName, value: &Value, result: &Result<Written, WriteError>) {
+    match result {
+        Ok(_) => tracing::info!(%point, %value, word = "written", "written by a tool"),
+        Err(error) => tracing::warn!(%point, %value, word = error.word(), "a tool's write: {error}"),
+    }
+}
+
+impl From<&Result<Written, WriteError>> for WriteForm {
+    fn from(result: &Result<Written, WriteError>) -> Self {
+        match result {
+            Ok(Written { value, proof, .. }) => {
+                let proof = match proof {
+                    Proof::ReadBack => "read-back",
+                    Proof::Echo => "echo",
+                };
+                Self::Done { value: json_value(value), proof: proof.to_owned() }
+            }
+            Err(error) => Self::Refused { word: error.word().to_owned(), why: error.to_string() },
+        }
+    }
+}
+
+/// Shows a caller the bytes on a bus until it hangs up or the bus ends.
+///
+/// # Cancel safety
+/// Dropping it ends the call.
+pub(crate) async fn watch(bus: BusHandle, answers: mpsc::Sender<Answer>) {
+    let mut chunks = bus.watch();
+    // Only the trace is wanted: the bus is to be able to end.
+    drop(bus);
+    let mut missed = 0;
+    loop {
+        let chunk = tokio::select! {
+            chunk = chunks.recv() => chunk,
+            () = answers.closed() => return,
+        };
+        match chunk {
+            Ok(chunk) => {
+                let line = Answer::json(&ChunkForm::new(&chunk, missed));
+                missed = if answers.try_send(line).is_ok() { 0 } else { missed + 1 };
+            }
+            Err(RecvError::Lagged(chunks)) => missed += chunks,
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

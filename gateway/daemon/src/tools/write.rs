@@ -1,0 +1,156 @@
+//! `curb write`: a granted point by its name, or, with the daemon stopped, registers.
+//!
+//! A point goes through the same grant, order and read-back as a write of the core, with the daemon or without. Registers
+//! (`--raw`) pass no grant: then who may open the port is the only guard, and the daemon must not have it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use curb_model::{PointName, Value};
+use curb_source::{Encoding, ModbusDevice, Outcome, Probe, Question, Table};
+use serde::Serialize;
+
+use super::args::WriteArgs;
+use super::line::{self, Line};
+use super::notation::{self, Misread, both, words};
+use super::target::{Device, Known};
+use super::{Error, trouble};
+use crate::cli::{DENIED, FINE, FOUND, USAGE};
+use crate::field::{WriteForm, value_for};
+
+/// A device that is only written to is not polled meanwhile.
+const NEVER: Duration = Duration::from_secs(86_400);
+
+/// `curb write`.
+pub(crate) async fn run(args: &WriteArgs, out: &mut impl Write) -> Result<u8, Error> {
+    let known = Known::load(&args.line);
+    if args.raw { raw(args, &known, out).await } else { point(args, &known, out).await }
+}
+
+async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8, Error> {
+    let name = PointName::parse(&args.target)
+        .map_err(|_no_point| Error::Usage("say which point, DEVICE/POINT; registers need --raw"))?;
+    let [text] = args.values.as_slice() else { return Err(Error::Usage("a point takes one value")) };
+    let Device { bus, name: device_name, device, points } = known.device(&args.target, Some(&args.line))?;
+    let value = value_for(known.point(&name), &json(text)).ok_or(Error::Usage("a value is a number or a text"))?;
+    // Only what was asked for happens: no settings of the device's, no polls.
+    let device = ModbusDevice { setup: Vec::new(), every: NEVER, points, ..device };
+    let line = Line::with_device(&bus, super::run_dir(&args.line, known), Some((&device_name, &device)))?;
+    let written = line.write(&name, value).await;
+    line.close().await;
+    let form = written?;
+    print(args, &name, &form, out)?;
+    Ok(match form {
+        WriteForm::Done { .. } => FINE,
+        WriteForm::Refused { word, .. } => match word.as_str() {
+            "not-granted" => DENIED,
+            "unknown-point" | "out-of-bounds" | "not-representable" => USAGE,
+            _ => FOUND,
+        },
+    })
+}
+
+fn print(args: &WriteArgs, name: &PointName, form: &WriteForm, out: &mut impl Write) -> Result<(), Error> {
+    if args.line.json {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            v: u32,
+            point: String,
+            result: &'a WriteForm,
+        }
+        let document = Document { v: 1, point: name.to_string(), result: form };
+        serde_json::to_writer(&mut *out, &document).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    match form {
+        WriteForm::Done { value, proof } => {
+            let proof = if proof == "echo" { "the device said so; it cannot be read back" } else { "read back" };
+            writeln!(out, "{name} = {value}  ({proof})")?;
+        }
+        WriteForm::Refused { why, .. } => writeln!(out, "{name} was not written: {why}")?,
+    }
+    Ok(())
+}
+
+async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8, Error> {
+    let option = |source| Error::Option { option: "-r", source };
+    let (Some(unit), Some(text)) = (args.unit, &args.register) else {
+        return Err(Error::Usage("say where: -a UNIT -r holding:N"));
+    };
+    let (table, address) = notation::register(text, None, false).map_err(option)?;
+    let question = question(args, table, address)?;
+    let bus = known.bus(&args.target, &args.line)?;
+    let line = Line::to(&bus, super::run_dir(&args.line, known))?;
+    if line.is_shared() {
+        return Err(line::Error::RawBesideDaemon.into());
+    }
+    let probe =
+        Probe { unit, question: question.clone(), settings: None, timeout: args.line.timeout, hold: Duration::ZERO };
+    let probed = line.probe(probe).await;
+    line.close().await;
+    let outcome = probed?.outcome;
+    let what = match &question {
+        Question::WriteCoil { on, .. } => on.to_string(),
+        Question::Write { registers, .. } => words(registers),
+        Question::Read { .. } | Question::Identify | Question::ServerId | Question::Listen => String::new(),
+    };
+    let why = trouble(&outcome);
+    if args.line.json {
+        let quality = super::quality(&outcome);
+        let line = serde_json::json!({ "v": 1, "unit_id": unit, "register": text, "raw": what, "quality": quality });
+        writeln!(out, "{line}")?;
+    } else if let Some(why) = &why {
+        writeln!(out, "unit {unit}  {}  {what}  {why}", both(table, address))?;
+    } else {
+        writeln!(out, "unit {unit}  {}  {what}  written", both(table, address))?;
+    }
+    Ok(match outcome {
+        Outcome::Done => FINE,
+        _ => FOUND,
+    })
+}
+
+/// The request that writes what stands on the command line.
+fn question(args: &WriteArgs, table: Table, address: u16) -> Result<Question, Error> {
+    match (table, args.values.as_slice()) {
+        (Table::Coil, [text]) => match text.as_str() {
+            "1" | "true" | "on" => Ok(Question::WriteCoil { address, on: true }),
+            "0" | "false" | "off" => Ok(Question::WriteCoil { address, on: false }),
+            _ => Err(Error::Usage("a coil takes on or off")),
+        },
+        (Table::Coil, _) => Err(Error::Usage("one coil at a time")),
+        (Table::Holding, values) => {
+            let kind = args.kind.and_then(|kind| kind.encoding).unwrap_or(Encoding::U16);
+            let mut registers = Vec::new();
+            for text in values {
+                let point = notation::nameless(table, address, kind, args.order);
+                let value =
+                    value_for(Some(&point), &json(text)).ok_or(Error::Usage("a value is a number or a text"))?;
+                let encoded = encode(&point, &value)?;
+                registers.extend(encoded);
+            }
+            Ok(Question::Write { address, registers })
+        }
+        (Table::Input | Table::Discrete, _) => Err(Error::Usage("only holding registers and coils can be written")),
+    }
+}
+
+fn encode(point: &curb_source::ModbusPoint, value: &Value) -> Result<Vec<u16>, Error> {
+    let encoded = curb_source::encode(point, value, None);
+    let encoded =
+        encoded.map_err(|error| Error::Option { option: "the value", source: Misread::Register(error.to_string()) })?;
+    // A half of a register cannot be written without knowing the other.
+    if encoded.mask.is_some() { Err(Error::Usage("whole registers only: -t u16")) } else { Ok(encoded.registers) }
+}
+
+/// A number, true or false, or else a text.
+fn json(text: &str) -> serde_json::Value {
+    let read: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let read = read.filter(|read| read.is_number() || read.is_boolean());
+    read.unwrap_or_else(|| match text {
+        "on" => true.into(),
+        "off" => false.into(),
+        _ => text.into(),
+    })
+}
