@@ -147,7 +147,7 @@ pub(crate) async fn serve(taps: Taps, place: TapPoint, points: Vec<Glob>, answer
 
 #[cfg(test)]
 mod tests {
-    use curb_model::{Class, Point, PointName, Reason, Sample, Stream, ValueType};
+    use curb_model::{Class, Point, PointName, Reason, Sample, Stream, Value, ValueType};
 
     use super::*;
 
