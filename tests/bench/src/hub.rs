@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use street::Process;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 
 use crate::bed::{Bed, SITE};
 use crate::clock;
@@ -30,19 +32,27 @@ pub(crate) struct Bus {
     registers: u16,
     every: Duration,
     timeout: Option<Duration>,
+    /// The first unit has a point `dim` in holding register 100 that may be written, and is hardly ever read.
+    dims: bool,
 }
 
 impl Bus {
     /// A Modbus TCP device on a port of this machine.
     pub(crate) fn tcp(port: &str, registers: u16, every: Duration) -> Self {
         let link = format!("tcp = \"127.0.0.1:{port}\"\n");
-        Self { link, units: vec![1], registers, every, timeout: None }
+        Self { link, units: vec![1], registers, every, timeout: None, dims: false }
     }
 
     /// A serial line, 8E1.
     pub(crate) fn rtu(path: &str, baud: u32, units: &[u8], registers: u16, every: Duration, timeout: Duration) -> Self {
         let link = format!("serial = \"{path}\"\nbaud = {baud}\nparity = \"even\"\n");
-        Self { link, units: units.to_vec(), registers, every, timeout: Some(timeout) }
+        Self { link, units: units.to_vec(), registers, every, timeout: Some(timeout), dims: false }
+    }
+
+    /// With a point that may be written.
+    pub(crate) fn dims(mut self) -> Self {
+        self.dims = true;
+        self
     }
 }
 
@@ -54,6 +64,7 @@ pub(crate) struct Hub {
     pub(crate) started: Duration,
     /// Its state folder.
     pub(crate) state: PathBuf,
+    socket: PathBuf,
 }
 
 impl Hub {
@@ -70,12 +81,33 @@ impl Hub {
         let arguments =
             ["run".as_ref(), "--config".as_ref(), config.as_os_str(), "--run-dir".as_ref(), run.as_os_str()];
         let started = clock::now();
-        Ok(Self { process: Process::start("curb", &bed.curb, arguments, &folder)?, started, state })
+        let socket = run.join("control.sock");
+        Ok(Self { process: Process::start("curb", &bed.curb, arguments, &folder)?, started, state, socket })
     }
 
     /// Its process id.
     pub(crate) fn id(&self) -> Result<u32, Error> {
         self.process.id().ok_or_else(|| Error::Ended { program: "curb", log: self.log() })
+    }
+
+    /// Writes `value` to a point through the control socket, and says how long its answer took.
+    pub(crate) async fn write(&self, point: &str, value: u16) -> Result<Duration, Error> {
+        let failed = Error::file(&self.socket);
+        let request = format!("{{\"v\":1,\"op\":\"write\",\"point\":\"{point}\",\"value\":{value}}}\n");
+        let begin = tokio::time::Instant::now();
+        let answer = async {
+            let mut stream = UnixStream::connect(&self.socket).await?;
+            stream.write_all(request.as_bytes()).await?;
+            BufReader::new(stream).lines().next_line().await
+        };
+        let line = answer.await.map_err(failed)?.unwrap_or_default();
+        let took = begin.elapsed();
+        let program = "curb";
+        if line.contains("\"ok\":true") && line.contains("read-back") {
+            Ok(took)
+        } else {
+            Err(Error::Line { program, line })
+        }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -116,6 +148,12 @@ fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin) 
             write(format_args!("every = \"{every}ms\"\n"));
             if let Some(timeout) = bus.timeout {
                 write(format_args!("timeout = \"{}ms\"\n", timeout.as_millis()));
+            }
+            if bus.dims && Some(unit) == bus.units.first() {
+                write(format_args!(
+                    "[device.b{number}u{unit}.point.dim]\nregister = \"holding:100\"\ntype = \"u16\"\n"
+                ));
+                write(format_args!("every = \"1day\"\nwrite = {{ min = 0, max = 1000 }}\n"));
             }
             for register in 0..bus.registers {
                 let header = format!("[device.b{number}u{unit}.point.r{register}]");

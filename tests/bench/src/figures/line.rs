@@ -29,6 +29,13 @@ const SILENCE: f64 = 3.5;
 const SILENCE_OF_FAST_LINES_S: f64 = 0.001_75;
 /// [`Behaviour::Alive`] units take 2 to 5 ms, evenly spread.
 const MEAN_THOUGHT_S: f64 = 0.003_5;
+const MOST_THOUGHT_S: f64 = 0.005;
+/// The answer to a write repeats it.
+const WRITE_ANSWER: f64 = 8.0;
+/// The answer to a read of one register.
+const ONE_REGISTER: f64 = 7.0;
+/// Writes that are timed.
+const WRITES: u16 = 60;
 
 /// Three units at this pace ask for three times what the fastest line can do.
 const EVERY: Duration = Duration::from_millis(10);
@@ -83,6 +90,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         );
         if baud == WITH_A_DEAD_UNIT {
             rig.take_dead(&loop_four, table).await?;
+            rig.take_writes(table).await?;
         }
     }
     Ok(())
@@ -135,17 +143,62 @@ impl Rig<'_> {
         Ok(())
     }
 
-    async fn measure(&self, master: Master, units: &[u8], dead: Option<u8>, table: &mut Table) -> Result<Seen, Error> {
+    /// How long a write takes from its request on the control socket to its answer, which comes when it was read back.
+    async fn take_writes(&self, table: &mut Table) -> Result<(), Error> {
         let Self { bed, baud, times } = *self;
-        let port = bed.folder.join("line");
-        let mut line = RtuLine::new(&port, baud, Parity::Even, &Log::new());
+        progress("RTU line, writes under full polling")?;
+        let (_line, path) = self.line(&ALL, None)?;
+        let mut core = Core::listen(bed, From::Others).await?;
+        let bus = Bus::rtu(&path, baud, &ALL, REGISTERS, EVERY, TIMEOUT).dims();
+        let hub = Hub::start(bed, "line-writes", &[bus], Plugin::None)?;
+        core.first_reading(|| hub.log()).await?;
+        core.collect(times.warm_up, &mut Tally::default()).await?;
+        let mut took = Vec::new();
+        for value in 0..WRITES {
+            took.push(1e3 * hub.write("b0u1/dim", value).await?.as_secs_f64());
+            // At another place of the poll cycle each time.
+            core.collect(Duration::from_millis(u64::from(value) * 7 % 100), &mut Tally::default()).await?;
+        }
+        hub.end().await?;
+        took.sort_by(f64::total_cmp);
+        let character = BITS / f64::from(baud);
+        let exchange = |characters: f64| 1e3 * ((characters + SILENCE) * character + MOST_THOUGHT_S);
+        // One frame that was on its way, the write, and the read that proves it.
+        let limit = exchange(REQUEST + ANSWER) + exchange(REQUEST + WRITE_ANSWER) + exchange(REQUEST + ONE_REGISTER);
+        let of = ("one frame + its own two", limit);
+        table.add(
+            "RTU line, 19200: write under full polling, read back, median",
+            "ms",
+            took[took.len() / 2],
+            of,
+            Goal::None,
+        );
+        table.add(
+            "RTU line, 19200: write under full polling, longest",
+            "ms",
+            took[took.len() - 1],
+            of,
+            Goal::AtMost(limit),
+        );
+        Ok(())
+    }
+
+    /// A line with these units, plugged in.
+    fn line(&self, units: &[u8], dead: Option<u8>) -> Result<(RtuLine, String), Error> {
+        let port = self.bed.folder.join("line");
+        let mut line = RtuLine::new(&port, self.baud, Parity::Even, &Log::new());
         for &unit in units {
             let behaviour = if dead == Some(unit) { Behaviour::Dead } else { Behaviour::Alive };
             line = line.unit(unit, device(unit), behaviour);
         }
         line.plug()?;
+        Ok((line, port.display().to_string()))
+    }
+
+    async fn measure(&self, master: Master, units: &[u8], dead: Option<u8>, table: &mut Table) -> Result<Seen, Error> {
+        let Self { bed, baud, times } = *self;
+        let (line, path) = self.line(units, dead)?;
         let mut core = Core::listen(bed, From::Others).await?;
-        let path = port.display().to_string();
         let (polled, tally) = match master {
             Master::Curb => {
                 let name = format!("line-{baud}-{}-{}", units.len(), if dead.is_some() { "dead" } else { "alive" });
@@ -192,7 +245,8 @@ async fn watch(core: &mut Core, line: &RtuLine, times: Times) -> Result<(LineCou
 }
 
 fn device(unit: u8) -> Device {
-    (0..REGISTERS).fold(Device::new(&format!("b0u{unit}")), |device, register| {
+    let dim = Register::new("dim", Registers::Holding, 100, Kind::U16, Signal::new(0, 0, 1));
+    (0..REGISTERS).fold(Device::new(&format!("b0u{unit}")).with(dim), |device, register| {
         let signal = Signal::new(i64::from(register) * 1000, 1, 1000);
         device.with(Register::new(&format!("r{register}"), Registers::Input, register, Kind::U16, signal))
     })
