@@ -320,23 +320,23 @@ fn every_value_among_frames_with_every_fault_is_what_the_unit_held_for_this_requ
     println!("{} frames in {seconds:.1} s, {:.0} a second; {ended:?}", frames.get(), frames.get() as f64 / seconds);
     assert_eq!(ended.asked, ended.good + ended.refused + ended.bad + ended.not_asked);
     assert!(ended.good * 4 > ended.asked, "{ended:?}");
-    let named: [(&str, fn(&LineCounters) -> u64); 13] = [
-        ("timeouts", |counters| counters.timeouts),
-        ("crc", |counters| counters.crc),
-        ("framing", |counters| counters.framing),
-        ("exceptions", |counters| counters.exceptions),
-        ("late", |counters| counters.late),
-        ("echo", |counters| counters.echo),
-        ("foreign", |counters| counters.foreign),
-        ("foreign requests", |counters| counters.foreign_requests),
-        ("wrong unit", |counters| counters.wrong_unit),
-        ("short", |counters| counters.short),
-        ("headless", |counters| counters.headless),
-        ("split", |counters| counters.split),
-        ("noise bytes", |counters| counters.noise_bytes),
+    let named = [
+        ("timeouts", sum(|counters| counters.timeouts)),
+        ("crc", sum(|counters| counters.crc)),
+        ("framing", sum(|counters| counters.framing)),
+        ("exceptions", sum(|counters| counters.exceptions)),
+        ("late", sum(|counters| counters.late)),
+        ("echo", sum(|counters| counters.echo)),
+        ("foreign", sum(|counters| counters.foreign)),
+        ("foreign requests", sum(|counters| counters.foreign_requests)),
+        ("wrong unit", sum(|counters| counters.wrong_unit)),
+        ("short", sum(|counters| counters.short)),
+        ("headless", sum(|counters| counters.headless)),
+        ("split", sum(|counters| counters.split)),
+        ("noise bytes", sum(|counters| counters.noise_bytes)),
     ];
-    for (name, counter) in named {
-        println!("{name}: {}", sum(counter));
-        assert!(sum(counter) > 0, "no {name} seen");
+    for (name, count) in named {
+        println!("{name}: {count}");
+        assert!(count > 0, "no {name} seen");
     }
 }
