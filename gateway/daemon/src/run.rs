@@ -372,7 +372,7 @@ impl Daemon {
             let queue = Some(status::waiting(&self.rooms));
             status.send_modify(|status| *status = Arc::new(Status { faults: entries, queue, ..Status::clone(status) }));
         }
-        let all = self.settings.points.iter().cloned().chain(self.rooms.pipeline.points().iter().cloned()).collect();
+        let all = self.settings.points.clone().and(self.rooms.pipeline.points().iter().cloned());
         let document = Points::new(self.hub.as_str(), &all);
         points.send_if_modified(|points| {
             let differs = **points != document;

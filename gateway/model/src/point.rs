@@ -22,37 +22,77 @@ pub struct Point {
     pub range: Option<(f64, f64)>,
 }
 
+/// What only those need who draw a point or write to it. Apart from [`Point`], which every reading carries.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usage {
+    /// Names that its values are, where they are names.
+    pub names: Vec<Arc<str>>,
+    /// That it may be written.
+    pub write: Option<Writable>,
+}
+
+/// That a point may be written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Writable {
+    /// Least and greatest value; `None` where it is no number.
+    pub bounds: Option<(f64, f64)>,
+}
+
 /// All points of a hub, by name. What the retained `points` table is made of.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PointSet(BTreeMap<PointName, Arc<Point>>);
+pub struct PointSet {
+    points: BTreeMap<PointName, Arc<Point>>,
+    /// Of points that have something to say there.
+    usages: BTreeMap<PointName, Usage>,
+}
 
 impl PointSet {
     /// Every point, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Point>> {
-        self.0.values()
+        self.points.values()
     }
 
     /// The point of this name.
     #[must_use]
     pub fn get(&self, name: &PointName) -> Option<&Arc<Point>> {
-        self.0.get(name)
+        self.points.get(name)
+    }
+
+    /// How it can be used, where there is something to say.
+    #[must_use]
+    pub fn usage(&self, name: &PointName) -> Option<&Usage> {
+        self.usages.get(name)
     }
 
     /// How many points there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.points.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.points.is_empty()
+    }
+
+    /// With these points, too.
+    #[must_use]
+    pub fn and(mut self, points: impl IntoIterator<Item = Arc<Point>>) -> Self {
+        self.points.extend(points.into_iter().map(|point| (point.name.clone(), point)));
+        self
+    }
+
+    /// With what there is to say of these points; nothing is kept of one that says nothing.
+    #[must_use]
+    pub fn with_usages(mut self, usages: impl IntoIterator<Item = (PointName, Usage)>) -> Self {
+        self.usages.extend(usages.into_iter().filter(|(_, usage)| *usage != Usage::default()));
+        self
     }
 }
 
 impl FromIterator<Arc<Point>> for PointSet {
     fn from_iter<I: IntoIterator<Item = Arc<Point>>>(points: I) -> Self {
-        Self(points.into_iter().map(|point| (point.name.clone(), point)).collect())
+        Self::default().and(points)
     }
 }

@@ -108,6 +108,23 @@ pub struct PointEntry {
     /// Least and greatest value that make sense.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<(f64, f64)>,
+    /// Names that its values are, by the numbers on the device.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// That the hub's configuration lets it be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<WriteEntry>,
+}
+
+/// Within which bounds a point may be written; an empty object where it is no number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WriteEntry {
+    /// Least value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Greatest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
 }
 
 impl Points {
@@ -119,8 +136,21 @@ impl Points {
             unit: point.unit.as_deref().map(ToOwned::to_owned),
             value_type: point.value_type.as_str().to_owned(),
             range: point.range,
+            names: Vec::new(),
+            write: None,
         };
-        let points = points.iter().map(|point| (point.name.to_string(), entry(point))).collect();
+        let used = |point: &curb_model::Point| match points.usage(&point.name) {
+            Some(usage) => PointEntry {
+                names: usage.names.iter().map(|name| name.as_ref().to_owned()).collect(),
+                write: usage.write.map(|write| {
+                    let (min, max) = write.bounds.unzip();
+                    WriteEntry { min, max }
+                }),
+                ..entry(point)
+            },
+            None => entry(point),
+        };
+        let points = points.iter().map(|point| (point.name.to_string(), used(point))).collect();
         Self { v: VERSION, hub: hub.to_owned(), points }
     }
 }

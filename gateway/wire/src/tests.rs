@@ -164,6 +164,21 @@ fn retained_documents_of_version_1_are_golden() {
     dim.range = Some((0.0, 100.0));
     let points = [Arc::new(dim), point("meter/voltage", Some("V"), ValueType::F32)].into_iter().collect();
     golden_document("points.json", &Points::new("lamp-0042", &points));
+
+    // Members that came later are absent where they say nothing: the table above has the bytes that it always had.
+    let mode = point("lamp/mode", None, ValueType::Text);
+    let dim = point("lamp/dim", Some("%"), ValueType::U16);
+    let usage = |names: &[&str], bounds| Usage {
+        names: names.iter().map(|name| Arc::from(*name)).collect(),
+        write: Some(Writable { bounds }),
+    };
+    let usages = [
+        (mode.name.clone(), usage(&["off", "on", "dimmed"], None)),
+        (dim.name.clone(), usage(&[], Some((0.0, 100.0)))),
+        (PointName::parse("lamp/hours").unwrap(), Usage::default()),
+    ];
+    let points = PointSet::default().and([mode, dim]).with_usages(usages);
+    golden_document("points-written.json", &Points::new("lamp-0042", &points));
 }
 
 #[test]

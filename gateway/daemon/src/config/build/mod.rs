@@ -67,7 +67,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
         host: curb_pipeline::HostCommand::default(),
         cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),
     };
-    let points: PointSet = point::all(&field.source).collect();
+    let points = PointSet::default().and(point::all(&field.source)).with_usages(point::usages(&field.source));
 
     let complete = (hub, core, identity, clock, store, paths.clone(), log.clone());
     let settings = match complete {

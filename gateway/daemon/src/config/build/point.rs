@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use curb_model::{Class, Point, PointName, Stream, ValueType};
-use curb_source::{Bits, Config, Conversion, DeviceConfig, Encoding, Half, Order, Place, TalkerPoint};
+use curb_model::{Class, Point, PointName, Stream, Usage, ValueType, Writable};
+use curb_source::{Bits, Config, Conversion, DeviceConfig, Encoding, Half, ModbusPoint, Order, Place, TalkerPoint};
 
 use super::Part;
 use crate::config::notation;
@@ -25,6 +25,26 @@ pub(super) fn all(source: &Config) -> impl Iterator<Item = Arc<Point>> + '_ {
         match device {
             DeviceConfig::Modbus(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
             DeviceConfig::Talker(device) => Box::new(device.points.iter().map(|point| Arc::clone(&point.point))),
+        }
+    })
+}
+
+/// What of them can be written, and what names they have.
+pub(super) fn usages(source: &Config) -> impl Iterator<Item = (PointName, Usage)> + '_ {
+    let names = |conversion: &Conversion| conversion.names.values().cloned().collect();
+    source.buses.values().flat_map(|bus| bus.devices.values()).flat_map(move |device| -> Vec<(PointName, Usage)> {
+        match device {
+            DeviceConfig::Modbus(device) => {
+                let usage = |point: &ModbusPoint| Usage {
+                    names: names(&point.conversion),
+                    write: point.write.map(|grant| Writable { bounds: grant.bounds }),
+                };
+                device.points.iter().map(|point| (point.point.name.clone(), usage(point))).collect()
+            }
+            DeviceConfig::Talker(device) => {
+                let usage = |point: &TalkerPoint| Usage { names: names(&point.conversion), write: None };
+                device.points.iter().map(|point| (point.point.name.clone(), usage(point))).collect()
+            }
         }
     })
 }

@@ -367,3 +367,19 @@ curb.toml:9:1: error: B.latency: found 16, expected a duration from 0s to 255ms
     let over_tcp = "[bus.b]\nrtu_over_tcp = \"192.0.2.7:4001\"\n[device.d]\nbus = \"b\"\nunit_id = 255\npoint.p.register = \"coil:0\"";
     check(over_tcp, "curb.toml:9:1: error: device.d.unit_id: found 255, expected a unit id from 1 to 247");
 }
+
+#[test]
+fn the_table_of_points_tells_names_and_bounds() {
+    let folder = Folder::new(&format!(
+        "{LEAST}{LINE}register = \"holding:1\"\ntype = \"u16\"\nenum = {{ 1 = \"on\", 0 = \"off\" }}\nwrite = {{}}\n\
+         [device.d.point.q]\nregister = \"holding:2\"\ntype = \"u16\"\nwrite = {{ min = 0, max = 100 }}\n\
+         [device.d.point.r]\nregister = \"holding:3\"\ntype = \"u16\"\n"
+    ));
+    let points = folder.load().settings.unwrap().points;
+    let usage = |name: &str| points.usage(&curb_model::PointName::parse(name).unwrap());
+    let mode = usage("d/p").unwrap();
+    assert_eq!(mode.names.iter().map(|name| &**name).collect::<Vec<_>>(), ["off", "on"]);
+    assert_eq!(mode.write.unwrap().bounds, None);
+    assert_eq!(usage("d/q").unwrap().write.unwrap().bounds, Some((0.0, 100.0)));
+    assert_eq!(usage("d/r"), None);
+}
