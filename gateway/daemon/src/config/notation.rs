@@ -129,6 +129,9 @@ pub(super) fn encoding(text: &str) -> Result<Encoding, Misfit> {
     })
 }
 
+/// What is expected where the type of a piece of text stands.
+pub(super) const TEXT_TYPES: &str = "a type: bool, u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, text";
+
 /// `u16`, `f64`, `text`: what a piece of text stands for.
 pub(super) fn text_type(text: &str) -> Result<ValueType, Misfit> {
     const TYPES: [(&str, ValueType); 12] = [
@@ -149,7 +152,7 @@ pub(super) fn text_type(text: &str) -> Result<ValueType, Misfit> {
         return Ok(*value_type);
     }
     let words = TYPES.map(|(word, _)| word);
-    let misfit = Misfit::expected(format!("a type: {}", words.join(", ")));
+    let misfit = Misfit::expected(TEXT_TYPES);
     let near = foreign_type(text).filter(|near| words.contains(near));
     let near = near.or_else(|| text.starts_with("text:").then_some("text"));
     Err(Misfit { help: near.map(|near| format!("did you mean {near:?}?")), ..misfit })
@@ -177,6 +180,48 @@ fn foreign_type(text: &str) -> Option<&'static str> {
         _ => return nearest(&lower, NUMBERS.map(|(word, _)| word)),
     };
     Some(word)
+}
+
+/// Bytes, as text (`"\n"`, `"R?\r"`) or in hexadecimal digits behind `0x` (`"0x424D"`, `"0xFF 01 86"`), at most `most`.
+pub(super) fn bytes(text: &str, most: usize) -> Result<Vec<u8>, Misfit> {
+    let misfit = Misfit::expected(format!("1 to {most} bytes, as text or in hexadecimal: \"\\n\", \"0x0D0A\""));
+    let bytes = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        None => text.as_bytes().to_vec(),
+        Some(digits) => {
+            let digits: Vec<char> = digits.chars().filter(|digit| *digit != ' ').collect();
+            let byte = |pair: &[char]| match pair {
+                [high, low] => u8::try_from(high.to_digit(16)? << 4 | low.to_digit(16)?).ok(),
+                _ => None,
+            };
+            let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+            bytes.ok_or_else(|| misfit.clone().help("two hexadecimal digits are a byte"))?
+        }
+    };
+    if (1..=most).contains(&bytes.len()) { Ok(bytes) } else { Err(misfit) }
+}
+
+/// `/sensors/0/pm25`: a pointer into a JSON document (RFC 6901). The whole document is the empty one.
+pub(super) fn pointer(text: &str) -> Result<String, Misfit> {
+    let misfit = Misfit::expected("a JSON pointer, such as \"/sensors/0/pm25\"");
+    if !text.is_empty() && !text.starts_with('/') {
+        return Err(misfit.help(format!("did you mean \"/{}\"?", text.replace(['.', '['], "/").replace(']', ""))));
+    }
+    let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    if escapes { Ok(text.to_owned()) } else { Err(misfit.help("~0 stands for ~, and ~1 for /")) }
+}
+
+/// `WIMWV:1`: a sentence of NMEA 0183, by its whole address or by its formatter alone, and a field of it from 1.
+pub(super) fn nmea_field(text: &str) -> Result<(String, u16), Misfit> {
+    let misfit = Misfit::expected("a sentence and a field of it, from 1, such as \"WIMWV:1\" or \"RMC:7\"");
+    let Some((sentence, field)) = text.split_once(':') else { return Err(misfit) };
+    let field = field.parse().ok().filter(|field| (1..=99).contains(field));
+    let upper = sentence.to_ascii_uppercase();
+    let fits = (3..=16).contains(&upper.len()) && upper.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match field {
+        Some(field) if fits && upper == sentence => Ok((upper, field)),
+        Some(field) if fits => Err(misfit.help(format!("did you mean \"{upper}:{field}\"?"))),
+        Some(_) | None => Err(misfit),
+    }
 }
 
 /// `3`, one bit, or `4..7`, both ends included; bit 0 is the least significant.

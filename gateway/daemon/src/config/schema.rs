@@ -153,6 +153,14 @@ pub(super) enum Parity {
 #[serde(default, expecting = "a table")]
 pub(super) struct Frame {
     pub(super) delimiter: Option<String>,
+    pub(super) start: Option<String>,
+    pub(super) stop: Option<String>,
+    pub(super) length: Option<i64>,
+    pub(super) length_at: Option<i64>,
+    pub(super) length_bytes: Option<i64>,
+    pub(super) length_order: Option<Order>,
+    pub(super) length_extra: Option<i64>,
+    pub(super) silence: Option<Quantity>,
     pub(super) max: Option<i64>,
 }
 
@@ -175,6 +183,10 @@ pub(super) struct Device {
     pub(super) points: Option<Vec<String>>,
     pub(super) settings: Option<BTreeMap<String, Scalar>>,
     pub(super) decode: Option<Decode>,
+    pub(super) separator: Option<String>,
+    pub(super) pattern: Option<String>,
+    pub(super) checksum: Option<Checksum>,
+    pub(super) request: Option<Request>,
     pub(super) stale_after: Option<Quantity>,
     pub(super) point: Option<BTreeMap<String, Point>>,
 }
@@ -204,18 +216,68 @@ pub(super) struct Setup {
     pub(super) why: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Decode {
     Csv,
+    Json,
+    Regex,
+    Nmea,
+    Binary,
 }
 
-/// `[device.<name>.point.<name>]`: a register, or a column of a talker's frame.
+impl Decode {
+    /// The word in the file.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Regex => "regex",
+            Self::Nmea => "nmea",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+/// `checksum` of a device with binary frames.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table: checksum = { kind = \"sum8\", skip = 2, behind = 1 }")]
+pub(super) struct Checksum {
+    pub(super) kind: Option<ChecksumKind>,
+    pub(super) skip: Option<i64>,
+    pub(super) behind: Option<i64>,
+    pub(super) order: Option<Order>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ChecksumKind {
+    Sum8,
+    Sum16,
+    Xor8,
+    Lrc8,
+    Crc16Modbus,
+}
+
+/// `request` of a device that talks when it is asked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table: request = { send = \"R?\\r\", every = \"5s\" }")]
+pub(super) struct Request {
+    pub(super) send: Option<String>,
+    pub(super) every: Option<Quantity>,
+    pub(super) timeout: Option<Quantity>,
+}
+
+/// `[device.<name>.point.<name>]`: a register, or a place in a talker's frame.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, expecting = "a table")]
 pub(super) struct Point {
     pub(super) register: Option<Quantity>,
     pub(super) column: Option<i64>,
+    pub(super) pointer: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) field: Option<String>,
+    pub(super) at: Option<i64>,
     pub(super) r#type: Option<String>,
     pub(super) order: Option<Order>,
     pub(super) byte: Option<Byte>,

@@ -8,6 +8,7 @@ mod layers;
 mod points;
 mod problems;
 mod profiles;
+mod talkers;
 
 use std::path::Path;
 

@@ -43,6 +43,8 @@ impl Table for schema::Device {
         match below {
             [] => keys_of::<Self>(),
             [list, ..] if list == "setup" => keys_of::<schema::Setup>(),
+            [table, ..] if table == "checksum" => keys_of::<schema::Checksum>(),
+            [table, ..] if table == "request" => keys_of::<schema::Request>(),
             [_, _, write, ..] if write == "write" => keys_of::<schema::Write>(),
             [..] => keys_of::<schema::Point>(),
         }
@@ -162,6 +164,8 @@ pub(super) fn every_key() -> Vec<&'static str> {
         keys_of::<schema::Frame>(),
         keys_of::<schema::Device>(),
         keys_of::<schema::Setup>(),
+        keys_of::<schema::Checksum>(),
+        keys_of::<schema::Request>(),
         keys_of::<schema::Point>(),
         keys_of::<schema::Write>(),
         keys_of::<schema::Plugin>(),

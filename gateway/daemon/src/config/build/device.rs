@@ -5,27 +5,25 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use curb_model::{Name, PointName};
-use curb_source::{Decode, DeviceConfig, ModbusDevice, STALE_AFTER, TalkerDevice, WriteWith};
+use curb_source::{DeviceConfig, ModbusDevice, WriteWith};
 
 use super::field::Medium;
-use super::{Part, point, register, setup};
+use super::{Part, register, setup, talker};
 use crate::config::notation;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
 use crate::config::schema;
 
 /// How often points are read, where neither the point nor its device says.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// A line of 115,200 bit/s carries some 100 requests a second; a day is the longest period that makes sense of "alive".
 pub(super) const EVERY_BOUNDS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 /// An answer takes at least its own time on the line; more than a minute would hold a bus for ever.
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_secs(60);
+pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_secs(60);
 /// Devices that need more rest than a second are not known.
 const MIN_GAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5);
 /// A read has 125 registers at most, so a larger hole cannot be.
 const HOLE: RangeInclusive<u16> = 0..=ModbusDevice::MAX_REGISTERS - 1;
-/// Talkers speak at most ten times a second.
-const STALE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
 /// Reads a device and its points. Every point whose name is right goes to `names`.
 pub(super) fn build(
@@ -41,7 +39,7 @@ pub(super) fn build(
     // Where bus and device contradict each other, one of them is not what was meant: their keys are not judged by it.
     match (medium, talks) {
         (Some(Medium::Talker), false) => {
-            let expected = "decode = \"csv\", since the bus has a frame";
+            let expected = "decode, since the bus has a frame: \"csv\", \"json\", \"regex\", \"nmea\" or \"binary\"";
             part.missing(&["decode"], Misfit::expected(expected), report);
             None
         }
@@ -51,7 +49,7 @@ pub(super) fn build(
             part.wrong(&["decode"], misfit, report);
             None
         }
-        (Some(Medium::Talker) | None, true) => csv(part, &points, report),
+        (Some(Medium::Talker) | None, true) => talker::build(part, &points, report),
         (Some(Medium::Rtu | Medium::RtuOverTcp | Medium::Tcp) | None, false) => {
             modbus(device, part, medium, &points, report)
         }
@@ -90,6 +88,9 @@ fn modbus(
 ) -> Option<DeviceConfig> {
     let raw = &part.raw;
     part.misplaced(&["stale_after"], "no such key: only a device with decode grows stale by silence", report);
+    for field in ["separator", "pattern", "checksum", "request"] {
+        part.misplaced(&[field], "no such key: only a device with decode has it", report);
+    }
     // Over TCP many a device answers to 255 only, and gateways keep 0 for themselves.
     let bounds = if medium == Some(Medium::Tcp) { 0..=255_u8 } else { 1..=247_u8 };
     part.missing(&["unit_id"], Misfit::expected("the device's Modbus address, 1 to 247"), report);
@@ -120,21 +121,4 @@ fn modbus(
         points,
         ..ModbusDevice::new(unit_id?, every.unwrap_or(EVERY))
     }))
-}
-
-fn csv(part: &Part<'_, schema::Device>, names: &[PointName], report: &mut Report) -> Option<DeviceConfig> {
-    let asked = ["unit_id", "every", "timeout", "min_gap", "max_registers", "max_bits", "max_hole", "mask_write"];
-    for field in asked.into_iter().chain(["write_with", "setup"]) {
-        part.misplaced(&[field], "no such key: a device with decode is not asked, it talks by itself", report);
-    }
-    let stale_after = part.duration("stale_after", part.raw.stale_after.as_ref(), &STALE, report);
-    let points = names.iter().filter_map(|name| point::csv(part, name, report)).collect();
-    match part.raw.decode? {
-        schema::Decode::Csv => Some(DeviceConfig::Talker(TalkerDevice {
-            decode: Decode::Csv { separator: ',' },
-            stale_after: stale_after.unwrap_or(STALE_AFTER),
-            request: None,
-            points,
-        })),
-    }
 }

@@ -5,18 +5,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use curb_model::{Name, PointName};
-use curb_source::{BusConfig, DataBits, Framing, Link, Parity, Rs485, SerialConfig, StopBits};
+use curb_source::{BusConfig, DataBits, Link, Parity, Rs485, SerialConfig, StopBits};
 
-use super::{Part, device, named};
+use super::{Part, device, frame, named};
 use crate::config::node::Node;
 use crate::config::notation;
 use crate::config::problem::{Misfit, did_you_mean};
 use crate::config::report::Report;
 use crate::config::schema;
-
-/// Bytes of a talker's frame at most, where the bus says nothing: three times the longest sentence of the sensors on
-/// streets today (NMEA 0183 has 82).
-const MAX_FRAME: usize = 256;
 
 /// How long an adapter may hold bytes back. Its timer has eight bits, in milliseconds.
 const LATENCY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(255);
@@ -132,7 +128,7 @@ fn link(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Link> {
         Some(Medium::Rtu) => serial(part, Medium::Rtu, report).map(Link::Rtu),
         Some(Medium::Talker) => {
             let serial = serial(part, Medium::Talker, report);
-            let framing = frame(part, report)?;
+            let framing = frame::build(part, report)?;
             Some(Link::Talker { serial: serial?, framing })
         }
         None => {
@@ -212,20 +208,6 @@ fn by_path(part: &Part<'_, schema::Bus>, path: &std::path::Path, report: &mut Re
     }
 }
 
-fn frame(part: &Part<'_, schema::Bus>, report: &mut Report) -> Option<Framing> {
-    let frame = part.raw.frame.as_ref()?;
-    let what_ends = "the text that ends a frame: delimiter = \"\\n\"";
-    part.missing(&["frame", "delimiter"], Misfit::expected(what_ends), report);
-    let max = part.number(&["frame", "max"], frame.max, 1..=65_535_u16, "bytes in a frame", report);
-    let max = if frame.max.is_some() { max.map(usize::from) } else { Some(MAX_FRAME) };
-    let delimiter = frame.delimiter.as_deref()?;
-    if delimiter.is_empty() || delimiter.len() > 8 {
-        part.wrong(&["frame", "delimiter"], Misfit::expected("a text of 1 to 8 bytes"), report);
-        return None;
-    }
-    Some(Framing::Delimiter { delimiter: delimiter.as_bytes().to_vec(), max: max? })
-}
-
 fn tcp_address(text: &str) -> Result<String, Misfit> {
     /// What IANA registered for Modbus.
     const PORT: u16 = 502;
@@ -288,7 +270,7 @@ fn one_talker(bus: &Part<'_, schema::Bus>, devices: &[(&Name, &Part<'_, schema::
     match devices {
         [_] => {}
         [] => {
-            let misfit = Misfit::expected("a device with decode = \"csv\" on a bus with a frame");
+            let misfit = Misfit::expected("a device with decode on a bus with a frame");
             report.dangling(bus.origin(&[]), &bus.key(&[]), "no device", misfit);
         }
         [(first, _), others @ ..] => {

@@ -6,11 +6,13 @@
 mod device;
 mod field;
 mod fixed;
+mod frame;
 mod plugin;
 mod point;
 mod profile;
 mod register;
 mod setup;
+mod talker;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use curb_model::{Class, Point, PointName, Stream, Usage, ValueType, Writable};
-use curb_source::{Bits, Config, Conversion, DeviceConfig, Encoding, Half, ModbusPoint, Order, Place, TalkerPoint};
+use curb_source::{Bits, Config, Conversion, DeviceConfig, Encoding, Half, ModbusPoint, Order, TalkerPoint};
 
 use super::Part;
 use crate::config::notation;
@@ -86,6 +86,11 @@ impl Raw {
             (_, None) => Kind::Whole { width: encoding.bit_width(), signed },
         };
         Self { held, kind }
+    }
+
+    /// Of bytes in a frame.
+    pub(super) fn of_bytes(encoding: Encoding, bits: Option<Bits>) -> Self {
+        Self { held: u8::try_from(encoding.bytes() * 8).unwrap_or(u8::MAX), ..Self::of(encoding, bits) }
     }
 
     /// Of text in a frame.
@@ -371,21 +376,6 @@ impl<'a, 'n> At<'a, 'n> {
         }
         Some((least, most))
     }
-}
-
-/// A column.
-pub(super) fn csv(device: &Part<'_, schema::Device>, name: &PointName, report: &mut Report) -> Option<TalkerPoint> {
-    let at = At::point(device, name)?;
-    at.misplaced(&["register"], "no such key: a device with decode has columns", report);
-    let foreign = ["order", "byte", "bits", "radix", "exponent", "every", "absent", "write"];
-    at.misplaced(&foreign, "no such key: columns are text, sent when the device likes", report);
-    at.missing("column", "a column of the line, from 1: column = 1", report);
-    at.missing("type", "a type: bool, u16, i16, u32, i32, f32, f64 or text", report);
-    let column = at.number("column", at.raw.column, 1..=1_000_u16, "a column", report);
-    let value_type = at.notation("type", at.raw.r#type.as_deref(), notation::text_type, report);
-    let conversion = at.conversion(value_type.map(Raw::of_text), report);
-    let value_type = if conversion.names.is_empty() { value_type? } else { ValueType::Text };
-    Some(TalkerPoint { point: at.describe(name, value_type, report), place: Place::Column(column?), conversion })
 }
 
 const fn ones(width: u8) -> u64 {

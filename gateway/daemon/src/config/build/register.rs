@@ -6,6 +6,7 @@ use curb_source::{EncodeError, Encoding, Grant, ModbusPoint};
 use super::Part;
 use super::device::EVERY_BOUNDS;
 use super::point::{At, Raw, value_type};
+use super::talker;
 use crate::config::notation;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
@@ -23,7 +24,7 @@ pub(super) fn point(
 ) -> Option<ModbusPoint> {
     let at = At::point(device, name)?;
     let raw = at.raw;
-    at.misplaced(&["column"], "no such key: only devices with decode have columns", report);
+    at.misplaced(&talker::PLACE_KEYS, "no such key: only points of a device with decode have it", report);
     let every = raw.every.as_ref().map(|text| text.0.as_str());
     let every = at.notation("every", every, |text| notation::duration(text, &EVERY_BOUNDS), report);
     let point = value(&at, name, max_registers, report)?;

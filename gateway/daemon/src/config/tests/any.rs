@@ -6,7 +6,7 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 71] = [
+const KEYS: [&str; 86] = [
     "hub",
     "hub.site",
     "core",
@@ -51,6 +51,21 @@ const KEYS: [&str; 71] = [
     "device.d.settings",
     "device.d.settings.measuring-system",
     "device.d.decode",
+    "bus.b.frame.start",
+    "bus.b.frame.stop",
+    "bus.b.frame.length",
+    "bus.b.frame.length_at",
+    "bus.b.frame.silence",
+    "device.d.separator",
+    "device.d.pattern",
+    "device.d.checksum",
+    "device.d.checksum.kind",
+    "device.d.request",
+    "device.d.request.send",
+    "device.d.point.p.pointer",
+    "device.d.point.p.group",
+    "device.d.point.p.field",
+    "device.d.point.p.at",
     "device.d.stale_after",
     "device.d.point",
     "device.d.point.p",
@@ -92,6 +107,14 @@ fn value() -> impl Strategy<Value = String> {
         proptest::sample::select(vec![
             "\"b\"",
             "\"csv\"",
+            "\"json\"",
+            "\"binary\"",
+            "\"(?<a>x)\"",
+            "\"WIMWV:1\"",
+            "\"0xAAC0\"",
+            "\"sum8\"",
+            "{ delimiter = \"\\n\" }",
+            "{ send = \"?\" }",
             "\"u16\"",
             "\"f32\"",
             "\"even\"",

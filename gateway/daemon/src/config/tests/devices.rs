@@ -190,15 +190,15 @@ curb.toml:7:1: warning: bus.b.baud: found 19800, expected a usual rate, such as 
     );
     check(
         &two.replace("baud = 9600", "baud = 9600\nframe = { delimeter = \"\\n\" }"),
-        r#"curb.toml:8:1: error: bus.b.frame.delimiter: found nothing, expected the text that ends a frame: delimiter = "\n"
-curb.toml:8:11: error: bus.b.frame.delimeter: found an unknown key, expected one of delimiter, max
+        r#"curb.toml:8:1: error: bus.b.frame.delimiter: found nothing, expected what parts frames: delimiter = "\n", or start and stop, length, length_at, silence
+curb.toml:8:11: error: bus.b.frame.delimeter: found an unknown key, expected one of delimiter, start, stop, length, length_at, length_bytes, length_order, length_extra, silence, max
   help: did you mean "delimiter"?
-curb.toml:9:9: error: device.d.decode: found nothing, expected decode = "csv", since the bus has a frame"#,
+curb.toml:9:9: error: device.d.decode: found nothing, expected decode, since the bus has a frame: "csv", "json", "regex", "nmea" or "binary""#,
     );
     check(
         &two.replace("baud = 9600", "baud = 9600\nframe = 5"),
         r#"curb.toml:8:1: error: bus.b.frame: found 5, expected a table
-curb.toml:9:9: error: device.d.decode: found nothing, expected decode = "csv", since the bus has a frame"#,
+curb.toml:9:9: error: device.d.decode: found nothing, expected decode, since the bus has a frame: "csv", "json", "regex", "nmea" or "binary""#,
     );
     check(
         &two.replace("point.p.register = \"coil:0\"\n", ""),
@@ -206,7 +206,7 @@ curb.toml:9:9: error: device.d.decode: found nothing, expected decode = "csv", s
     );
     check(
         "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\nframe.delimiter = \"\\n\"",
-        r#"curb.toml:5:6: error: bus.b: found no device, expected a device with decode = "csv" on a bus with a frame"#,
+        r#"curb.toml:5:6: error: bus.b: found no device, expected a device with decode on a bus with a frame"#,
     );
 }
 
@@ -242,7 +242,7 @@ fn points_make_sense() {
     );
     point(
         "column = 1",
-        "curb.toml:14:1: error: device.d.point.p.column: found 1, expected no such key: only devices with decode have columns",
+        "curb.toml:14:1: error: device.d.point.p.column: found 1, expected no such key: only points of a device with decode have it",
     );
     point("scale = nan", "curb.toml:14:1: error: device.d.point.p.scale: found nan, expected a finite number");
     point(
