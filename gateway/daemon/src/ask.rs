@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, FOUND, USAGE, exit};
 use crate::config::{Origin, Problem};
 use crate::control::{self, Call, Op, TapPoint};
+use crate::fill;
 use crate::reload::Reloaded;
 use crate::status::Report;
 use crate::tap::Line;
@@ -38,6 +39,7 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         warnings: Vec<Entry<'a>>,
         /// Components that a hub would not run.
         unfit: &'a [String],
+        buses: fill::Buses,
     }
     #[derive(Serialize)]
     struct Entry<'a> {
@@ -69,22 +71,26 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         .filter_map(|plugin| Some((plugin, curb_pipeline::inspect(&plugin.component).err()?)))
         .map(|(plugin, error)| format!("plugin.{}.component: failed to {}", plugin.name, crate::chain(&error)))
         .collect();
-    let ok = loaded.problems.is_empty() && unfit.is_empty();
+    // A hub runs a bus that is too full all the same; whoever checks is there to mend it.
+    let problems = || loaded.problems.iter().chain(&loaded.too_full);
+    let ok = problems().next().is_none() && unfit.is_empty();
+    let buses = loaded.settings.as_ref().map(|settings| fill::of(&settings.source)).unwrap_or_default();
     if json {
-        let problems = loaded.problems.iter().map(entry).collect();
+        let problems = problems().map(entry).collect();
         let warnings = loaded.warnings.iter().map(entry).collect();
-        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings, unfit: &unfit })?;
+        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings, unfit: &unfit, buses })?;
         writeln!(out)?;
     } else {
-        for problem in loaded.problems.iter().chain(&loaded.warnings) {
+        for problem in problems().chain(&loaded.warnings) {
             writeln!(out, "{problem}")?;
         }
         for component in &unfit {
             writeln!(out, "{component}")?;
         }
-        let (errors, warnings) = (loaded.problems.len() + unfit.len(), loaded.warnings.len());
+        let (errors, warnings) = (problems().count() + unfit.len(), loaded.warnings.len());
         match &loaded.settings {
             Some(settings) if ok => {
+                fill::write(&buses, out)?;
                 let (buses, devices) = (&settings.source.buses, settings.source.buses.values());
                 let devices: usize = devices.map(|bus| bus.devices.len()).sum();
                 let plugins = settings.pipeline.plugins.len();

@@ -11,6 +11,7 @@ mod clock;
 mod config;
 mod control;
 mod field;
+mod fill;
 mod log;
 mod profiles;
 mod reload;

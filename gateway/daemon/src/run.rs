@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::assemble::{self, Documents, Rooms};
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, USAGE, exit};
 use crate::clock::{self, Verdict};
-use crate::config::{Loaded, Settings, load_last_good, save_last_good};
+use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, Answer, MAX_TAPS, Op, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
@@ -449,7 +449,7 @@ fn too_many_taps() -> Answer {
 
 /// The settings of the files, or the last good ones with the fault that says so.
 fn usable(loaded: Loaded) -> Result<(Loaded, Option<Fault>), Error> {
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().cloned().chain(loaded.too_full.iter().map(Problem::as_warning)) {
         tracing::warn!("{warning}");
     }
     if loaded.settings.is_some() {

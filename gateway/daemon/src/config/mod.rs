@@ -90,6 +90,8 @@ pub(crate) struct Loaded {
     pub(crate) problems: Vec<Problem>,
     /// What is probably not meant, by place.
     pub(crate) warnings: Vec<Problem>,
+    /// Buses that cannot carry what they are asked for: a problem to whoever checks, no reason not to run.
+    pub(crate) too_full: Vec<Problem>,
     /// All settings with their places.
     pub(crate) merged: Merged,
 }
@@ -117,7 +119,8 @@ pub(crate) fn load(sources: &Sources) -> Loaded {
 impl Loaded {
     fn build(root: Node, surroundings: Surroundings, mut report: Report) -> Self {
         let Built { settings, paths, log } = build::build(&root, surroundings, &mut report);
+        let too_full = report.take_too_full();
         let (problems, warnings) = report.into_problems();
-        Self { settings, paths, log, problems, warnings, merged: Merged(root) }
+        Self { settings, paths, log, problems, warnings, too_full, merged: Merged(root) }
     }
 }

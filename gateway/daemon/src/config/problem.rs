@@ -71,6 +71,13 @@ pub(crate) struct Problem {
     pub(crate) help: Option<String>,
 }
 
+impl Problem {
+    /// The same, where it does not keep the configuration from being used.
+    pub(crate) fn as_warning(&self) -> Self {
+        Self { severity: Severity::Warning, ..self.clone() }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {

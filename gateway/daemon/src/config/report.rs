@@ -22,6 +22,7 @@ pub(super) struct Report {
     /// Where a thing belongs that nobody wrote.
     home: Origin,
     problems: Vec<Problem>,
+    too_full: Vec<Problem>,
     /// Lines that could not be parsed: what recovery made of them is not judged again.
     torn: BTreeSet<(Arc<str>, u32)>,
     /// Something that was written could not be read, so what seems to be missing may well be there.
@@ -37,7 +38,7 @@ impl Default for Report {
 impl Report {
     /// Nothing wrong yet. What is missing altogether will be told as missing at `home`.
     pub(super) fn at_home(home: Origin) -> Self {
-        Self { home, problems: Vec::new(), torn: BTreeSet::new(), incomplete: false }
+        Self { home, problems: Vec::new(), too_full: Vec::new(), torn: BTreeSet::new(), incomplete: false }
     }
 
     /// Whether the configuration cannot be used.
@@ -53,6 +54,19 @@ impl Report {
     /// Notes what is probably not meant.
     pub(super) fn doubtful(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         self.push(Severity::Warning, at, key, found.into(), misfit);
+    }
+
+    /// Notes a bus that cannot carry what it is asked for. It is used all the same.
+    pub(super) fn too_full(&mut self, at: &Origin, key: &[String], found: String, misfit: Misfit) {
+        let at = if *at == Origin::BuiltIn { &self.home } else { at };
+        let Misfit { expected, help } = misfit;
+        let (at, key) = (at.clone(), key_text(key));
+        self.too_full.push(Problem { at, key, severity: Severity::Error, found, expected, help });
+    }
+
+    /// The buses that cannot carry what they are asked for.
+    pub(super) fn take_too_full(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.too_full)
     }
 
     /// Notes what is not there and should be, unless it may stand in a part that could not be read.

@@ -3,6 +3,7 @@
 mod any;
 mod devices;
 mod example;
+mod fits;
 mod last_good;
 mod layers;
 mod points;

@@ -5,6 +5,7 @@
 
 mod core;
 mod devices;
+mod load;
 mod proxy;
 
 use std::io::Read as _;

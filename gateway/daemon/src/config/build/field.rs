@@ -7,7 +7,7 @@ use std::time::Duration;
 use curb_model::{Name, PointName};
 use curb_source::{BusConfig, DataBits, Link, Parity, Rs485, SerialConfig, StopBits};
 
-use super::{Part, device, frame, named};
+use super::{Part, device, fits, frame, named};
 use crate::config::node::Node;
 use crate::config::notation;
 use crate::config::problem::{Misfit, did_you_mean};
@@ -87,6 +87,7 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
         }
     }
     if !report.has_errors() {
+        fits::check(&field.source, &buses, report);
         // All of its rules are checked above, where the place is known. One that was added there alone still holds.
         for problem in field.source.check() {
             report.wrong(&root.origin, &[], problem.to_string(), Misfit::expected("what the source can run"));

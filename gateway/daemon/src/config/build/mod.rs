@@ -5,6 +5,7 @@
 
 mod device;
 mod field;
+mod fits;
 mod fixed;
 mod frame;
 mod plugin;
