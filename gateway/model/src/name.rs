@@ -127,7 +127,7 @@ impl fmt::Debug for PointName {
 }
 
 /// An ordered sequence of messages to the core: a device (`meter`), a plugin's output (`quiet.alarm`), or one of
-/// Curb's own (`_run`, `_gap`, `_clock`). One level of a topic. Cheap to clone.
+/// Curb's own (`_run`, `_gap`, `_clock`, `_audit`). One level of a topic. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Stream(Arc<str>);
 
@@ -162,12 +162,18 @@ impl Stream {
         Self("_clock".into())
     }
 
+    /// Audit records.
+    #[must_use]
+    pub fn audit() -> Self {
+        Self("_audit".into())
+    }
+
     /// Reads a stream's name, as it stands in topics and payloads.
     ///
     /// # Errors
     /// The text is none of the three forms.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if matches!(text, "_run" | "_gap" | "_clock") {
+        if matches!(text, "_run" | "_gap" | "_clock" | "_audit") {
             return Ok(Self(text.into()));
         }
         let (owner, output) = text.split_once('.').map_or((text, None), |(owner, output)| (owner, Some(output)));

@@ -58,6 +58,8 @@ pub enum Lane {
     Gap,
     /// `clock`.
     Clock,
+    /// `audit`.
+    Audit,
 }
 
 /// A queued message. Its bytes never change again: a copy sent twice is the same copy.

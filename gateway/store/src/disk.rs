@@ -412,5 +412,6 @@ const fn lane_number(lane: Lane) -> i64 {
         Lane::Run => 2,
         Lane::Gap => 3,
         Lane::Clock => 4,
+        Lane::Audit => 5,
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use curb_model::{Batch, HubTime, Message, RowId, RunId, Stream, UtcOffset};
+use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -106,6 +107,18 @@ impl Store {
         trust: &str,
     ) -> Result<(), Closed> {
         self.enter(Entry::Clock { event, at, offset, trust: trust.to_owned() }).await
+    }
+
+    /// Writes an audit record, and returns when it is durable. Waits for as long as the disk refuses: give it a deadline.
+    ///
+    /// # Errors
+    /// The run has ended, or the store was closed before the record was durable.
+    ///
+    /// # Cancel safety
+    /// Not safe: the record may or may not be written.
+    pub async fn audit(&self, audit: Audit) -> Result<(), Closed> {
+        self.enter(Entry::Audit(Box::new(audit))).await?;
+        self.sync().await
     }
 
     /// Lets messages go that were made before the clock was trusted, and all to come: the clock is trusted now, or has

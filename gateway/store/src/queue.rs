@@ -11,6 +11,7 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use curb_model::{Batch, Class, GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
+use curb_wire::command::{Audit, AuditRecord};
 use curb_wire::record::{
     ClockEvent, ClockRecord, Document as _, Gap, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts,
     VERSION,
@@ -155,6 +156,11 @@ impl Queue {
         let trust = trust.to_owned();
         let record = |id| ClockRecord { v: VERSION, id, event, ht: at, offset, trust }.encode();
         self.record(&Stream::clock(), Lane::Clock, at, record);
+    }
+
+    pub(crate) fn audit(&mut self, audit: Audit) {
+        let at = audit.ht;
+        self.record(&Stream::audit(), Lane::Audit, at, |id| AuditRecord { id, audit }.encode());
     }
 
     /// Tells counters that moved without a message since. A record that nobody has been given yet is told anew

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, RowId, RunId, Stream, UtcOffset};
+use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -54,6 +55,7 @@ pub(crate) enum Entry {
         offset: Option<UtcOffset>,
         trust: String,
     },
+    Audit(Box<Audit>),
     ReleaseUndated,
     /// Answered when all before it is durable.
     Sync(oneshot::Sender<()>),
@@ -152,6 +154,7 @@ impl Writer {
         match entry {
             Entry::Batch(batch) => self.queue.append(&batch),
             Entry::Clock { event, at, offset, trust } => self.queue.clock_record(event, at, offset, &trust),
+            Entry::Audit(audit) => self.queue.audit(*audit),
             Entry::ReleaseUndated => self.queue.release_undated(),
             Entry::Sync(reply) => self.waiting.push(reply),
             Entry::EndRun(reply) => {
@@ -292,7 +295,7 @@ impl Writer {
                 }
             }
             // Without its records the core's ledger cannot close. It stays, and is tried again in the next session.
-            Lane::Run | Lane::Gap | Lane::Clock => {
+            Lane::Run | Lane::Gap | Lane::Clock | Lane::Audit => {
                 let detail = format!("the core refused record {} with code 0x{code:02x}; it is kept", row.0);
                 self.raise("record-refused", detail);
             }

@@ -1,4 +1,5 @@
-//! The bytes that others read: topics, SenML payloads, and the run, gap, clock, status, points and receipt documents.
+//! The bytes that others read: topics, SenML payloads, the run, gap, clock, status, points and receipt documents,
+//! and commands with their answers and audit records.
 //!
 //! `store` freezes a [`Batch`](curb_model::Batch) with [`senml::encode`]; the city core takes it apart with
 //! [`senml::decode`]. City developers read the same in `gateway/WIRE.md`. Golden files (`golden/v1`) hold every document
@@ -7,6 +8,7 @@
 //! Deliberately absent: sending and receiving, and any state. Unknown members are ignored by every reader, so that a
 //! later hub can say more to an older core; a member never changes its meaning within `v` 1.
 
+pub mod command;
 pub mod record;
 pub mod senml;
 pub mod status;

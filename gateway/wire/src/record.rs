@@ -21,7 +21,7 @@ pub struct Identity {
     /// The daemon's life, `<counter>-<16 hex digits>`.
     #[serde(with = "text")]
     pub run: RunId,
-    /// `_run`, `_gap` or `_clock`.
+    /// `_run`, `_gap`, `_clock` or `_audit`.
     pub stream: String,
     /// The record's number in stream and run, from 1.
     pub seq: u64,
@@ -250,16 +250,16 @@ mod text {
     }
 }
 
-mod nanos {
+pub(crate) mod nanos {
     use curb_model::HubTime;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(time: &HubTime, out: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &HubTime, out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(&time.as_nanos())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<HubTime, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<HubTime, D::Error> {
         let text = String::deserialize(input)?;
         text.parse().map(HubTime::from_nanos).map_err(|_| de::Error::custom("expected nanoseconds as text"))
     }

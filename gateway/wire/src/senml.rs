@@ -28,7 +28,7 @@ use crate::Error;
 const DOCUMENT: &str = "SenML";
 
 /// Integers up to here are exact in a JSON number.
-const EXACT: u64 = 1 << 53;
+pub(crate) const EXACT: u64 = 1 << 53;
 
 /// RFC 8428, section 4.5.3: a time below 2²⁸ s is relative to now. Such a wall clock cannot be right either.
 const LEAST_MILLIS: i64 = (1 << 28) * 1_000;
@@ -202,14 +202,14 @@ fn with_value<'a>(record: Wire<'a>, value: &'a Value) -> Wire<'a> {
 /// Whole numbers lose their `.0`: two bytes less, and the same number to every JSON reader.
 #[expect(clippy::cast_possible_truncation, reason = "only whole numbers within ±2⁵³ are cast")]
 #[expect(clippy::cast_precision_loss, reason = "2⁵³ is exact in f64")]
-fn number(x: f64) -> serde_json::Number {
+pub(crate) fn number(x: f64) -> serde_json::Number {
     let whole = x.trunc() == x && x.abs() <= EXACT as f64 && !(x == 0.0 && x.is_sign_negative());
     if whole { (x as i64).into() } else { serde_json::Number::from_f64(x).expect("Finite excludes NaN and infinities") }
 }
 
 /// Milliseconds as decimal seconds. The division rounds correctly, so the shortest decimal has three places at most.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2⁵³ for 285,000 years")]
-fn seconds(millis: i64) -> f64 {
+pub(crate) fn seconds(millis: i64) -> f64 {
     millis as f64 / 1_000.0
 }
 
@@ -217,7 +217,7 @@ fn seconds(millis: i64) -> f64 {
     clippy::cast_possible_truncation,
     reason = "a float cast saturates; a time that far off is refused by its reader"
 )]
-fn millis(seconds: f64) -> i64 {
+pub(crate) fn millis(seconds: f64) -> i64 {
     (seconds * 1_000.0).round() as i64
 }
 

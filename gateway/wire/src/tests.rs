@@ -5,6 +5,7 @@ use std::sync::Arc;
 use curb_model::*;
 use proptest::prelude::*;
 
+use crate::command::{Answer, Audit, AuditRecord, Origin, Outcome, Proof, Refusal, Write};
 use crate::record::{
     ClockEvent, ClockRecord, Document, Gap, GapRecord, Identity, Previous, Receipt, RunEvent, RunRecord, StreamCounts,
 };
@@ -139,6 +140,96 @@ fn records_of_version_1_are_golden() {
     golden_document("receipt.json", &Receipt { v: 1, run: RUN, stream, seq: 17 });
 }
 
+fn outcome(value: Value, result: Result<Proof, Refusal>) -> Outcome {
+    let point = Some(PointName::parse("lamp/dim").unwrap());
+    Outcome { point, value: Some(value), result, time_ms: Some(1_795_555_550_250) }
+}
+
+fn refusal() -> Refusal {
+    Refusal { word: "out-of-bounds".to_owned(), detail: "120 is not within 0 to 100, which is granted".to_owned() }
+}
+
+#[test]
+fn commands_of_version_1_are_golden() {
+    let write = |value| Write { point: PointName::parse("lamp/dim").unwrap(), value, deadline_ms: 1_795_555_555_500 };
+    golden_document("cmd-write.json", &write(Value::U64(50)));
+    golden_document("cmd-write-negative.json", &write(Value::I64(-5)));
+    golden_document("cmd-write-decimal.json", &write(Value::from_f64(2.5).unwrap()));
+    golden_document("cmd-write-switch.json", &write(Value::Bool(true)));
+    golden_document("cmd-write-name.json", &write(Value::Text("boost".into())));
+    golden_document("cmd-write-wide.json", &write(Value::U64(u64::MAX)));
+    let answer = |outcome| Answer { hub: "lamp-0042".to_owned(), outcome };
+    golden_document("answer.json", &answer(outcome(Value::U64(50), Ok(Proof::ReadBack))));
+    golden_document("answer-echo.json", &answer(outcome(Value::Bool(true), Ok(Proof::Echo))));
+    let refused = Outcome { value: None, ..outcome(Value::U64(120), Err(refusal())) };
+    golden_document("answer-refused.json", &answer(refused));
+    let unread = Refusal { word: "bad-request".to_owned(), detail: "no JSON".to_owned() };
+    let unread = Outcome { point: None, value: None, result: Err(unread), time_ms: None };
+    golden_document("answer-unread.json", &answer(unread.clone()));
+
+    let audit = |origin, correlation: Option<&[u8]>, outcome| AuditRecord {
+        id: identity("_audit"),
+        audit: Audit {
+            ht: HubTime::from_nanos(55_000_000_000),
+            origin,
+            command: "write".to_owned(),
+            correlation: correlation.map(<[u8]>::to_vec),
+            outcome,
+        },
+    };
+    let id = Some([0xff, 0x00, 0x10].as_slice());
+    golden_document("audit.json", &audit(Origin::Core, id, outcome(Value::U64(50), Ok(Proof::ReadBack))));
+    golden_document("audit-refused.json", &audit(Origin::Core, id, outcome(Value::U64(120), Err(refusal()))));
+    golden_document("audit-socket.json", &audit(Origin::Socket, None, outcome(Value::Bool(true), Ok(Proof::Echo))));
+    golden_document("audit-unread.json", &audit(Origin::Core, None, unread));
+}
+
+#[test]
+fn a_request_that_is_not_whole_says_what_is_wrong_with_it() {
+    let check = |text: &str, expected: &str| {
+        let error = Write::decode(text.as_bytes()).unwrap_err();
+        let text = std::error::Error::source(&error).map_or(error.to_string(), |source| format!("{error}: {source}"));
+        assert!(text.contains(expected), "{text} should contain {expected}");
+    };
+    check("", "EOF");
+    check(r#"{"v":2,"point":"lamp/dim","value":50,"deadline":1795555555.5}"#, "version is 2");
+    check(r#"{"v":1,"point":"lamp/dim","value":50}"#, "missing field `deadline`");
+    check(r#"{"v":1,"point":"lamp/dim","deadline":1795555555.5}"#, "missing field `value`");
+    check(r#"{"v":1,"value":50,"deadline":1795555555.5}"#, "missing field `point`");
+    check(r#"{"v":1,"point":"LAMP","value":50,"deadline":1795555555.5}"#, "device/point");
+    check(r#"{"v":1,"point":"lamp/dim","value":null,"deadline":1795555555.5}"#, "a number, true, false or text");
+    check(r#"{"v":1,"point":"lamp/dim","value":[1],"deadline":1795555555.5}"#, "a number, true, false or text");
+    check(r#"{"v":1,"point":"lamp/dim","value":"x","type":"u64","deadline":1795555555.5}"#, "an unsigned integer");
+    check(r#"{"v":1,"point":"lamp/dim","value":5,"type":"u64","deadline":1795555555.5}"#, "text, as there is a type");
+    check(r#"{"v":1,"point":"lamp/dim","value":"5","type":"f32","deadline":1795555555.5}"#, "unknown variant");
+    check(&format!(r#"{{"v":1,"point":"a/b","value":"{}","deadline":1}}"#, "x".repeat(300)), "256 bytes at most");
+    check(r#"{"v":1,"point":"lamp/dim","value":1e999,"deadline":1795555555.5}"#, "number out of range");
+}
+
+#[test]
+fn an_answer_may_go_anywhere_but_into_topics_of_ours() {
+    let topics = Topics::new(&Name::new("pier").unwrap(), &Name::new("lamp-0042").unwrap());
+    for fine in ["core/answers/7", "curb/v1/pier/lamp-0042/reply/x", "curb/v1/pier/lamp-0042/reply/a/b", "curb/v12"] {
+        assert!(topics.takes_replies(fine), "{fine}");
+    }
+    let long = "x".repeat(513);
+    for not in [
+        "",
+        "a/+",
+        "a/#",
+        "a\0b",
+        long.as_str(),
+        "$share/a/b",
+        "curb/v1",
+        "curb/v1/pier/lamp-0042/data/meter",
+        "curb/v1/pier/lamp-0042/reply",
+        "curb/v1/pier/lamp-00421/reply/x",
+        "curb/v1/pier/lamp-0043/reply/x",
+    ] {
+        assert!(!topics.takes_replies(not), "{not}");
+    }
+}
+
 #[test]
 fn retained_documents_of_version_1_are_golden() {
     let status = Status {
@@ -240,6 +331,8 @@ fn topics_are_taken_apart_as_they_were_made() {
     check(topics.status(), Kind::Status);
     check(topics.points(), Kind::Points);
     check(topics.receipt(), Kind::Receipt);
+    check(topics.lane(Lane::Audit, &Stream::audit()), Kind::Audit);
+    check(topics.commands().replace('+', "write"), Kind::Command("write".to_owned()));
     for foreign in
         ["", "curb/v1", "curb/v2/s/h/run", "curb/v1/s/h", "curb/v1/s/h/data", "curb/v1/s/h/run/x", "x/s/h/run"]
     {
@@ -260,6 +353,24 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
+    fn every_commanded_value_arrives_as_it_was(value in any_value(), deadline_ms in 0..1_i64 << 50) {
+        let sent = Write { point: PointName::parse("a/b").unwrap(), value: value.clone(), deadline_ms };
+        let long = matches!(&value, Value::Text(text) if text.len() > 256);
+        match Write::decode(&sent.encode()) {
+            Err(_) => prop_assert!(long || matches!(value, Value::Bytes(_))),
+            Ok(got) => {
+                prop_assert_eq!(got.deadline_ms, deadline_ms);
+                match (&value, &got.value) {
+                    (Value::I64(a), Value::U64(b)) => prop_assert_eq!(u64::try_from(*a).unwrap(), *b),
+                    (Value::F64(a), other) => prop_assert_eq!(other.as_f64(), Some(a.get())),
+                    (Value::Bytes(_), Value::Text(_)) => {}
+                    (a, b) => prop_assert_eq!(a, b),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_value_arrives_as_it_was(value in any_value(), at in 0..i64::MAX / 4) {
         let state = point("meter/state", None, ValueType::U16);
         let sent = batch(Some(OFFSET), vec![Reading { point: state, at: HubTime::from_nanos(at), sample: Sample::Good(value.clone()) }]);
@@ -278,6 +389,9 @@ proptest! {
         let _ = senml::decode(&bytes).is_ok();
         let _ = senml::decode(text.as_bytes()).is_ok();
         let _ = RunRecord::decode(&bytes).is_ok();
+        let _ = Write::decode(text.as_bytes()).is_ok();
+        let _ = Answer::decode(&bytes).is_ok();
+        let _ = AuditRecord::decode(&bytes).is_ok();
         let _ = Address::parse(&text).is_some();
     }
 }

@@ -3,9 +3,11 @@
 //! | Topic | Direction | QoS | Retained |
 //! |---|---|---|---|
 //! | `data/<stream>`, `alarm/<stream>` | hub → core | 1 | no |
-//! | `run`, `gap`, `clock` | hub → core | 1 | no |
+//! | `run`, `gap`, `clock`, `audit` | hub → core | 1 | no |
 //! | `status`, `points` | hub → core | 1 | yes |
 //! | `receipt` | core → hub | 1 | no |
+//! | `cmd/<command>` | core → hub | 1 | no |
+//! | `reply/…` | hub → core | 1 | no |
 
 use curb_model::{Lane, Name, Stream};
 
@@ -14,6 +16,9 @@ pub const PREFIX: &str = "curb/v1";
 
 /// What the reference ingester subscribes to: every hub of every site.
 pub const ALL_HUBS: &str = "curb/v1/+/+/#";
+
+/// Bytes of a response topic at most. Longer ones would only cost memory for each command that waits.
+const RESPONSE_TOPIC_MAX: usize = 512;
 
 /// The topics of one hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,23 @@ impl Topics {
     pub fn receipt(&self) -> String {
         format!("{}/receipt", self.base)
     }
+
+    /// The filter under which the core's commands come.
+    #[must_use]
+    pub fn commands(&self) -> String {
+        format!("{}/cmd/+", self.base)
+    }
+
+    /// Whether an answer may be published under this topic. Not among the topics of `curb/v1`, but for this hub's own
+    /// `reply/…`: whoever may send a command could otherwise have the hub write its own data, or another's.
+    #[must_use]
+    pub fn takes_replies(&self, topic: &str) -> bool {
+        let is_topic = !topic.is_empty() && topic.len() <= RESPONSE_TOPIC_MAX && !topic.contains(['+', '#', '\0']);
+        // `$share`, `$SYS` and their like are the broker's.
+        let is_ours = topic.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let replies = topic.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with("/reply/"));
+        is_topic && !topic.starts_with('$') && (!is_ours || replies)
+    }
 }
 
 /// The levels of a queued message's topic below its hub: `data/meter`, `gap`.
@@ -62,6 +84,7 @@ pub fn levels(lane: Lane, stream: &Stream) -> String {
         Lane::Run => "run".to_owned(),
         Lane::Gap => "gap".to_owned(),
         Lane::Clock => "clock".to_owned(),
+        Lane::Audit => "audit".to_owned(),
     }
 }
 
@@ -89,12 +112,16 @@ pub enum Kind {
     Gap,
     /// `clock`.
     Clock,
+    /// `audit`.
+    Audit,
     /// `status`.
     Status,
     /// `points`.
     Points,
     /// `receipt`.
     Receipt,
+    /// `cmd/<command>`, with the command's name, which may be none of this version's.
+    Command(String),
 }
 
 impl Address {
@@ -111,9 +138,11 @@ impl Address {
             ("run", None) => Kind::Run,
             ("gap", None) => Kind::Gap,
             ("clock", None) => Kind::Clock,
+            ("audit", None) => Kind::Audit,
             ("status", None) => Kind::Status,
             ("points", None) => Kind::Points,
             ("receipt", None) => Kind::Receipt,
+            ("cmd", Some(command)) => Kind::Command(command.to_owned()),
             _ => return None,
         };
         levels.next().is_none().then_some(Self { site, hub, kind })

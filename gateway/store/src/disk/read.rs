@@ -151,7 +151,7 @@ fn stored(row: &Row<'_>) -> Result<Stored, Error> {
 }
 
 fn lane(number: i64) -> Result<Lane, Error> {
-    [Lane::Data, Lane::Alarm, Lane::Run, Lane::Gap, Lane::Clock]
+    [Lane::Data, Lane::Alarm, Lane::Run, Lane::Gap, Lane::Clock, Lane::Audit]
         .into_iter()
         .find(|lane| lane_number(*lane) == number)
         .ok_or(Error::Nonsense { what: "lane" })

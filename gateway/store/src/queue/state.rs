@@ -34,7 +34,7 @@ impl Waiting {
     pub(crate) fn of(lane: Lane, rows: u64, len: u64, readings: u64) -> Self {
         let bytes = match lane {
             Lane::Data | Lane::Alarm => len + rows * ROW_COST,
-            Lane::Run | Lane::Gap | Lane::Clock => rows * RECORD_COST,
+            Lane::Run | Lane::Gap | Lane::Clock | Lane::Audit => rows * RECORD_COST,
         };
         Self { rows, bytes, readings }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, Message, RunId};
+use curb_model::{Batch, HubClock, Lane, Message, RunId};
+use curb_wire::command::{Audit, AuditRecord, Origin, Outcome, Proof};
 use curb_wire::record::{ClockEvent, Document as _, RunEvent, RunRecord};
 use tokio::time::{Instant, timeout};
 
@@ -46,6 +47,30 @@ async fn synced_messages_are_there_after_a_cut_and_the_core_is_told() {
     assert_eq!((opened.event, previous.run, previous.clean), (RunEvent::Opened, first, false));
     assert_eq!((previous.streams["meter"].seq, previous.streams["meter"].read), (1, 2));
     assert_eq!(store.health().rows, 4);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_audit_record_is_durable_when_the_call_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = open(&config(folder.path()));
+    let outcome = Outcome { point: None, value: None, result: Ok(Proof::ReadBack), time_ms: None };
+    let correlation = Some(vec![7]);
+    let audit = Audit { ht: clock.now(), origin: Origin::Core, command: "write".to_owned(), correlation, outcome };
+    store.append(batch("meter", &clock, [1])).await.unwrap();
+    store.audit(audit.clone()).await.unwrap();
+    store.audit(audit.clone()).await.unwrap();
+    drop(store);
+
+    let (store, _) = open(&config(folder.path()));
+    store.sync().await.unwrap();
+    let messages = all(&store).await;
+    assert_eq!(names(&messages), ["_run 1", "meter 1", "_audit 1", "_audit 2", "_run 1"]);
+    assert_eq!((messages[2].lane, messages[2].readings), (Lane::Audit, 0));
+    let record = AuditRecord::decode(&messages[2].payload).unwrap();
+    assert_eq!((record.id.stream.as_str(), record.id.seq, record.audit), ("_audit", 1, audit));
+    let previous = RunRecord::decode(&messages[4].payload).unwrap().previous.unwrap();
+    assert_eq!(previous.streams["_audit"].seq, 2, "the next run tells the core how many there were");
     store.close().await;
 }
 

@@ -127,7 +127,7 @@ impl Core {
                 assert_eq!(values.len(), message.readings as usize);
                 tell(&mut account.told, StreamCounts { seq, read, filtered, refused });
             }
-            Lane::Run | Lane::Gap | Lane::Clock => account.told.seq = account.told.seq.max(seq),
+            Lane::Run | Lane::Gap | Lane::Clock | Lane::Audit => account.told.seq = account.told.seq.max(seq),
         }
         account.received.insert(seq, values);
         if message.lane == Lane::Gap {

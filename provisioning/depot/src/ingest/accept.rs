@@ -4,6 +4,7 @@
 //! hub's certificate to its topics; this check ties the payload to the topic, so that no hub can write another's data.
 
 use curb_model::{Name, RunId, Stream, UtcOffset};
+use curb_wire::command::AuditRecord;
 use curb_wire::record::{ClockRecord, Document as _, GapRecord, Identity, RunRecord, StreamCounts};
 use curb_wire::senml::{self, Record, Time};
 use curb_wire::status::{State, Status};
@@ -29,7 +30,8 @@ pub(super) enum Incoming {
         /// Its name.
         hub: Name,
     },
-    /// Not for the ingester: the points table, an offline status, receipts, topics of other parts.
+    /// Not for the ingester: the points table, an offline status, receipts, commands and their answers, topics of other
+    /// parts.
     NotForUs,
 }
 
@@ -55,6 +57,7 @@ pub(crate) enum Body {
     Run(RunRecord),
     Gap(GapRecord),
     Clock(ClockRecord),
+    Audit(AuditRecord),
 }
 
 /// Why a publish cannot be stored. Shown to people, in the table `refused`.
@@ -128,6 +131,13 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
             check_nanos(record.offset.map_or(0, UtcOffset::as_nanos))?;
             (id.run, stream, id.seq, Body::Clock(record))
         }
+        Kind::Audit => {
+            let record = AuditRecord::decode(payload)?;
+            let (stream, id) = (Stream::audit(), record.id.clone());
+            same(&hub, &stream, &id)?;
+            check_nanos(record.audit.ht.as_nanos())?;
+            (id.run, stream, id.seq, Body::Audit(record))
+        }
         Kind::Status => {
             let status = Status::decode(payload)?;
             same_hub(&hub, &status.hub)?;
@@ -136,7 +146,7 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
                 State::Offline => Incoming::NotForUs,
             });
         }
-        Kind::Points | Kind::Receipt => return Ok(Incoming::NotForUs),
+        Kind::Points | Kind::Receipt | Kind::Command(_) => return Ok(Incoming::NotForUs),
     };
     if !(1..=MOST).contains(&seq) {
         return Err(Refusal::Number(seq));
@@ -148,7 +158,7 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
 /// Whether a topic that could not be taken apart claims to be one that carries messages.
 fn is_queued(topic: &str) -> bool {
     let lane = topic.strip_prefix(PREFIX).and_then(|rest| rest.split('/').nth(3));
-    matches!(lane, Some("data" | "alarm" | "run" | "gap" | "clock"))
+    matches!(lane, Some("data" | "alarm" | "run" | "gap" | "clock" | "audit"))
 }
 
 fn same(hub: &Name, stream: &Stream, id: &Identity) -> Result<(), Refusal> {

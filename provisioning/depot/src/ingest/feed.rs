@@ -62,7 +62,7 @@ impl Feed {
         };
         let records = match &message.body {
             Body::Readings { records, .. } => records.as_slice(),
-            Body::Run(_) | Body::Gap(_) | Body::Clock(_) => &[],
+            Body::Run(_) | Body::Gap(_) | Body::Clock(_) | Body::Audit(_) => &[],
         };
         let readings = records.iter().map(|record| Reading {
             point: record.point.to_string(),

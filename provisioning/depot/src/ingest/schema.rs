@@ -29,6 +29,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
         db.execute_batch(&make).map_err(failed("make the tables"))?;
     }
     check_version(&db, path)?;
+    db.execute_batch(include_str!("added.sql")).map_err(failed("make the tables that came later"))?;
     Ok(db)
 }
 

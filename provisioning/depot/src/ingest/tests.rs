@@ -8,6 +8,7 @@ use super::accept::{Incoming, accept};
 use super::backoff::Backoff;
 use super::book::{Applied, Book, Due};
 use super::parse_url;
+use crate::error::Outcome;
 use crate::simhub::{SITE, Sent, SimHub};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/wire/golden/v1/");
@@ -66,11 +67,15 @@ fn a_publish_is_stored_only_under_its_own_name() {
     check("curb/v1/port-credit/lamp-0042/run", "run-opened.json", "lamp-0042/_run 4");
     check("curb/v1/port-credit/lamp-0042/gap", "gap.json", "lamp-0042/_gap 4");
     check("curb/v1/port-credit/lamp-0042/clock", "clock.json", "lamp-0042/_clock 4");
+    check("curb/v1/port-credit/lamp-0042/audit", "audit.json", "lamp-0042/_audit 4");
+    check("curb/v1/port-credit/lamp-0043/audit", "audit.json", "came on the topic of hub lamp-0043");
     check("curb/v1/port-credit/lamp-0042/status", "status.json", "birth of lamp-0042");
     check("curb/v1/port-credit/lamp-0042/status", "will.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/points", "points.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/receipt", "receipt.json", "not for us");
+    check("curb/v1/port-credit/lamp-0042/cmd/write", "cmd-write.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/cmd/ping", "receipt.json", "not for us");
+    check("curb/v1/port-credit/lamp-0042/reply/7", "answer.json", "not for us");
     let other_hub = "came on the topic of hub lamp-0043, and says that it is from hub \"lamp-0042\"";
     check("curb/v1/port-credit/lamp-0043/data/meter", "data.senml.json", other_hub);
     check("curb/v1/port-credit/lamp-0043/run", "run-opened.json", other_hub);
@@ -109,6 +114,32 @@ fn numbers_that_cannot_be_stored_are_refused() {
     check("clock.json", "clock", "\"ht\":\"55000000000\"", &format!("\"ht\":\"{far}\""), &too_far);
     check("gap.json", "gap", "\"to_ht\":\"7000000000\"", &format!("\"to_ht\":\"{far}\""), &too_far);
     check("run-closed.json", "run", "\"meter\"", "\"METER\"", "\"METER\" is no stream name");
+}
+
+#[test]
+fn an_audit_record_becomes_a_row_and_the_books_close() {
+    let mut book = in_memory();
+    let renumber = |file: &str, seq: u64| {
+        let text = String::from_utf8(golden(file)).unwrap();
+        text.replace("\"seq\":4", &format!("\"seq\":{seq}")).into_bytes()
+    };
+    let files = ["audit.json", "audit-refused.json", "audit-socket.json", "audit-unread.json"];
+    let payloads: Vec<_> = files.iter().zip(1..).map(|(file, seq)| renumber(file, seq)).collect();
+    let due = book.store_all(payloads.iter().map(|payload| ("curb/v1/port-credit/lamp-0042/audit", &payload[..])));
+    assert_eq!(due.iter().map(|due| (due.stream.to_string(), due.seq)).collect::<Vec<_>>(), [("_audit".to_owned(), 4)]);
+    let row = |seq: i64| {
+        let sql =
+            "SELECT origin || ' ' || command || ' ' || coalesce(nullif(hex(correlation), ''), '-') || ' ' || coalesce(point, '-')
+                   || ' ' || coalesce(value, '-') || ' ' || ok || ' ' || word FROM audit WHERE seq = ?1";
+        book.connection().query_row(sql, [seq], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert_eq!(row(1), "core write FF0010 lamp/dim 50 1 read-back");
+    assert_eq!(row(2), "core write FF0010 lamp/dim 120 0 out-of-bounds");
+    assert_eq!(row(3), "socket write - lamp/dim 1 1 echo");
+    assert_eq!(row(4), "core write - - - 0 bad-request");
+    let mut out = Vec::new();
+    let outcome = crate::ledger::show(book.connection(), None, true, &mut out).unwrap();
+    assert_eq!(outcome, Outcome::Fine, "{}", String::from_utf8_lossy(&out));
 }
 
 #[test]
@@ -256,7 +287,7 @@ fn waits_grow_with_failures_and_start_again_after_a_good_session() {
     assert_eq!(backoff.after(bad, 0.0), Duration::ZERO);
 }
 
-const LANES: [(&str, &str); 8] = [
+const LANES: [(&str, &str); 10] = [
     ("data/meter", "data.senml.json"),
     ("data/meter", "undated.senml.json"),
     ("run", "run-opened.json"),
@@ -264,6 +295,8 @@ const LANES: [(&str, &str); 8] = [
     ("gap", "gap.json"),
     ("gap", "gap-without-numbers.json"),
     ("clock", "clock.json"),
+    ("audit", "audit.json"),
+    ("audit", "audit-refused.json"),
     ("status", "status.json"),
 ];
 

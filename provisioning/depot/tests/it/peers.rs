@@ -58,7 +58,9 @@ impl Site {
     pub(crate) fn broker(&self) -> Process {
         let acl = format!(
             "user ingester\ntopic read curb/v1/#\ntopic write curb/v1/+/+/receipt\n\
-             pattern write curb/v1/{SITE}/%u/#\npattern read curb/v1/{SITE}/%u/receipt\n"
+             user operator\ntopic read curb/v1/+/+/reply/#\ntopic write curb/v1/+/+/cmd/+\n\
+             pattern write curb/v1/{SITE}/%u/#\npattern read curb/v1/{SITE}/%u/receipt\n\
+             pattern read curb/v1/{SITE}/%u/cmd/+\n"
         );
         fs::write(self.path("acl"), acl).unwrap();
         let config = format!(

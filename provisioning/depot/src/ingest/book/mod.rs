@@ -154,6 +154,10 @@ impl Book {
                 self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
                 self.apply_clock(record, run)?;
             }
+            Body::Audit(record) => {
+                self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
+                self.apply_audit(record, run)?;
+            }
         }
         Ok(Applied::New)
     }

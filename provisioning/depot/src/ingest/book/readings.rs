@@ -115,7 +115,7 @@ pub(crate) fn quality(sample: &Sample) -> String {
 }
 
 /// SQLite has signed integers only: what does not fit is kept as its decimal digits.
-fn sql_value(value: &Value) -> Sql {
+pub(super) fn sql_value(value: &Value) -> Sql {
     match value {
         Value::Bool(b) => Sql::Integer((*b).into()),
         Value::I64(i) => Sql::Integer(*i),

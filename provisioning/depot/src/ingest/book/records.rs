@@ -1,9 +1,11 @@
 //! What run, gap and clock records change.
 
 use curb_model::{HubTime, RunId, Stream, UtcOffset};
+use curb_wire::command::{AuditRecord, Origin, Proof};
 use curb_wire::record::{ClockEvent, ClockRecord, GapRecord, RunEvent, RunRecord, StreamCounts};
 use rusqlite::params;
 
+use super::readings::sql_value;
 use super::{Accepted, Book, Sqlite, int, key};
 use crate::ingest::schema;
 use crate::intervals::Interval;
@@ -89,6 +91,37 @@ impl Book {
             ],
         )?;
         self.touch(&about);
+        Ok(())
+    }
+
+    pub(super) fn apply_audit(&self, record: &AuditRecord, run: i64) -> Sqlite<()> {
+        let audit = &record.audit;
+        let outcome = &audit.outcome;
+        let origin = match audit.origin {
+            Origin::Core => "core",
+            Origin::Socket => "socket",
+        };
+        let (word, detail) = match &outcome.result {
+            Ok(Proof::ReadBack) => ("read-back", ""),
+            Ok(Proof::Echo) => ("echo", ""),
+            Err(refusal) => (refusal.word.as_str(), refusal.detail.as_str()),
+        };
+        self.db
+            .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?
+            .execute(params![
+                run,
+                int(record.id.seq),
+                outcome.time_ms,
+                audit.ht.as_nanos(),
+                origin,
+                audit.command,
+                audit.correlation,
+                outcome.point.as_ref().map(ToString::to_string),
+                outcome.value.as_ref().map(sql_value),
+                outcome.result.is_ok(),
+                word,
+                detail,
+            ])?;
         Ok(())
     }
 
