@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! source ─► tee ─► pipeline ─► tee ─► store ◄── Outbox ── uplink
+//!    ▲                                  ▲                    │
+//!    └── write ── commands ── audit ────┘    ◄── Command ────┘
 //! ```
 //!
 //! Nothing is decided here: `run` says when, the rooms know how.
@@ -10,16 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curb_identity::Identity;
-use curb_model::{Batch, Fault, HubClock, Message, Name, RowId, RunId, Stream};
+use curb_model::{Batch, Fault, HubClock, Message, Name, PointName, RowId, RunId, Stream, Value};
 use curb_pipeline::Pipeline;
-use curb_source::Source;
+use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
-use curb_uplink::{Closed, Outbox, Uplink};
+use curb_uplink::{Closed, Command, Outbox, Uplink};
 use curb_wire::status::{Points, Status};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::command::Commands;
 use crate::config::{Ack, CoreSettings, Settings, StoreSettings, WhenFull};
 use crate::control::TapPoint;
 use crate::tap::{Taps, tee};
@@ -44,6 +47,8 @@ pub(crate) enum Error {
     Source(#[from] curb_source::Error),
     #[error("start the plugins")]
     Pipeline(#[from] curb_pipeline::Error),
+    #[error("start a thread for commands")]
+    Commands(#[source] std::io::Error),
     #[error("start the uplink")]
     Uplink(#[from] curb_uplink::Error),
 }
@@ -65,6 +70,7 @@ pub(crate) struct Rooms {
     pub(crate) uplink: Option<Uplink>,
     pub(crate) documents: Documents,
     pub(crate) taps: Taps,
+    pub(crate) commands: Commands,
     passing: JoinSet<()>,
 }
 
@@ -90,7 +96,13 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
 ///
 /// # Errors
 /// A room cannot be started.
-pub(crate) fn start(settings: &Settings, store: Store, clock: &HubClock, documents: Documents) -> Result<Rooms, Error> {
+pub(crate) fn start(
+    settings: &Settings,
+    hub: &Name,
+    store: Store,
+    clock: &HubClock,
+    documents: Documents,
+) -> Result<Rooms, Error> {
     let taps = Taps::new();
     let mut passing = JoinSet::new();
     let (read, to_tee) = mpsc::channel::<Batch>(BATCHES);
@@ -101,7 +113,8 @@ pub(crate) fn start(settings: &Settings, store: Store, clock: &HubClock, documen
     let pipeline = Pipeline::start(config, settings.points.clone(), clock.clone(), to_pipeline, from_pipeline)?;
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
-    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, passing })
+    let commands = Commands::start(&settings.paths.state, hub, clock, &store).map_err(Error::Commands)?;
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, passing })
 }
 
 /// Appends what leaves the pipeline. Ends when it ends.
@@ -138,8 +151,27 @@ impl Rooms {
             ..curb_uplink::Config::new(core.host.clone(), core.port)
         };
         let (status, points) = (self.documents.status.subscribe(), self.documents.points.subscribe());
-        self.uplink = Some(Uplink::start(config, identity, StoreOutbox(self.store.clone()), status, points)?);
+        let (outbox, commands) = (StoreOutbox(self.store.clone()), self.commands.hand_over());
+        self.uplink = Some(Uplink::start(config, identity, outbox, status, points, commands)?);
         Ok(())
+    }
+
+    /// Carries a command of the core out, on a task of its own.
+    pub(crate) fn command(&mut self, command: Command) {
+        let source = &self.source;
+        self.commands.begin(command, |point, value| source.permitted(point, value));
+    }
+
+    /// Writes for somebody on the hub, as the core's commands are written, on a task of its own. The result comes when its
+    /// audit record is kept.
+    pub(crate) fn write(
+        &mut self,
+        point: PointName,
+        value: Value,
+        deadline: Instant,
+    ) -> oneshot::Receiver<Result<Written, WriteError>> {
+        let way = self.source.permitted(&point, &value);
+        self.commands.write_here(way, point, value, deadline)
     }
 
     /// What stands wrong in any room.
@@ -150,9 +182,10 @@ impl Rooms {
 
     /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.
     pub(crate) async fn stop(self, grace: Duration) {
-        let Self { source, pipeline, store, uplink, documents, taps, mut passing } = self;
+        let Self { source, pipeline, store, uplink, documents, taps, commands, mut passing } = self;
         let drained = timeout(DRAIN, async {
             source.stop().await;
+            commands.finish().await;
             pipeline.join().await;
             while passing.join_next().await.is_some() {}
             store.end_run().await

@@ -1,13 +1,14 @@
 //! `curb`: the edge gateway for street furniture.
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
-//! `assemble` its only wiring, `config` its settings; `ask` and `profiles` have the commands that look, `tools` those of
-//! the installer.
+//! `assemble` its only wiring, `config` its settings; `command` carries out what the core asks for; `ask` and `profiles` have
+//! the commands that look, `tools` those of the installer.
 
 mod ask;
 mod assemble;
 mod cli;
 mod clock;
+mod command;
 mod config;
 mod control;
 mod field;

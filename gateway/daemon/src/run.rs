@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use curb_identity::Identity;
 use curb_model::{Fault, Glob, HubClock, Name, PointName, Room, Value};
 use curb_source::{BusHandle, SerialConfig};
+use curb_uplink::Command;
 use curb_wire::record::ClockEvent;
 use curb_wire::status::{FaultEntry, Points, State, Status};
 use tokio::sync::{mpsc, watch};
@@ -117,6 +118,7 @@ pub(crate) struct Daemon {
 enum Event {
     Told(Told),
     Request(Request),
+    Command(Command),
     Tick,
 }
 
@@ -140,7 +142,7 @@ impl Daemon {
             status: watch::Sender::new(Arc::new(document(&hub, &store.run().to_string()))),
             points: watch::Sender::new(Arc::new(Points::new(hub.as_str(), &settings.points))),
         };
-        let rooms = assemble::start(&settings, store, &clock, documents)?;
+        let rooms = assemble::start(&settings, &hub, store, &clock, documents)?;
         let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
         let mut callers = JoinSet::new();
         callers.spawn(control::serve(listener, requests_in));
@@ -194,6 +196,7 @@ impl Daemon {
             let event = tokio::select! {
                 told = signals.next() => Event::Told(told),
                 Some(request) = self.requests.recv() => Event::Request(request),
+                Some(command) = self.rooms.commands.next() => Event::Command(command),
                 _ = ticks.tick() => Event::Tick,
             };
             match event {
@@ -205,6 +208,7 @@ impl Daemon {
                     }
                 }
                 Event::Request(request) => self.answer(request).await,
+                Event::Command(command) => self.rooms.command(command),
                 Event::Tick => self.tick().await,
             }
             while self.taps.try_join_next().is_some() || self.asking.try_join_next().is_some() {}
@@ -413,8 +417,9 @@ impl Daemon {
                 Err(refusal) => refusal,
             },
             Op::Write { point, value } => match self.point(&point, &value) {
-                Ok((handle, point, value)) => {
-                    self.asking.spawn(field::write(handle, point, value, answers));
+                Ok((point, value)) => {
+                    let written = self.rooms.write(point, value, Instant::now() + field::WRITE_PATIENCE);
+                    self.asking.spawn(field::write(written, answers));
                     return;
                 }
                 Err(refusal) => refusal,
@@ -432,14 +437,13 @@ impl Daemon {
         Ok((self.rooms.source.bus(&name).ok_or_else(none)?, own.cloned()))
     }
 
-    /// The bus of a point, and the value as the point takes it.
-    fn point(&self, name: &str, value: &serde_json::Value) -> Result<(BusHandle, PointName, Value), Answer> {
+    /// A point, and the value as the point takes it.
+    fn point(&self, name: &str, value: &serde_json::Value) -> Result<(PointName, Value), Answer> {
         let none = || Answer::Refused(format!("no point {name:?} is read on any bus"));
         let point = PointName::parse(name).map_err(|_no_name| none())?;
-        let handle = self.rooms.source.bus_of(point.owner()).ok_or_else(none)?;
         let value = field::value_for(field::point(&self.settings, &point), value);
         let value = value.ok_or_else(|| Answer::Refused("a value is a number, true, false or a text".to_owned()))?;
-        Ok((handle, point, value))
+        Ok((point, value))
     }
 }
 

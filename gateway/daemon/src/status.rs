@@ -55,6 +55,12 @@ pub(crate) struct CoreReport {
     pub(crate) receipted: u64,
     pub(crate) set_aside: u64,
     pub(crate) in_flight: usize,
+    /// Commands of the core that were taken on, carried out or refused.
+    #[serde(default)]
+    pub(crate) commands: u64,
+    /// Commands that could not be taken on: `full` and `stopped`.
+    #[serde(default)]
+    pub(crate) commands_refused: u64,
     /// Payload bytes sent, repeats included.
     pub(crate) bytes: u64,
     /// From sending to acknowledgement, smoothed.
@@ -195,6 +201,8 @@ fn core(rooms: &Rooms) -> CoreReport {
             receipted: 0,
             set_aside: 0,
             in_flight: 0,
+            commands: 0,
+            commands_refused: 0,
             bytes: 0,
             delay_ms: None,
         };
@@ -208,6 +216,8 @@ fn core(rooms: &Rooms) -> CoreReport {
         receipted: health.receipted,
         set_aside: health.set_aside,
         in_flight: health.in_flight,
+        commands: health.commands,
+        commands_refused: health.commands_refused,
         bytes: health.bytes,
         delay_ms: health.delay.map(|delay| delay.as_secs_f64() * 1_000.0),
     }

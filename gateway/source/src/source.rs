@@ -5,17 +5,18 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use curb_model::{Batch, Fault, HubClock, Name, Room};
+use curb_model::{Batch, Fault, HubClock, Name, PointName, Room, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::Problem;
-use crate::command::{BusHandle, mailbox};
-use crate::config::{BusConfig, Config};
+use crate::command::{BusHandle, WriteError, mailbox};
+use crate::config::{BusConfig, Config, DeviceConfig};
 use crate::health::{Board, Health};
 use crate::thread::{self, Context, Ends};
 use crate::trace::Trace;
+use crate::write;
 
 /// Why the source cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +170,24 @@ impl Source {
     pub fn bus_of(&self, device: &Name) -> Option<BusHandle> {
         let mut buses = self.buses.values();
         buses.find(|running| running.config.devices.contains_key(device)).map(|running| running.handle.clone())
+    }
+
+    /// The way to a point for this value, if the config grants it. The bus looks again when it writes.
+    ///
+    /// # Errors
+    /// There is no such point, it may not be written, or not with this value.
+    pub fn permitted(&self, point: &PointName, value: &Value) -> Result<BusHandle, WriteError> {
+        let unknown = || WriteError::Unknown(point.clone());
+        let bus = self.buses.values().find_map(|bus| Some((bus, bus.config.devices.get(point.owner())?)));
+        let (bus, device) = bus.ok_or_else(unknown)?;
+        match device {
+            DeviceConfig::Modbus(device) => {
+                let found = device.points.iter().find(|other| other.point.name == *point).ok_or_else(unknown)?;
+                write::permit(found, value)?;
+            }
+            DeviceConfig::Talker(_) => return Err(WriteError::NotGranted(point.clone())),
+        }
+        Ok(bus.handle.clone())
     }
 
     /// How the buses and devices are.

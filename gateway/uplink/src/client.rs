@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use curb_identity::Refusal;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, DisconnectReasonCode, LastWill, Packet, PubAckReason, SubscribeReasonCode,
+    ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet, PubAckReason, Publish, PublishProperties,
+    RetainForwardRule, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use rumqttc::v5::{
@@ -22,11 +23,13 @@ use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio_util::sync::ReusableBoxFuture;
 
-/// Requests that wait in the client at most. The window, two documents, a subscription and a goodbye are 20.
+use crate::command::Answer;
+
+/// Requests that wait in the client at most. The window, two documents, two answers, a subscription and a goodbye are 22.
 const REQUESTS: usize = 32;
 /// Packet ids in use at most. Twice the window: a broker that acknowledges out of order is not yet a collision.
 const PACKET_IDS: u16 = 32;
-/// Bytes of an incoming packet at most. Receipts have some hundred; stops a core that would fill the hub's memory.
+/// Bytes of an incoming packet at most. Receipts and commands have some hundred; stops a core that would fill the hub's memory.
 const INCOMING_MAX: u32 = 64 * 1024;
 /// Messages that the core may have in flight to the hub.
 const RECEIVE_MAX: u16 = 16;
@@ -49,16 +52,29 @@ pub(crate) struct Dial<'a> {
 pub(crate) enum Event {
     /// CONNACK.
     Connected { receive_max: u16, packet_max: Option<u32> },
-    /// SUBACK. The reason code is 0, 1, 2 if granted.
-    Subscribed { code: u8 },
+    /// SUBACK: a reason code for each filter, 0, 1, 2 if granted.
+    Subscribed { codes: Vec<u8> },
     /// The oldest publish without a number has this one, and is on its way.
     Numbered { id: u16 },
     /// PUBACK.
     Acked { id: u16, code: u8 },
     /// A message from the core. Already acknowledged.
-    Received { payload: Bytes },
+    Received(Box<Incoming>),
     /// Pings and the like: the connection lives.
     Alive,
+}
+
+/// A message from the core.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    /// Whether the broker kept it for whoever comes.
+    pub(crate) retained: bool,
+    pub(crate) response_topic: Option<String>,
+    pub(crate) correlation: Option<Bytes>,
+    /// What is left of its life, in seconds.
+    pub(crate) expiry_s: Option<u32>,
 }
 
 /// Why a connection is over.
@@ -151,10 +167,25 @@ impl Link {
         }
     }
 
-    /// Subscribes with `QoS` 1.
-    pub(crate) fn subscribe(&self, topic: String) {
+    /// Publishes with `QoS` 1 and correlation data. `topic` has no wildcards.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let properties = PublishProperties { correlation_data: answer.correlation, ..PublishProperties::default() };
+        let topic = String::from(answer.topic);
         if self.over.is_none() {
-            taken(self.requests.try_subscribe(topic, QoS::AtLeastOnce));
+            let qos = QoS::AtLeastOnce;
+            taken(self.requests.try_publish_with_properties(topic, qos, false, answer.payload, properties));
+        }
+    }
+
+    /// Subscribes with `QoS` 1, in one packet. What was retained before is not asked for; what is retained later comes marked.
+    pub(crate) fn subscribe(&self, topics: impl IntoIterator<Item = String>) {
+        let filter = |topic| Filter {
+            preserve_retain: true,
+            retain_forward_rule: RetainForwardRule::Never,
+            ..Filter::new(topic, QoS::AtLeastOnce)
+        };
+        if self.over.is_none() {
+            taken(self.requests.try_subscribe_many(topics.into_iter().map(filter)));
         }
     }
 
@@ -179,15 +210,33 @@ pub(crate) enum Retain {
 
 /// Bytes of a publish on the wire. Known before it is sent: the client would take it in, refuse it, and repeat it for ever.
 pub(crate) const fn packet_size(topic_len: usize, payload_len: usize) -> usize {
-    // 2 length of topic, 2 packet id, 1 length of properties
-    let rest = 2 + topic_len + 2 + 1 + payload_len;
-    let length_bytes = match rest {
+    publish_size(topic_len, 0, payload_len)
+}
+
+/// The same of an answer.
+pub(crate) const fn answer_size(topic_len: usize, correlation_len: Option<usize>, payload_len: usize) -> usize {
+    let properties = match correlation_len {
+        // 1 which property, 2 its length
+        Some(len) => 1 + 2 + len,
+        None => 0,
+    };
+    publish_size(topic_len, properties, payload_len)
+}
+
+const fn publish_size(topic_len: usize, properties_len: usize, payload_len: usize) -> usize {
+    // 2 length of topic, 2 packet id
+    let rest = 2 + topic_len + 2 + length_bytes(properties_len) + properties_len + payload_len;
+    1 + length_bytes(rest) + rest
+}
+
+/// Bytes of a length (MQTT 5, 1.5.5).
+const fn length_bytes(length: usize) -> usize {
+    match length {
         0..=127 => 1,
         128..=16_383 => 2,
         16_384..=2_097_151 => 3,
         _ => 4,
-    };
-    1 + length_bytes + rest
+    }
 }
 
 async fn poll(mut events: Box<EventLoop>) -> Polled {
@@ -206,10 +255,10 @@ fn event(raw: RawEvent) -> Result<Option<Event>, Lost> {
             }
         }
         RawEvent::Incoming(Packet::SubAck(ack)) => {
-            Event::Subscribed { code: ack.return_codes.first().map_or(0x80, |code| subscribe_code(*code)) }
+            Event::Subscribed { codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect() }
         }
         RawEvent::Incoming(Packet::PubAck(ack)) => Event::Acked { id: ack.pkid, code: puback_code(ack.reason) },
-        RawEvent::Incoming(Packet::Publish(publish)) => Event::Received { payload: publish.payload },
+        RawEvent::Incoming(Packet::Publish(publish)) => Event::Received(Box::new(incoming(publish))),
         RawEvent::Outgoing(Outgoing::Publish(id)) => Event::Numbered { id },
         RawEvent::Outgoing(Outgoing::AwaitAck(id)) => {
             return Err(Lost::new(
@@ -220,6 +269,19 @@ fn event(raw: RawEvent) -> Result<Option<Event>, Lost> {
         RawEvent::Incoming(Packet::PingResp(_)) | RawEvent::Outgoing(Outgoing::PingReq) => Event::Alive,
         _ => return Ok(None),
     }))
+}
+
+fn incoming(publish: Publish) -> Incoming {
+    let properties = publish.properties.unwrap_or_default();
+    Incoming {
+        // A topic that is no UTF-8 is none of ours.
+        topic: String::from_utf8(publish.topic.into()).unwrap_or_default(),
+        payload: publish.payload,
+        retained: publish.retain,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data,
+        expiry_s: properties.message_expiry_interval,
+    }
 }
 
 const fn puback_code(reason: PubAckReason) -> u8 {

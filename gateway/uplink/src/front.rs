@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use curb_identity::Identity;
 use curb_wire::status::{Points, Status};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::command::Command;
 use crate::config::{Config, Error};
 use crate::health::Health;
 use crate::outbox::Outbox;
-use crate::run::Room;
+use crate::run::{Ends, Room};
 
 /// The running uplink.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ impl Uplink {
     /// Of `status` the uplink itself fills in `state`, `connection` and `clean`; the rest is the daemon's to say. Each
     /// document is published at every birth and when it changes, `status` at most once a second.
     ///
+    /// What the core commands goes to `commands`; when that is full or closed, the core is told so.
+    ///
     /// # Errors
     /// The host or the keep-alive cannot be used.
     pub fn start<O: Outbox>(
@@ -36,11 +39,13 @@ impl Uplink {
         outbox: O,
         status: watch::Receiver<Arc<Status>>,
         points: watch::Receiver<Arc<Points>>,
+        commands: mpsc::Sender<Command>,
     ) -> Result<Self, Error> {
         config.check()?;
         let (stop, stopped) = watch::channel(None);
         let (publish, health) = watch::channel(Health::default());
-        let room = Room::new(config, identity, outbox, status, points, stopped, publish);
+        let room =
+            Room::new(config, identity, outbox, Ends { status, points, stop: stopped, health: publish, commands });
         let mut task = JoinSet::new();
         task.spawn(room.run());
         Ok(Self { task, stop, health })

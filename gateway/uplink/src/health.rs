@@ -46,6 +46,10 @@ pub struct Health {
     pub receipted: u64,
     /// Rows set aside.
     pub set_aside: u64,
+    /// Commands of the core that were handed to the daemon.
+    pub commands: u64,
+    /// Commands that were refused here, because too many were under way or the hub was about to stop.
+    pub commands_refused: u64,
     /// Payload bytes sent, repeats included.
     pub bytes: u64,
     /// Rows sent and not acknowledged yet.

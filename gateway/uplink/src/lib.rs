@@ -3,6 +3,7 @@
 //! ```text
 //! store ──next──► run ──► session (pure: window, ack table, holds) ──► client (rumqttc) ──► broker
 //!       ◄─delivered / receipt / set aside──┘            ◄── PUBACK, receipt ──┘
+//! daemon ◄──commands── run ◄── cmd/+      daemon ──answers──► run ──► response topic
 //! ```
 //!
 //! One task owns all of it. It reads rows through the [`Outbox`] that the daemon puts in front of the store, keeps at
@@ -15,6 +16,7 @@
 
 mod backoff;
 mod client;
+mod command;
 mod config;
 mod flight;
 mod front;
@@ -29,6 +31,7 @@ mod run;
 mod session;
 mod wait;
 
+pub use command::{Answer, COMMANDS, Command, ReplyTo};
 pub use config::{Ack, Config, Error, WINDOW};
 pub use front::Uplink;
 pub use health::{Health, State};

@@ -11,11 +11,12 @@ use curb_model::{Fault, Message};
 use curb_wire::record::{Document as _, Receipt};
 use curb_wire::status::{Points, State as Presence, Status};
 use curb_wire::topic::Topics;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout_at};
 
 use crate::backoff::Backoff;
 use crate::client::{Dial, Event, Link, Lost, Retain};
+use crate::command::{Answer, Command, Desk, Taken};
 use crate::config::{Ack, Config};
 use crate::flight::Mismatch;
 use crate::health::{self, Health, State};
@@ -37,6 +38,7 @@ enum Step {
     Reported,
     More,
     Changed(Document),
+    Answer(Answer),
     Stop,
     Tick,
 }
@@ -53,6 +55,12 @@ enum Phase {
     Farewell,
     /// DISCONNECT is out; the core closes.
     Leaving,
+}
+
+impl Phase {
+    const fn sends(self) -> bool {
+        matches!(self, Self::Open | Self::Draining { .. })
+    }
 }
 
 /// How a connection ended.
@@ -72,25 +80,31 @@ pub(crate) struct Room<O> {
     /// The end of the grace, once a stop is asked for.
     stop: Signal<Option<Instant>>,
     health: watch::Sender<Health>,
+    desk: Desk,
     now: Health,
     /// Why the last connection ended, until the next one stands.
     lost: Option<Fault>,
+    /// Why this connection brings no commands.
+    deaf: Option<Fault>,
     /// What the next connection may not send yet.
     hold: Hold,
     started: Instant,
 }
 
+/// The uplink's ends of what joins it to the daemon.
+pub(crate) struct Ends {
+    pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) points: watch::Receiver<Arc<Points>>,
+    pub(crate) stop: watch::Receiver<Option<Instant>>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
 impl<O: Outbox> Room<O> {
-    pub(crate) fn new(
-        config: Config,
-        identity: &Identity,
-        outbox: O,
-        status: watch::Receiver<Arc<Status>>,
-        points: watch::Receiver<Arc<Points>>,
-        stop: watch::Receiver<Option<Instant>>,
-        health: watch::Sender<Health>,
-    ) -> Self {
+    pub(crate) fn new(config: Config, identity: &Identity, outbox: O, ends: Ends) -> Self {
+        let Ends { status, points, stop, health, commands } = ends;
         Self {
+            desk: Desk::new(identity.hub.clone(), commands),
             topics: Topics::new(&identity.site, &identity.hub),
             identity: identity.clone(),
             changed: Signal::new(outbox.changed()),
@@ -101,6 +115,7 @@ impl<O: Outbox> Room<O> {
             health,
             now: Health::default(),
             lost: None,
+            deaf: None,
             hold: Hold::default(),
             started: Instant::now(),
             config,
@@ -158,6 +173,7 @@ impl<O: Outbox> Room<O> {
             Err(lost) => return (End::Lost(lost), None),
         };
         self.lost = None;
+        self.deaf = None;
         let connected = Instant::now();
         let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.hold), connected);
         let mut reporting = Call::none();
@@ -179,6 +195,7 @@ impl<O: Outbox> Room<O> {
             tracing::warn!("the store did not hear of all acknowledged rows; they will be sent again");
         }
         self.hold = session.into_hold();
+        self.deaf = None;
         (end, Some(lasted))
     }
 
@@ -189,9 +206,7 @@ impl<O: Outbox> Room<O> {
         let mut reading = Call::none();
         // With receipts, nothing is sent before it is sure that they can arrive.
         let mut ready = self.config.ack == Ack::Broker;
-        if !ready {
-            link.subscribe(self.topics.receipt());
-        }
+        link.subscribe((!ready).then(|| self.topics.receipt()).into_iter().chain([self.topics.commands()]));
         let silence = self.config.keep_alive * 2;
         let mut heard = connected;
         loop {
@@ -205,7 +220,7 @@ impl<O: Outbox> Room<O> {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return End::Stopped;
             }
-            if matches!(phase, Phase::Open | Phase::Draining { .. }) {
+            if phase.sends() {
                 if self.changed.take() {
                     session.more();
                 }
@@ -228,7 +243,7 @@ impl<O: Outbox> Room<O> {
                 reporting.start(tell(Arc::clone(&self.outbox), report));
             }
             if let Phase::Draining { until } = phase
-                && (now >= until || (session.is_idle() && reading.is_none()))
+                && (now >= until || (session.is_idle() && self.desk.answers.is_empty() && reading.is_none()))
             {
                 let goodbye = self.presence(Presence::Offline, Goodbye::Said);
                 link.publish(self.topics.status(), goodbye.into(), Retain::Yes);
@@ -242,7 +257,7 @@ impl<O: Outbox> Room<O> {
             let state = if session.holds() { State::Holding } else { State::Connected };
             self.now.in_flight = session.rows_in_flight();
             self.now.unreceipted = session.unreceipted();
-            self.show(state, session.faults());
+            self.show(state, session.faults().into_iter().chain(self.deaf.clone()).collect());
 
             let mut wake = heard + silence;
             let due = match phase {
@@ -261,6 +276,7 @@ impl<O: Outbox> Room<O> {
                 () = self.changed.changed() => Step::More,
                 () = self.status.changed() => Step::Changed(Document::Status),
                 () = self.points.changed() => Step::Changed(Document::Points),
+                Some(answer) = self.desk.answers.recv(), if session.takes_answers() && phase.sends() => Step::Answer(answer),
                 () = self.stop.changed() => Step::Stop,
                 () = sleep_until(wake.into()) => Step::Tick,
             };
@@ -279,6 +295,8 @@ impl<O: Outbox> Room<O> {
                 Step::Reported | Step::Tick => {}
                 Step::More => session.more(),
                 Step::Changed(document) => session.document_changed(document),
+                Step::Answer(answer) if session.send_answer(&answer, now) => link.answer(answer),
+                Step::Answer(_) => tracing::warn!("an answer to the core is larger than it takes"),
                 Step::Stop => {
                     let end = self.stop.value().unwrap_or(now);
                     let farewell = FAREWELL.min(end.saturating_duration_since(now) / 2);
@@ -321,21 +339,44 @@ impl<O: Outbox> Room<O> {
                     self.now.delay = Some(self.now.delay.map_or(after, smooth));
                 }
             }
-            Event::Subscribed { code: 0..=2 } => return Ok(true),
-            Event::Subscribed { code } => {
-                let detail = format!("the core refuses the subscription to receipt with 0x{code:02x}");
-                return Err(Lost::new(reason::word(code), detail));
-            }
-            Event::Received { payload } => match Receipt::decode(&payload) {
-                Ok(Receipt { run, stream, seq, .. }) => {
-                    let ended = session.receipt(run, stream, seq);
-                    self.now.receipted += u64::try_from(ended).unwrap_or(u64::MAX);
+            Event::Subscribed { codes } => return self.subscribed(&codes),
+            Event::Received(incoming) if incoming.topic == self.topics.receipt() => {
+                match Receipt::decode(&incoming.payload) {
+                    Ok(Receipt { run, stream, seq, .. }) => {
+                        let ended = session.receipt(run, stream, seq);
+                        self.now.receipted += u64::try_from(ended).unwrap_or(u64::MAX);
+                    }
+                    Err(error) => tracing::warn!(%error, "ignored a receipt"),
                 }
-                Err(error) => tracing::warn!(%error, "ignored a receipt"),
+            }
+            Event::Received(incoming) => match self.desk.take(*incoming, &self.topics, now) {
+                Taken::HandedOver => self.now.commands += 1,
+                Taken::Refused => self.now.commands_refused += 1,
+                Taken::NotACommand => tracing::warn!("ignored a message that is no command"),
             },
             Event::Connected { .. } | Event::Alive => {}
         }
         Ok(false)
+    }
+
+    /// Applies the answers to our filters, in their order: receipts where they are wanted, commands. Says yes when rows may
+    /// go. Without commands a hub is still worth having; without receipts nothing would ever be delivered.
+    fn subscribed(&mut self, codes: &[u8]) -> Result<bool, Lost> {
+        let code = |at: usize| codes.get(at).copied().unwrap_or(0x80);
+        let (receipt, commands) = match self.config.ack {
+            Ack::Core => (code(0), code(1)),
+            Ack::Broker => (0, code(0)),
+        };
+        self.deaf = (commands > 2).then(|| {
+            let detail =
+                format!("the core refuses the subscription to cmd/+ with 0x{commands:02x}: it cannot command this hub");
+            health::fault("commands-refused", detail)
+        });
+        if receipt > 2 {
+            let detail = format!("the core refuses the subscription to receipt with 0x{receipt:02x}");
+            return Err(Lost::new(reason::word(receipt), detail));
+        }
+        Ok(true)
     }
 
     /// The status document of this connection.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use curb_model::{Fault, Message, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
-use crate::client::packet_size;
+use crate::client::{answer_size, packet_size};
+use crate::command::Answer;
 use crate::config::{Ack, Config, WINDOW};
 use crate::flight::{Flight, Mismatch};
 use crate::gates::{Gates, Passage, Topic};
@@ -27,6 +28,10 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 const READ_BELOW: usize = WINDOW as usize;
 /// Parked topics that come due within this time are tried together.
 const TOGETHER: Duration = Duration::from_millis(500);
+
+/// Answers to commands in flight at most. With the window and the two documents that makes 20, which is what brokers take
+/// where they are not told otherwise.
+const ANSWERS_IN_FLIGHT: usize = 2;
 
 /// Rows and receipts that the store has not heard of, at most; then nothing new is read, and further receipts are
 /// forgotten (the core repeats them). A store that stands still must not make the uplink grow.
@@ -64,12 +69,15 @@ pub(crate) enum Acked {
         after: Duration,
     },
     Document,
+    /// The answer to a command.
+    Answer,
 }
 
 #[derive(Debug)]
 enum Sent {
     Row { row: RowId, topic: Topic, run: RunId, seq: u64, at: Instant },
     Document(Document),
+    Answer,
 }
 
 /// What the broker can take.
@@ -98,6 +106,7 @@ pub(crate) struct Session {
     queue: VecDeque<Message>,
     flight: Flight<Sent>,
     rows_in_flight: usize,
+    answers_in_flight: usize,
     /// When the broker last moved, while something is in flight.
     progress: Instant,
     gates: Gates,
@@ -126,6 +135,7 @@ impl Session {
             queue: VecDeque::new(),
             flight: Flight::new(),
             rows_in_flight: 0,
+            answers_in_flight: 0,
             progress: now,
             gates: Gates::default(),
             hold,
@@ -257,6 +267,22 @@ impl Session {
         Some((topic, bytes))
     }
 
+    /// Whether one more answer may be sent.
+    pub(crate) const fn takes_answers(&self) -> bool {
+        self.answers_in_flight < ANSWERS_IN_FLIGHT
+    }
+
+    /// Whether this answer is to be sent: not one that is larger than the broker takes. It is in flight from here.
+    pub(crate) fn send_answer(&mut self, answer: &Answer, now: Instant) -> bool {
+        let correlation = answer.correlation.as_ref().map(|data| data.len());
+        let fits = answer_size(answer.topic.len(), correlation, answer.payload.len()) <= self.packet_max;
+        if fits {
+            self.answers_in_flight += 1;
+            self.launch(Sent::Answer, now);
+        }
+        fits
+    }
+
     /// The last status of a clean stop goes out, whatever the pace.
     pub(crate) fn farewell(&mut self, now: Instant) {
         self.launch(Sent::Document(Document::Status), now);
@@ -292,6 +318,10 @@ impl Session {
             Sent::Document(document) => {
                 self.retained(document).acked(code, now);
                 return Ok(Acked::Document);
+            }
+            Sent::Answer => {
+                self.answers_in_flight -= 1;
+                return Ok(Acked::Answer);
             }
         };
         self.rows_in_flight -= 1;

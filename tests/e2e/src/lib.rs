@@ -10,6 +10,7 @@
 
 mod hub;
 mod mosquitto;
+mod operator;
 pub mod peers;
 mod site;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use hub::Hub;
 pub use mosquitto::{Mosquitto, Rights, ServerFiles, Subscriber};
+pub use operator::{How, Operator, now};
 pub use site::{HUB, Ingest, SITE, Site};
 
 /// How long anything may take to happen. Two loaded cores are slow; what never happens fails all the same.

@@ -122,6 +122,13 @@ impl Mosquitto {
         log.lines().filter(|line| line.ends_with(" running")).count()
     }
 
+    /// How often it has told this client that it is subscribed.
+    #[must_use]
+    pub fn subscriptions(&self, client: &str) -> usize {
+        let log = std::fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default();
+        log.lines().filter(|line| line.ends_with(&format!("Sending SUBACK to {client}"))).count()
+    }
+
     /// Changes what the hub may do; the broker reads its list again at once.
     ///
     /// # Panics
@@ -137,10 +144,10 @@ impl Mosquitto {
         let base = format!("curb/v1/{SITE}/{HUB}");
         let hub = match rights {
             Rights::All => format!("topic readwrite {base}/#\n"),
-            Rights::NoData => ["run", "gap", "clock", "status", "points"]
+            Rights::NoData => ["run", "gap", "clock", "audit", "status", "points", "reply/#"]
                 .iter()
                 .map(|topic| format!("topic write {base}/{topic}\n"))
-                .chain([format!("topic read {base}/receipt\n")])
+                .chain([format!("topic read {base}/receipt\ntopic read {base}/cmd/+\n")])
                 .collect(),
         };
         let list = format!("user {HUB}\n{hub}\nuser ingester\ntopic readwrite curb/v1/#\n");
@@ -193,7 +200,7 @@ impl Mosquitto {
 }
 
 /// Names of log files need only differ within a test's own folder.
-fn next_number() -> u64 {
+pub(crate) fn next_number() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

@@ -12,8 +12,7 @@ use std::time::Duration;
 use curb_model::{PointName, Value};
 use curb_source::{BusHandle, Encoding, Link, ModbusPoint, Proof, SerialConfig, WriteError, Written};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Settings;
 use crate::control::Answer;
@@ -73,22 +72,13 @@ pub(crate) async fn probe(bus: BusHandle, form: ProbeForm, own: Option<SerialCon
     drop(answers.try_send(answer));
 }
 
-/// Writes for a caller.
+/// Tells a caller what came of its write, which `command` carries out and records.
 ///
 /// # Cancel safety
-/// Dropped while it waits, the write may still be done.
-pub(crate) async fn write(bus: BusHandle, point: PointName, value: Value, answers: mpsc::Sender<Answer>) {
-    let result = bus.write(point.clone(), value.clone(), Instant::now() + WRITE_PATIENCE).await;
-    note(&point, &value, &result);
+/// Dropped while it waits, the write is still done and recorded.
+pub(crate) async fn write(written: oneshot::Receiver<Result<Written, WriteError>>, answers: mpsc::Sender<Answer>) {
+    let result = written.await.unwrap_or(Err(WriteError::Stopped));
     drop(answers.try_send(Answer::json(&WriteForm::from(&result))));
-}
-
-/// Every write that somebody asked for on the hub itself leaves a line, done or not.
-fn note(point: &PointName, value: &Value, result: &Result<Written, WriteError>) {
-    match result {
-        Ok(_) => tracing::info!(%point, %value, word = "written", "written by a tool"),
-        Err(error) => tracing::warn!(%point, %value, word = error.word(), "a tool's write: {error}"),
-    }
 }
 
 impl From<&Result<Written, WriteError>> for WriteForm {

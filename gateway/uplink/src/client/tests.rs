@@ -1,8 +1,8 @@
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish};
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish, PublishProperties};
 use rumqttc::v5::{ConnectionError, StateError};
 
-use super::{lost, packet_size};
+use super::{answer_size, lost, packet_size};
 
 #[test]
 fn our_sum_of_a_packet_is_the_clients() {
@@ -11,6 +11,13 @@ fn our_sum_of_a_packet_is_the_clients() {
         let mut publish = Publish::new(topic, QoS::AtLeastOnce, vec![0; payload], None);
         publish.pkid = 1;
         assert_eq!(packet_size(topic.len(), payload), publish.size(), "payload {payload}");
+    }
+    for correlation in [0, 1, 124, 125, 65_535] {
+        let correlation_data = Some(vec![0; correlation].into());
+        let properties = PublishProperties { correlation_data, ..PublishProperties::default() };
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, vec![0; 90], Some(properties));
+        publish.pkid = 1;
+        assert_eq!(answer_size(topic.len(), Some(correlation), 90), publish.size(), "correlation {correlation}");
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use curb_identity::Identity;
 use curb_model::PointSet;
-use curb_uplink::{Config, Health, Uplink};
+use curb_uplink::{Command, Config, Health, Uplink};
 use curb_wire::status::{Points, State as Presence, Status};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::eventually;
 use crate::mosquitto::{Mosquitto, Reader};
@@ -30,6 +30,9 @@ pub(crate) struct City {
     pub(crate) queue: Queue,
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) points: watch::Sender<Arc<Points>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// What the uplink hands to the daemon.
+    pub(crate) taken: mpsc::Receiver<Command>,
 }
 
 impl City {
@@ -68,7 +71,8 @@ impl City {
         };
         let points = Points::new("hub-7", &PointSet::default());
         let (status, points) = (watch::Sender::new(Arc::new(status)), watch::Sender::new(Arc::new(points)));
-        Self { dir, hub, reader, broker, queue: Queue::new(), status, points }
+        let (commands, taken) = mpsc::channel(1);
+        Self { dir, hub, reader, broker, queue: Queue::new(), status, points, commands, taken }
     }
 
     pub(crate) fn roots(&self) -> PathBuf {
@@ -92,7 +96,8 @@ impl City {
     }
 
     pub(crate) fn uplink_with(&self, config: Config) -> Uplink {
-        Uplink::start(config, &self.hub, self.queue.clone(), self.status.subscribe(), self.points.subscribe()).unwrap()
+        let (status, points) = (self.status.subscribe(), self.points.subscribe());
+        Uplink::start(config, &self.hub, self.queue.clone(), status, points, self.commands.clone()).unwrap()
     }
 
     pub(crate) async fn reader(&self) -> Reader {

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curb_model::{Fault, Room};
-use curb_uplink::{Ack, Config, State};
+use curb_uplink::{Ack, Config, ReplyTo, State};
 use curb_wire::status::{FaultEntry, Status};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
 use city::{City, HOSTS};
-use mosquitto::{ACL, ACL_WITH_TYPO, DEADLINE, Reader, publish};
+use mosquitto::{ACL, ACL_WITH_TYPO, DEADLINE, Reader, command, publish};
 use pki::Ca;
 use proxy::Proxy;
 use queue::RUN;
@@ -339,6 +339,48 @@ async fn with_receipts_a_row_stays_until_the_core_says_that_it_holds_it() {
     city.until(&uplink, "the fault is gone", |_, health| health.faults.is_empty()).await;
     assert_eq!(uplink.health().receipted, 5);
     uplink.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_command_is_handed_over_and_its_answer_goes_where_it_was_asked_for() {
+    let mut city = City::new().await;
+    city.broker.acl(&format!("{ACL}pattern write core/answers\n"));
+    let uplink = city.uplink();
+    let subscribed = || city.broker.log().contains("Sending SUBACK to hub-7");
+    eventually("the hub listens", subscribed, || city.broker.log()).await;
+    let (port, roots) = (city.broker.port, city.roots());
+    let answers = Reader::start(port, &roots, &city.reader, "core", "core/answers");
+    let listens = || city.broker.log().contains("Sending SUBACK to core");
+    eventually("the core listens", listens, || city.broker.log()).await;
+    let topic = "curb/v1/pier/hub-7/cmd/write";
+
+    command(port, &roots, &city.reader, topic, &["-D", "publish", "message-expiry-interval", "60"]);
+    let taken = tokio::time::timeout(DEADLINE, city.taken.recv()).await.unwrap().unwrap();
+    assert_eq!((&*taken.name, taken.correlation.as_deref(), taken.retained), ("write", Some(&b"7"[..]), false));
+    assert_eq!(taken.reply_to, ReplyTo::Topic("core/answers".into()));
+    let left = taken.expires.unwrap().saturating_duration_since(Instant::now());
+    assert!(left > Duration::from_secs(20) && left <= Duration::from_secs(60), "{left:?}");
+    taken.answer(b"done".to_vec());
+    let answered = || answers.lines() == ["core/answers 0 done"];
+    eventually("the answer arrives", answered, || format!("{:#?}", answers.lines())).await;
+
+    // A second one fills the line, so that the third is refused at once; the second is marked as retained.
+    command(port, &roots, &city.reader, topic, &["-r"]);
+    city.until(&uplink, "the second", |_, health| health.commands == 2).await;
+    command(port, &roots, &city.reader, topic, &[]);
+    let full = || answers.lines().get(1).is_some_and(|line| line.contains(r#""ok":false"#) && line.contains("full"));
+    eventually("the refusal arrives", full, || format!("{:#?}", answers.lines())).await;
+    assert_eq!((uplink.health().commands, uplink.health().commands_refused), (2, 1));
+    assert!(city.taken.recv().await.unwrap().retained);
+    assert!(city.taken.try_recv().is_err(), "what was retained is not sent again");
+
+    // An answer of the last moment goes before the goodbye.
+    command(port, &roots, &city.reader, topic, &[]);
+    let last = tokio::time::timeout(DEADLINE, city.taken.recv()).await.unwrap().unwrap();
+    last.answer(b"last".to_vec());
+    uplink.stop(Duration::from_secs(5)).await;
+    let answered = || answers.lines().last().is_some_and(|line| line.ends_with("last"));
+    eventually("the last answer arrives", answered, || format!("{:#?}", answers.lines())).await;
 }
 
 #[tokio::test]

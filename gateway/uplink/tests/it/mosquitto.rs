@@ -13,7 +13,7 @@ use crate::eventually;
 use crate::pki::Pair;
 
 /// What hubs may do, as a city would write it. `reader` stands for the ingester.
-pub(crate) const ACL: &str = "pattern write curb/v1/pier/%u/#\npattern read curb/v1/pier/%u/receipt\n\
+pub(crate) const ACL: &str = "pattern write curb/v1/pier/%u/#\npattern read curb/v1/pier/%u/receipt\npattern read curb/v1/pier/%u/cmd/+\n\
                        user reader\ntopic readwrite #\n";
 /// A typo in the last word.
 pub(crate) const ACL_WITH_TYPO: &str = "pattern write curb/v1/peer/%u/#\npattern write curb/v1/pier/%u/status\n\
@@ -157,6 +157,17 @@ impl Drop for Reader {
 pub(crate) fn publish(port: u16, roots: &Path, pair: &Pair, topic: &str, text: &str) {
     let status =
         client("mosquitto_pub", port, roots, pair, "publisher").args(["-t", topic, "-m", text]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Publishes a command with correlation data and a response topic, and what else `more` says.
+pub(crate) fn command(port: u16, roots: &Path, pair: &Pair, topic: &str, more: &[&str]) {
+    let status = client("mosquitto_pub", port, roots, pair, "operator")
+        .args(["-t", topic, "-m", "{}", "-D", "publish", "correlation-data", "7"])
+        .args(["-D", "publish", "response-topic", "core/answers"])
+        .args(more)
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 

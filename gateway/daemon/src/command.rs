@@ -1,0 +1,411 @@
+//! Commands: from the core through the uplink, and from people on the hub through the control socket. One function carries
+//! them out, and no other way leads from outside to a device.
+//!
+//! ```text
+//! request ─► read ─► known already? ─► in time? ─► granted? ─► noted on disk ─► written, read back ─► audit record ─► answer
+//!              └───────────┴──────────────┴───────────┴── refused with a word ────────────────────────────┘
+//! ```
+//!
+//! Each runs on a task of its own; the daemon's loop only looks up the bus. Deliberately absent: whether a value may stand at
+//! a point (the config's grant, which the source looks at, here and again on the bus), and any way to write without an audit
+//! record.
+
+mod keeper;
+mod seen;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use curb_model::{HubClock, Name, PointName, Reason, Value};
+use curb_source::{BusHandle, Proof, WriteError, Written};
+use curb_store::Store;
+use curb_uplink::{COMMANDS, Command, ReplyTo};
+use curb_wire::command::{self as wire, Answer, Audit, Origin, Outcome, Refusal, WRITE, Write};
+use curb_wire::record::Document as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use keeper::{Keeper, Saver};
+use seen::{Admission, Known, Seen};
+
+/// Commands under way at most: those of the core that are started at once, and as many from the control socket, each
+/// with its own share.
+const MOST: usize = 2 * COMMANDS;
+
+/// How far ahead a deadline may lie: a command is for now. What is to happen tonight is the core's to remember, which can
+/// change its mind.
+const FARTHEST: Duration = Duration::from_hours(1);
+
+/// Correlation data in bytes at most: four times an UUID. It is stored for each command.
+const ID_MAX: usize = 64;
+
+/// Of texts that come from outside: bytes that are kept in an audit record and an answer at most.
+const TEXT_MAX: usize = 256;
+
+/// How long after its deadline a write may take that was sent just before: the slowest device's time-outs. Then its bus is
+/// stuck, which has its own fault.
+const CONFIRM: Duration = Duration::from_secs(30);
+
+/// How long the disk may take to keep an audit record. Longer means that it is full; then there is no answer, and the record
+/// is written as soon as there is room.
+const AUDIT: Duration = Duration::from_secs(30);
+
+/// Whoever wants to write. A clone is the same.
+#[derive(Debug, Clone)]
+struct Desk {
+    hub: Name,
+    clock: HubClock,
+    store: Store,
+    seen: Arc<Mutex<Seen>>,
+    saver: Saver,
+}
+
+/// The commands under way.
+#[derive(Debug)]
+pub(crate) struct Commands {
+    desk: Desk,
+    keeper: Keeper,
+    incoming: mpsc::Receiver<Command>,
+    /// For each uplink that is started.
+    hand_over: mpsc::Sender<Command>,
+    tasks: JoinSet<()>,
+}
+
+/// A request as it was read.
+#[derive(Debug)]
+struct Request {
+    id: Vec<u8>,
+    write: Write,
+}
+
+/// What came of a request, and whether it was new.
+enum Done {
+    /// To be recorded, and answered.
+    New(Outcome),
+    /// Carried out: to be recorded, remembered and answered.
+    Carried(Outcome),
+    /// To be answered only.
+    Again(Answer),
+}
+
+impl Commands {
+    /// Takes up the memory of commands in `state`. What was under way when the hub was cut off is recorded as unconfirmed.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(state: &Path, hub: &Name, clock: &HubClock, store: &Store) -> std::io::Result<Self> {
+        let mut seen = keeper::load(state);
+        let interrupted = seen.interrupted(hub.as_str());
+        let seen = Arc::new(Mutex::new(seen));
+        let keeper = keeper::start(state, Arc::clone(&seen))?;
+        let desk = Desk { hub: hub.clone(), clock: clock.clone(), store: store.clone(), seen, saver: keeper.saver() };
+        let (hand_over, incoming) = mpsc::channel(COMMANDS);
+        let mut tasks = JoinSet::new();
+        if !interrupted.is_empty() {
+            tasks.spawn(desk.clone().tell_interrupted(interrupted));
+        }
+        Ok(Self { desk, keeper, incoming, hand_over, tasks })
+    }
+
+    /// Where an uplink hands commands over.
+    pub(crate) fn hand_over(&self) -> mpsc::Sender<Command> {
+        self.hand_over.clone()
+    }
+
+    /// The next command of the core. Waits while as many are under way as may be.
+    ///
+    /// # Cancel safety
+    /// Safe: a command is taken only when it is returned.
+    pub(crate) async fn next(&mut self) -> Option<Command> {
+        loop {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a command's task failed");
+                    }
+                }
+                command = self.incoming.recv(), if self.tasks.len() < COMMANDS => return command,
+            }
+        }
+    }
+
+    /// Carries a command of the core out, on a task of its own. `way` says how to get to a point, if it may be written so.
+    pub(crate) fn begin(
+        &mut self,
+        command: Command,
+        way: impl FnOnce(&PointName, &Value) -> Result<BusHandle, WriteError>,
+    ) {
+        let request = read(&command);
+        let way = request.as_ref().ok().map(|Request { write, .. }| way(&write.point, &write.value));
+        self.tasks.spawn(self.desk.clone().serve(command, request, way));
+    }
+
+    /// Carries out a write that somebody on the hub wants, on a task of its own; the result comes when it is recorded.
+    pub(crate) fn write_here(
+        &mut self,
+        way: Result<BusHandle, WriteError>,
+        point: PointName,
+        value: Value,
+        deadline: Instant,
+    ) -> oneshot::Receiver<Result<Written, WriteError>> {
+        let (reply, result) = oneshot::channel();
+        let way = if self.tasks.len() < MOST { way } else { Err(WriteError::Full) };
+        self.tasks.spawn(self.desk.clone().serve_here(way, point, value, deadline, reply));
+        result
+    }
+
+    /// Lets what is under way end, and takes no more. To be called when the buses have stopped, and before the run ends.
+    ///
+    /// # Cancel safety
+    /// Dropped half way, commands that were sent are unconfirmed after the next start.
+    pub(crate) async fn finish(mut self) {
+        self.incoming.close();
+        while let Ok(command) = self.incoming.try_recv() {
+            self.begin(command, |_, _| Err(WriteError::Stopped));
+        }
+        while self.tasks.join_next().await.is_some() {}
+        self.keeper.stop();
+    }
+}
+
+/// Reads a request: everything about it that needs neither clock nor memory.
+fn read(command: &Command) -> Result<Request, Refusal> {
+    if &*command.name != WRITE {
+        return Err(refusal("unknown-command", format!("expected cmd/{WRITE}")));
+    }
+    if command.retained {
+        return Err(refusal("retained", "a retained message is of an unknown age: publish commands without retain"));
+    }
+    if let ReplyTo::Unusable(topic) = &command.reply_to {
+        let detail =
+            format!("the response topic {topic:?} is no topic, or one of curb/v1 other than this hub's reply/…");
+        return Err(refusal("bad-request", detail));
+    }
+    let id = command.correlation.as_deref().unwrap_or_default();
+    if id.is_empty() {
+        return Err(refusal(
+            "no-correlation",
+            "without correlation data a repeated request cannot be told from a new one",
+        ));
+    }
+    if id.len() > ID_MAX {
+        let detail = format!("the correlation data has {} bytes, expected {ID_MAX} at most", id.len());
+        return Err(refusal("bad-request", detail));
+    }
+    let write = Write::decode(&command.payload).map_err(|error| refusal("bad-request", crate::chain(&error)))?;
+    Ok(Request { id: id.to_vec(), write })
+}
+
+/// When a write has to be on its way, on the runtime's clock; `expires` is what the core's broker says.
+fn in_time(write: &Write, clock: &HubClock, expires: Option<std::time::Instant>) -> Result<(Instant, i64), Refusal> {
+    let Some(offset) = clock.offset() else {
+        let detail = "the hub's clock is not trusted: whether the deadline has passed is not known";
+        return Err(refusal("clock-not-trusted", detail));
+    };
+    let now_ms = clock.now().utc_millis(offset);
+    let left = u64::try_from(write.deadline_ms.saturating_sub(now_ms)).map_or(Duration::ZERO, Duration::from_millis);
+    if left > FARTHEST {
+        let detail = format!("the deadline is {} s ahead, expected {} at most", left.as_secs(), FARTHEST.as_secs());
+        return Err(refusal("deadline-too-far", detail));
+    }
+    let now = Instant::now();
+    let expires = expires.map_or(now + FARTHEST, Instant::from_std);
+    let deadline = (now + left).min(expires);
+    if deadline <= now {
+        return Err(refusal(WriteError::Deadline.word(), "the deadline had passed when the hub came to it"));
+    }
+    Ok((deadline, now_ms))
+}
+
+impl Desk {
+    /// One command of the core, from its reading to its answer.
+    async fn serve(
+        self,
+        command: Command,
+        request: Result<Request, Refusal>,
+        way: Option<Result<BusHandle, WriteError>>,
+    ) {
+        let done = match (&request, way) {
+            (Ok(request), Some(way)) => self.carry_out(request, way, command.expires).await,
+            (Ok(request), None) => Done::New(self.outcome(Some(&request.write), Err(not_done(&WriteError::Stopped)))),
+            (Err(refusal), _) => Done::New(self.outcome(None, Err(refusal.clone()))),
+        };
+        let answer = match done {
+            Done::Again(answer) => answer,
+            Done::New(outcome) => {
+                if !self.record(Origin::Core, &command.name, command.correlation.as_deref(), outcome.clone()).await {
+                    return;
+                }
+                self.answer(outcome)
+            }
+            Done::Carried(outcome) => {
+                let recorded =
+                    self.record(Origin::Core, &command.name, command.correlation.as_deref(), outcome.clone()).await;
+                let answer = self.answer(outcome);
+                if let Ok(Request { id, .. }) = &request {
+                    lock(&self.seen).finish(id, answer.clone());
+                    // If it cannot be kept, it is unconfirmed after the next start, and not done again.
+                    self.saver.save().await;
+                }
+                if !recorded {
+                    return;
+                }
+                answer
+            }
+        };
+        command.answer(answer.encode());
+    }
+
+    async fn carry_out(
+        &self,
+        Request { id, write }: &Request,
+        way: Result<BusHandle, WriteError>,
+        expires: Option<std::time::Instant>,
+    ) -> Done {
+        let known = lock(&self.seen).look(id, write);
+        if known != Known::No {
+            return self.known(write, known);
+        }
+        let refused = |refusal| Done::New(self.outcome(Some(write), Err(refusal)));
+        let (deadline, now_ms) = match in_time(write, &self.clock, expires) {
+            Ok(in_time) => in_time,
+            Err(refusal) => return refused(refusal),
+        };
+        let bus = match way {
+            Ok(bus) => bus,
+            Err(error) => return refused(not_done(&error)),
+        };
+        let admission = lock(&self.seen).admit(id, write, now_ms);
+        match admission {
+            Admission::Go => {}
+            Admission::Known(known) => return self.known(write, known),
+            Admission::Full => {
+                return refused(refusal("full", "too many commands are remembered whose deadline has not passed"));
+            }
+        }
+        if !self.saver.save().await {
+            lock(&self.seen).forget(id);
+            return refused(refusal(
+                "not-recorded",
+                "the hub cannot write to its disk: what it did could be done again",
+            ));
+        }
+        let result = send(Ok(bus), write.point.clone(), write.value.clone(), deadline).await;
+        Done::Carried(self.outcome(Some(write), result.as_ref().map(proof).map_err(not_done)))
+    }
+
+    fn known(&self, write: &Write, known: Known) -> Done {
+        match known {
+            Known::Done(answer) => Done::Again(*answer),
+            Known::Another => {
+                let detail = "another request had the same correlation data: give each its own";
+                Done::New(self.outcome(Some(write), Err(refusal("duplicate-id", detail))))
+            }
+            Known::UnderWay | Known::No => {
+                let detail = "the same request is being carried out: its answer is coming";
+                Done::Again(self.answer(self.outcome(Some(write), Err(refusal("under-way", detail)))))
+            }
+        }
+    }
+
+    /// One write of somebody on the hub.
+    async fn serve_here(
+        self,
+        way: Result<BusHandle, WriteError>,
+        point: PointName,
+        value: Value,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<Written, WriteError>>,
+    ) {
+        let result = send(way, point.clone(), value.clone(), deadline).await;
+        let write = Write { point, value, deadline_ms: 0 };
+        let told = result.as_ref().map(proof).map_err(not_done);
+        self.record(Origin::Socket, WRITE, None, self.outcome(Some(&write), told)).await;
+        // Whoever asked may have hung up.
+        drop(reply.send(result));
+    }
+
+    async fn tell_interrupted(self, interrupted: Vec<(Vec<u8>, Outcome)>) {
+        for (id, outcome) in interrupted {
+            self.record(Origin::Core, WRITE, Some(&id), outcome).await;
+        }
+        self.saver.save().await;
+    }
+
+    fn outcome(&self, write: Option<&Write>, result: Result<wire::Proof, Refusal>) -> Outcome {
+        let (point, value) = write.map(|write| (write.point.clone(), write.value.clone())).unzip();
+        let time_ms = self.clock.offset().map(|offset| self.clock.now().utc_millis(offset));
+        Outcome { point, value, result, time_ms }
+    }
+
+    fn answer(&self, outcome: Outcome) -> Answer {
+        Answer { hub: self.hub.to_string(), outcome }
+    }
+
+    /// Writes the audit record; whether it is durable.
+    async fn record(&self, origin: Origin, command: &str, correlation: Option<&[u8]>, outcome: Outcome) -> bool {
+        let word = outcome.result.as_ref().map_or_else(|refusal| refusal.word.clone(), |_| "done".to_owned());
+        let point = outcome.point.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::info!(?origin, command = clip(command), point, word, "command");
+        let audit = Audit {
+            ht: self.clock.now(),
+            origin,
+            command: clip(command).to_owned(),
+            correlation: correlation.map(|id| id[..id.len().min(ID_MAX)].to_vec()),
+            outcome,
+        };
+        match timeout(AUDIT, self.store.audit(audit)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!("failed to record a command: {error}");
+                false
+            }
+            Err(_) => {
+                tracing::error!("the disk has not taken the record of a command within {AUDIT:?}: it gets no answer");
+                false
+            }
+        }
+    }
+}
+
+/// Sends a write to its bus.
+async fn send(
+    way: Result<BusHandle, WriteError>,
+    point: PointName,
+    value: Value,
+    deadline: Instant,
+) -> Result<Written, WriteError> {
+    let written = timeout_at(deadline + CONFIRM, way?.write(point, value, deadline)).await;
+    written.unwrap_or(Err(WriteError::Unconfirmed(Reason::Timeout)))
+}
+
+const fn proof(written: &Written) -> wire::Proof {
+    match written.proof {
+        Proof::ReadBack => wire::Proof::ReadBack,
+        Proof::Echo => wire::Proof::Echo,
+    }
+}
+
+/// The word and the text of a write that was not done.
+fn not_done(error: &WriteError) -> Refusal {
+    refusal(error.word(), error.to_string())
+}
+
+fn refusal(word: &str, detail: impl Into<String>) -> Refusal {
+    Refusal { word: word.to_owned(), detail: clip(&detail.into()).to_owned() }
+}
+
+/// The beginning of a text that may be long.
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
+/// What is behind the lock is whole at any moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
