@@ -1,7 +1,8 @@
 //! The commands that look: `check` reads the settings, `status`, `tap` and `reload` ask the running daemon.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
 use crate::reload::Reloaded;
 use crate::status::Report;
-use crate::tap::Line;
+use crate::tap::{Line, SentLine};
 
 /// A daemon answers in milliseconds or is stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +27,9 @@ pub(crate) struct Tap {
     pub(crate) count: Option<u64>,
     pub(crate) wait: Option<Duration>,
     pub(crate) at: TapPoint,
+    pub(crate) verbose: bool,
+    /// Where to keep what is shown, as JSON lines.
+    pub(crate) capture: Option<PathBuf>,
     pub(crate) json: bool,
 }
 
@@ -157,7 +161,22 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
 
 /// `curb tap`.
 pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::Result<ExitCode> {
-    let Tap { points, count, wait, at, json } = tap;
+    let Tap { points, count, wait, at, verbose, capture, json } = tap;
+    if let Some(why) = misuse(at, &points, capture.is_some()) {
+        writeln!(out, "{why}")?;
+        return Ok(exit(USAGE));
+    }
+    let mut file = match capture.map(|path| (File::create_new(&path), path)) {
+        None => None,
+        Some((Ok(mut file), _)) => {
+            writeln!(file, "{}", serde_json::json!({ "v": 1, "capture": at }))?;
+            Some(file)
+        }
+        Some((Err(error), path)) => {
+            writeln!(out, "failed to make {}: {error}", path.display())?;
+            return Ok(exit(CANNOT));
+        }
+    };
     let mut call = match control::ask(run_dir, Op::Tap { at, points }).await {
         Ok(call) => call,
         Err(error) => return complain(&error, out, json),
@@ -168,9 +187,16 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
             let Some(line) = call.next().await? else {
                 break;
             };
-            let parsed: Line = serde_json::from_str(line.get()).map_err(control::Error::Answer)?;
-            let written = if json { writeln!(out, "{line}") } else { writeln!(out, "{}", parsed.text()) };
-            if written.and_then(|()| out.flush()).is_err() {
+            let (text, missed) = in_words(at, line.get(), verbose).map_err(control::Error::Answer)?;
+            let text = if json { line.get() } else { &text };
+            let noticed = if missed > 0 {
+                writeln!(io::stderr(), "at least {missed} were not shown: this caller is too slow")
+            } else {
+                Ok(())
+            };
+            let captured = file.as_mut().map_or(Ok(()), |file| writeln!(file, "{line}"));
+            let written = writeln!(out, "{text}").and_then(|()| out.flush());
+            if noticed.and(captured).and(written).is_err() {
                 // Whoever read our output has gone: `curb tap | head`.
                 break;
             }
@@ -186,6 +212,27 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
         Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) { FOUND } else { FINE })),
         Err(error) => complain(&error, out, json),
     }
+}
+
+/// What cannot be asked for.
+fn misuse(at: TapPoint, points: &[String], capture: bool) -> Option<&'static str> {
+    match at {
+        TapPoint::Source if capture => Some(
+            "refused: what is read has not passed the plugins yet, and need not leave the hub; capture at pipeline or uplink",
+        ),
+        TapPoint::Uplink if !points.is_empty() => Some("messages have no point names: leave -t away at uplink"),
+        TapPoint::Source | TapPoint::Pipeline | TapPoint::Uplink => None,
+    }
+}
+
+/// A line for people, and how many were missed before it.
+fn in_words(at: TapPoint, line: &str, verbose: bool) -> Result<(String, u64), serde_json::Error> {
+    if at == TapPoint::Uplink {
+        let sent: SentLine = serde_json::from_str(line)?;
+        return Ok((sent.text(verbose), sent.missed));
+    }
+    let reading: Line = serde_json::from_str(line)?;
+    Ok((reading.text(verbose), reading.missed))
 }
 
 async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, control::Error> {

@@ -18,6 +18,7 @@ use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
 use curb_uplink::{Closed, Command, Outbox, Uplink};
 use curb_wire::status::{Points, Status};
+use curb_wire::topic::Topics;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -120,7 +121,7 @@ pub(crate) fn start(
 /// Appends what leaves the pipeline. Ends when it ends.
 async fn keep(mut batches: mpsc::Receiver<Batch>, store: Store, taps: Taps) {
     while let Some(batch) = batches.recv().await {
-        taps.show(TapPoint::Store, &batch);
+        taps.show(TapPoint::Pipeline, &batch);
         if store.append(batch).await.is_err() {
             tracing::error!("the store ended before the pipeline; readings are lost");
             return;
@@ -150,8 +151,10 @@ impl Rooms {
             uptime: hub_up,
             ..curb_uplink::Config::new(core.host.clone(), core.port)
         };
+        let topics = Topics::new(&identity.site, &identity.hub);
+        let outbox = StoreOutbox { store: self.store.clone(), taps: self.taps.clone(), topics };
         let (status, points) = (self.documents.status.subscribe(), self.documents.points.subscribe());
-        let (outbox, commands) = (StoreOutbox(self.store.clone()), self.commands.hand_over());
+        let commands = self.commands.hand_over();
         self.uplink = Some(Uplink::start(config, identity, outbox, status, points, commands)?);
         Ok(())
     }
@@ -208,27 +211,33 @@ impl Rooms {
 
 /// The store, as the uplink wants to see it.
 #[derive(Debug)]
-struct StoreOutbox(Store);
+struct StoreOutbox {
+    store: Store,
+    taps: Taps,
+    topics: Topics,
+}
 
 impl Outbox for StoreOutbox {
     async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Closed> {
-        self.0.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)
+        let messages = self.store.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)?;
+        self.taps.show_sent(&self.topics, &messages);
+        Ok(messages)
     }
 
     // A store that is closed keeps its rows: they are sent once more by the next run. Nothing to report.
     async fn delivered(&self, rows: Vec<RowId>) {
-        self.0.delivered(rows).await.ok();
+        self.store.delivered(rows).await.ok();
     }
 
     async fn receipt(&self, run: RunId, stream: Stream, seq: u64) {
-        self.0.receipt(run, stream, seq).await.ok();
+        self.store.receipt(run, stream, seq).await.ok();
     }
 
     async fn set_aside(&self, row: RowId, code: u8) {
-        self.0.set_aside(row, code).await.ok();
+        self.store.set_aside(row, code).await.ok();
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
-        self.0.changed()
+        self.store.changed()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::control::TapPoint;
-use crate::tools::args::{DumpArgs, PingArgs, PlayArgs, ReadArgs, WriteArgs};
+use crate::tools::args::{DumpArgs, PingArgs, PlayArgs, ReadArgs, ScanArgs, WriteArgs};
 
 /// Exit codes, the same in every command: fine.
 pub(crate) const FINE: u8 = 0;
@@ -81,7 +81,11 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Print readings of the running daemon as they pass
-    #[command(after_help = "Examples:\n  curb tap\n  curb tap -t 'meter/*' -C 10 -W 5s\n  curb tap --at source --json")]
+    #[command(
+        after_help = "Examples:\n  curb tap\n  curb tap -t 'meter/*' -C 10 -W 5s\n  curb tap --at source --json\n  \
+        curb tap --at uplink -v\n  curb tap --capture readings.jsonl -W 1m\n\nReadings go to standard output, notices to \
+        standard error."
+    )]
     Tap {
         #[command(flatten)]
         run_dir: RunDir,
@@ -95,8 +99,14 @@ pub(crate) enum Command {
         #[arg(short = 'W', long, value_name = "TIME", value_parser = humantime::parse_duration)]
         wait: Option<Duration>,
         /// Where to listen
-        #[arg(long, value_enum, default_value = "store")]
+        #[arg(long, value_enum, default_value = "pipeline")]
         at: TapPoint,
+        /// Show time, quality, stream and hub time of each reading; at uplink the payload
+        #[arg(short = 'v', long)]
+        verbose: bool,
+        /// Keep what is shown in a new file, as JSON lines; at pipeline or uplink only
+        #[arg(long, value_name = "FILE")]
+        capture: Option<PathBuf>,
         /// Print one JSON object a reading
         #[arg(long)]
         json: bool,
@@ -123,6 +133,11 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  curb ping meter\n  curb ping cabinet -a 3 -c 100 -i 200ms\n\n\
         Ctrl-C prints the sum. Exits 1 if an answer was lost.")]
     Ping(PingArgs),
+    /// Find the units on a bus and their settings, or say why nothing answers
+    #[command(after_help = "Examples:\n  curb scan cabinet\n  curb scan /dev/ttyUSB0 --budget 2m\n  \
+        curb scan /dev/ttyUSB0 -b 9600 -a 1-20 --propose > found.toml\n\n-b and -P narrow the search. Beside the daemon \
+        its polls go on.\nExits 0 if units were found and nothing is wrong, else 1.")]
+    Scan(ScanArgs),
     /// The frames on a bus
     #[command(subcommand)]
     Bus(BusCommand),

@@ -97,7 +97,12 @@ pub(crate) fn wall() -> Duration {
 
 /// The wall clock in words, for a fault's detail.
 pub(crate) fn wall_text() -> String {
-    let seconds = i64::try_from(wall().as_secs()).unwrap_or(i64::MAX);
+    text(i64::try_from(wall().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// UTC milliseconds since 1970 in words, to the second.
+pub(crate) fn text(utc_ms: i64) -> String {
+    let seconds = utc_ms.div_euclid(1_000);
     let date = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
     let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
     date.and_then(|date| date.format(format).ok()).unwrap_or_else(|| format!("{seconds} s after 1970"))

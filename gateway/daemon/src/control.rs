@@ -70,7 +70,7 @@ pub(crate) enum Op {
     Tap {
         /// Where to listen.
         at: TapPoint,
-        /// Patterns over point names; none is all.
+        /// Patterns over point names; none is all. Messages of the uplink have no point names, so that none goes there.
         points: Vec<String>,
     },
     /// Read the config again and change what differs.
@@ -102,8 +102,12 @@ pub(crate) enum Op {
 pub(crate) enum TapPoint {
     /// As they are read, before any plugin.
     Source,
-    /// As they go to the store, after all plugins.
-    Store,
+    /// As they leave the plugins, on their way to the store.
+    #[serde(alias = "store")]
+    #[value(alias = "store")]
+    Pipeline,
+    /// Messages, as they are handed to the broker's connection; one more time after a reconnect.
+    Uplink,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -53,12 +53,14 @@ async fn act(command: Command) -> io::Result<ExitCode> {
         Command::Profiles { name, config, json } => profiles::profiles(&config, name.as_deref(), json, out),
         Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
         Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
-        Command::Tap { run_dir, points, count, wait, at, json } => {
-            ask::tap(&run_dir.path(), ask::Tap { points, count, wait, at, json }, out).await
+        Command::Tap { run_dir, points, count, wait, at, verbose, capture, json } => {
+            let tap = ask::Tap { points, count, wait, at, verbose, capture, json };
+            ask::tap(&run_dir.path(), tap, out).await
         }
         Command::Read(args) => tools::finish(tools::read::run(&args, out).await, args.line.json, out),
         Command::Write(args) => tools::finish(tools::write::run(&args, out).await, args.line.json, out),
         Command::Ping(args) => tools::finish(tools::ping::run(&args, out).await, args.line.json, out),
+        Command::Scan(args) => tools::finish(tools::scan::run(&args, out).await, args.line.json, out),
         Command::Bus(BusCommand::Dump(args)) => tools::finish(tools::dump::run(&args, out).await, args.line.json, out),
         Command::Bus(BusCommand::Play(args)) => tools::finish(tools::play::run(&args, out), args.json, out),
         Command::Completions { shell } => {

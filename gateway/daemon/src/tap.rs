@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use curb_model::{Batch, Glob, HubTime, Reading, UtcOffset};
+use curb_model::{Batch, Glob, HubTime, Message, Reading, Stream, UtcOffset};
+use curb_wire::topic::Topics;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
@@ -15,31 +16,48 @@ use crate::field::json_value;
 /// Batches that a looker may be behind before it loses some: two seconds of a busy hub.
 const BEHIND: usize = 64;
 
-/// The two places to look at.
+/// The places to look at.
 #[derive(Debug, Clone)]
 pub(crate) struct Taps {
     source: broadcast::Sender<Arc<Batch>>,
-    store: broadcast::Sender<Arc<Batch>>,
+    pipeline: broadcast::Sender<Arc<Batch>>,
+    uplink: broadcast::Sender<Arc<Sent>>,
+}
+
+/// A message on its way to the broker.
+#[derive(Debug)]
+struct Sent {
+    topic: String,
+    message: Message,
 }
 
 impl Taps {
     pub(crate) fn new() -> Self {
-        Self { source: broadcast::Sender::new(BEHIND), store: broadcast::Sender::new(BEHIND) }
-    }
-
-    fn at(&self, place: TapPoint) -> &broadcast::Sender<Arc<Batch>> {
-        match place {
-            TapPoint::Source => &self.source,
-            TapPoint::Store => &self.store,
-        }
+        let (source, pipeline) = (broadcast::Sender::new(BEHIND), broadcast::Sender::new(BEHIND));
+        Self { source, pipeline, uplink: broadcast::Sender::new(BEHIND) }
     }
 
     /// Shows a batch to whoever looks at `place`.
     pub(crate) fn show(&self, place: TapPoint, batch: &Batch) {
-        let tap = self.at(place);
+        let tap = match place {
+            TapPoint::Source => &self.source,
+            TapPoint::Pipeline => &self.pipeline,
+            TapPoint::Uplink => return,
+        };
         if tap.receiver_count() > 0 {
             // An error means that the last looker has just gone.
             drop(tap.send(Arc::new(batch.clone())));
+        }
+    }
+
+    /// Shows messages that are handed to the broker's connection.
+    pub(crate) fn show_sent(&self, topics: &Topics, messages: &[Message]) {
+        if self.uplink.receiver_count() == 0 {
+            return;
+        }
+        for message in messages {
+            let topic = topics.lane(message.lane, &message.stream);
+            drop(self.uplink.send(Arc::new(Sent { topic, message: message.clone() })));
         }
     }
 }
@@ -63,6 +81,9 @@ pub(crate) struct Line {
     /// `device/point`; empty in a line that only says what was missed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) point: String,
+    /// The stream that carries it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) stream: String,
     /// The value, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<serde_json::Value>,
@@ -89,7 +110,7 @@ const fn is_zero(n: &u64) -> bool {
 }
 
 impl Line {
-    fn new(reading: &Reading, offset: Option<UtcOffset>, missed: u64) -> Self {
+    fn new(reading: &Reading, stream: &Stream, offset: Option<UtcOffset>, missed: u64) -> Self {
         let quality = match (reading.sample.value(), reading.sample.reason()) {
             (_, None) => "good".to_owned(),
             (Some(_), Some(reason)) => format!("uncertain:{reason}"),
@@ -97,6 +118,7 @@ impl Line {
         };
         Self {
             point: reading.point.name.to_string(),
+            stream: stream.to_string(),
             value: reading.sample.value().map(json_value),
             unit: reading.point.unit.as_deref().map(ToOwned::to_owned),
             quality,
@@ -106,24 +128,94 @@ impl Line {
         }
     }
 
-    /// The line for people: `meter/power = 12.3 W`, and what is wrong with it.
-    pub(crate) fn text(&self) -> String {
+    /// The line for people: `meter/power = 12.3 W`, and what is wrong with it; with `verbose` all that is known.
+    pub(crate) fn text(&self, verbose: bool) -> String {
         let value = self.value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let unit = self.unit.as_deref().unwrap_or_default();
-        let quality = if self.quality == "good" { "" } else { &self.quality };
-        let missed = if self.missed > 0 { format!("  ({} readings not shown)", self.missed) } else { String::new() };
-        format!("{} {} = {value} {unit} {quality}{missed}", HubTime::from_nanos(self.ht), self.point)
-            .trim_end()
-            .to_owned()
+        let quality = if self.quality == "good" && !verbose { "" } else { &self.quality };
+        let at = HubTime::from_nanos(self.ht);
+        let text = format!("{at} {} = {value} {unit} {quality}", self.point);
+        if !verbose {
+            return text.trim_end().to_owned();
+        }
+        let time = self.time_ms.map_or_else(|| "undated".to_owned(), |ms| crate::clock::text(ms));
+        format!("{time} {text} stream {}", self.stream)
     }
 }
 
-/// Sends readings to one caller until it hangs up or the daemon ends.
+/// One line of `curb tap --at uplink --json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SentLine {
+    /// Empty in a line that only says what was missed.
+    pub(crate) topic: String,
+    pub(crate) stream: String,
+    /// The run that numbered it.
+    pub(crate) run: String,
+    pub(crate) seq: u64,
+    /// 0 for records.
+    pub(crate) readings: u32,
+    /// Bytes of the payload.
+    pub(crate) bytes: usize,
+    /// The payload itself.
+    pub(crate) payload: String,
+    /// At least so many messages were not shown because the caller was too slow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) missed: u64,
+}
+
+impl SentLine {
+    fn new(Sent { topic, message }: &Sent, missed: u64) -> Self {
+        Self {
+            topic: topic.clone(),
+            stream: message.stream.to_string(),
+            run: message.run.to_string(),
+            seq: message.seq,
+            readings: message.readings,
+            bytes: message.payload.len(),
+            payload: String::from_utf8_lossy(&message.payload).into_owned(),
+            missed,
+        }
+    }
+
+    /// The line for people; with `verbose` the payload, too.
+    pub(crate) fn text(&self, verbose: bool) -> String {
+        let Self { topic, run, seq, readings, bytes, .. } = self;
+        let payload = if verbose { format!(" {}", self.payload) } else { String::new() };
+        format!("{topic} run {run} seq {seq}: {readings} readings, {bytes} bytes{payload}")
+    }
+}
+
+/// Shows one caller what passes until it hangs up or the daemon ends.
 ///
 /// # Cancel safety
 /// Dropping it ends the call.
 pub(crate) async fn serve(taps: Taps, place: TapPoint, points: Vec<Glob>, answers: mpsc::Sender<Answer>) {
-    let mut batches = taps.at(place).subscribe();
+    match place {
+        TapPoint::Source => readings(taps.source.subscribe(), points, answers).await,
+        TapPoint::Pipeline => readings(taps.pipeline.subscribe(), points, answers).await,
+        TapPoint::Uplink => messages(taps.uplink.subscribe(), answers).await,
+    }
+}
+
+async fn messages(mut sent: broadcast::Receiver<Arc<Sent>>, answers: mpsc::Sender<Answer>) {
+    let mut missed = 0;
+    loop {
+        let message = tokio::select! {
+            message = sent.recv() => message,
+            () = answers.closed() => return,
+        };
+        match message {
+            Ok(message) => {
+                let line = Answer::json(&SentLine::new(&message, missed));
+                missed = if answers.try_send(line).is_ok() { 0 } else { missed + 1 };
+            }
+            Err(broadcast::error::RecvError::Lagged(messages)) => missed += messages,
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn readings(mut batches: broadcast::Receiver<Arc<Batch>>, points: Vec<Glob>, answers: mpsc::Sender<Answer>) {
     let mut missed = 0;
     loop {
         let batch = tokio::select! {
@@ -135,7 +227,7 @@ pub(crate) async fn serve(taps: Taps, place: TapPoint, points: Vec<Glob>, answer
                 let wanted =
                     |reading: &&Reading| points.is_empty() || points.iter().any(|p| p.matches(&reading.point.name));
                 for reading in batch.readings.iter().filter(wanted) {
-                    let line = Answer::json(&Line::new(reading, batch.offset, missed));
+                    let line = Answer::json(&Line::new(reading, &batch.stream, batch.offset, missed));
                     missed = if answers.try_send(line).is_ok() { 0 } else { missed + 1 };
                 }
             }
@@ -174,24 +266,28 @@ mod tests {
     #[test]
     fn lines_read_like_sentences() {
         let batch = batch(2);
-        let check = |i: usize, expected: &str| assert_eq!(Line::new(&batch.readings[i], None, 0).text(), expected);
+        let check = |i: usize, expected: &str| {
+            assert_eq!(Line::new(&batch.readings[i], &batch.stream, None, 0).text(false), expected)
+        };
         check(0, "0.000s meter/power = - W bad:timeout");
         check(1, "0.000s meter/power = 12 W");
+        let all = Line::new(&batch.readings[1], &batch.stream, None, 0).text(true);
+        assert_eq!(all, "undated 0.000s meter/power = 12 W good stream meter");
     }
 
     #[tokio::test]
     async fn a_slow_caller_is_told_what_it_missed_and_slows_nobody() {
         let taps = Taps::new();
         let (answers, mut lines) = mpsc::channel(2);
-        let server = serve(taps.clone(), TapPoint::Store, Vec::new(), answers);
+        let server = serve(taps.clone(), TapPoint::Pipeline, Vec::new(), answers);
         let caller = async {
             tokio::task::yield_now().await;
-            taps.show(TapPoint::Store, &batch(5));
+            taps.show(TapPoint::Pipeline, &batch(5));
             tokio::task::yield_now().await;
             for _ in 0..2 {
                 assert!(matches!(lines.recv().await, Some(Answer::Json(_))));
             }
-            taps.show(TapPoint::Store, &batch(1));
+            taps.show(TapPoint::Pipeline, &batch(1));
             let Some(Answer::Json(line)) = lines.recv().await else { panic!("a line was expected") };
             let line: Line = serde_json::from_str(line.get()).unwrap();
             assert_eq!(line.missed, 3);

@@ -8,6 +8,7 @@
 
 #![expect(clippy::panic, reason = "what supports a test fails it by a panic that says why")]
 
+pub mod fault;
 mod hub;
 mod mosquitto;
 mod operator;

@@ -20,6 +20,9 @@ pub(crate) struct LineArgs {
     /// Stop bits: 1 or 2, where it is not the config's [default: 1]
     #[arg(short = 's', long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) stop: Option<u8>,
+    /// Frames at a host:port that no config has: tcp, or rtu behind a serial server
+    #[arg(short = 'm', long, value_name = "MODE", default_value = "tcp", value_parser = ["tcp", "rtu"])]
+    pub(crate) mode: String,
     /// How long to wait for an answer: "300ms", or seconds
     #[arg(short = 'o', long, value_name = "TIME", value_parser = notation::seconds)]
     pub(crate) timeout: Option<Duration>,
@@ -144,4 +147,22 @@ pub(crate) struct PlayArgs {
     /// Print JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `curb scan`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScanArgs {
+    /// A bus of the config, a port (/dev/ttyUSB0) or host:port
+    pub(crate) bus: String,
+    /// Only these units
+    #[arg(short = 'a', long = "unit", value_name = "UNITS", value_parser = notation::units)]
+    pub(crate) units: Option<Units>,
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = notation::seconds)]
+    pub(crate) budget: Duration,
+    /// Print what was found as a config, all else as comments
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) propose: bool,
+    #[command(flatten)]
+    pub(crate) line: LineArgs,
 }

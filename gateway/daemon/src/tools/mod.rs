@@ -18,6 +18,7 @@ mod notation;
 pub(crate) mod ping;
 pub(crate) mod play;
 pub(crate) mod read;
+pub(crate) mod scan;
 mod target;
 pub(crate) mod write;
 
@@ -40,7 +41,7 @@ pub(crate) enum Error {
     Target(#[from] target::Error),
     #[error(transparent)]
     Line(#[from] line::Error),
-    #[error("use {option}: {source}")]
+    #[error("use {option}")]
     Option { option: &'static str, source: notation::Misread },
     #[error("{0}")]
     Usage(&'static str),

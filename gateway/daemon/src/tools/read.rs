@@ -226,7 +226,10 @@ pub(super) async fn ask(
     timeout: Option<Duration>,
 ) -> Result<Outcome, Error> {
     let question = Question::Read { table, address, quantity };
-    Ok(line.probe(Probe { unit, question, settings: None, timeout, hold: HOLD }).await?.outcome)
+    match line.probe(Probe { unit, question, settings: None, timeout, hold: HOLD }).await?.outcome {
+        Outcome::Unusable(why) => Err(Error::Unusable(why)),
+        outcome => Ok(outcome),
+    }
 }
 
 /// An answer's registers; bits as 0 and 1.

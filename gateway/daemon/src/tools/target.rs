@@ -104,7 +104,7 @@ impl Known {
         }
         if let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && !port.is_empty()) {
             let address = format!("{host}:{port}");
-            let link = Link::Tcp(address);
+            let link = if args.mode == "rtu" { Link::RtuOverTcp(address) } else { Link::Tcp(address) };
             return Ok(Bus { label: label(text), name: None, link, settings: None, units: Vec::new() });
         }
         if self.settings.is_none() && self.problems > 0 {

@@ -12,6 +12,7 @@ mod plugins;
 mod refusals;
 mod serial;
 mod service;
+mod tools;
 mod wire;
 
 use std::path::PathBuf;

@@ -1,0 +1,267 @@
+//! `curb scan`: which units are on a line, at which settings, and if none: why.
+//!
+//! ```text
+//! sweep (whom to ask at what, pure) ──► a probe ──► sign (what its bytes mean, pure)
+//!                                                     └► verdict (what all signs mean, pure) ──► report, propose
+//! ```
+//!
+//! Deliberately absent: writing anything, and devices that talk by themselves.
+
+mod identify;
+mod propose;
+mod sign;
+mod sweep;
+mod verdict;
+
+use std::io::{IsTerminal as _, Write};
+use std::time::Duration;
+
+use curb_source::{Link, Outcome, Parity, Probe, Probed, Question, SerialConfig, Table};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use self::identify::Identity;
+use self::sign::Sign;
+use self::sweep::{Check, Setting, Sweep};
+use self::verdict::Seen;
+use super::Error;
+use super::args::ScanArgs;
+use super::line::Line;
+use super::target::{Bus, Known};
+use crate::cli::{FINE, FOUND};
+
+/// How long a unit on a line may take to begin its answer. Slow meters take 100 ms; a scan waits for hundreds of units that
+/// are not there.
+const SERIAL_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// The same over TCP, where a gateway and its own line lie between.
+const TCP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long is listened before anything is asked. Another master polls more often than that.
+const LISTEN: Duration = Duration::from_millis(1_000);
+
+/// Addresses that devices are delivered with; the profiles' own. Asked first, at every setting.
+const FACTORY: [u8; 5] = [1, 2, 3, 10, 100];
+
+/// Serial addresses (Modbus over Serial Line 1.02, section 2.2).
+const UNITS: std::ops::RangeInclusive<u8> = 1..=247;
+
+/// Exceptions of a gateway whose own device is not there.
+const GATEWAY: [u8; 2] = [10, 11];
+
+/// A unit that is there.
+#[derive(Debug, Clone)]
+struct Unit {
+    id: u8,
+    setting: Option<Setting>,
+    identity: Identity,
+}
+
+/// What a scan has come to.
+#[derive(Debug)]
+struct Report {
+    bus: Bus,
+    units: Vec<Unit>,
+    verdicts: Vec<verdict::Verdict>,
+    requests: usize,
+    took: Duration,
+    /// Whether everything was asked that was to be.
+    complete: bool,
+}
+
+/// `curb scan`.
+pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Error> {
+    let known = Known::load(&args.line);
+    let bus = known.bus(&args.bus, &args.line)?;
+    let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
+    let report = scan(args, bus, &line).await;
+    line.close().await;
+    let report = report?;
+    if args.line.json {
+        print_json(&report, out)?;
+    } else if args.propose {
+        propose::print(&report, out)?;
+    } else {
+        print(&report, "", out)?;
+    }
+    Ok(if report.units.is_empty() || !report.verdicts.is_empty() { FOUND } else { FINE })
+}
+
+/// The whole of it.
+async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
+    let serial = match (&bus.settings, &bus.link) {
+        (Some(settings), _) => Some(settings.clone()),
+        (None, link) => crate::field::serial(link).cloned(),
+    };
+    let own = serial.as_ref().map(Setting::of);
+    let parity = args.line.parity.map(|parity| match parity {
+        Parity::None => Check::None,
+        Parity::Even => Check::Even,
+        Parity::Odd => Check::Odd,
+    });
+    let settings = own.map_or_else(|| vec![None], |own| sweep::settings(own, args.line.baud, parity));
+    let timeout = args.line.timeout.unwrap_or(if serial.is_some() { SERIAL_TIMEOUT } else { TCP_TIMEOUT });
+    let units: Vec<u8> = match (&args.units, &bus.link) {
+        (Some(units), _) => units.0.clone(),
+        (None, Link::Tcp(_)) => UNITS.chain([0, 255]).collect(),
+        (None, _) => UNITS.collect(),
+    };
+    let likely: Vec<u8> = if args.units.as_ref().is_some_and(|units| units.0.len() <= FACTORY.len()) {
+        units.clone()
+    } else {
+        let new = |unit: &u8| !bus.units.contains(unit);
+        bus.units.iter().copied().chain(FACTORY.into_iter().filter(new)).collect()
+    };
+    let began = Instant::now();
+    let mut seen = Seen { own: bus.name.as_ref().and(own), serial: serial.is_some(), ..Seen::default() };
+    if serial.is_some() && !line.is_shared() {
+        let question = Question::Listen;
+        let listen = Probe { unit: 0, question, settings: None, timeout: Some(LISTEN), hold: Duration::ZERO };
+        seen.strangers = Some(Sign::of_strangers(&usable(line.probe(listen).await?)?.heard));
+    }
+    let mut sweep = Sweep::new(settings, &likely, units, args.budget);
+    let mut outcomes: Vec<(u8, Option<Setting>, Outcome)> = Vec::new();
+    let mut requests = 0;
+    while let Some(ask) = sweep.next(began.elapsed()) {
+        let (setting, unit) = ask;
+        progress(setting, unit, outcomes.len(), &sweep, began.elapsed(), args.budget);
+        let probe = probe(unit, setting, serial.as_ref(), timeout);
+        let probed = tokio::select! {
+            probed = line.probe(probe) => probed?,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        requests += 1;
+        let sign = sign(unit, &probed, requests)?;
+        seen.signs.push((setting, unit, sign));
+        if matches!(sign, Sign::Answer | Sign::Doubled) {
+            outcomes.push((unit, setting, probed.outcome));
+        }
+        sweep.take(ask, sign);
+    }
+    let complete = sweep.next(Duration::ZERO).is_none();
+    clear_progress();
+    let all_the_same = !seen.serial && outcomes.windows(2).all(|pair| pair[0].2 == pair[1].2);
+    let verdicts = verdict::verdicts(&seen, all_the_same);
+    let every = verdicts.iter().any(|verdict| matches!(verdict, verdict::Verdict::EveryUnit { .. }));
+    let mut units = Vec::new();
+    outcomes.sort_by_key(|(unit, ..)| *unit);
+    outcomes.dedup_by_key(|(unit, ..)| *unit);
+    // One device is told once.
+    for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
+        let with = |question| Probe { question, ..probe(id, setting, serial.as_ref(), timeout) };
+        let identity = identify::identify(line, with, &first).await?;
+        units.push(Unit { id, setting, identity });
+    }
+    Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })
+}
+
+fn probe(unit: u8, setting: Option<Setting>, serial: Option<&SerialConfig>, timeout: Duration) -> Probe {
+    let question = Question::Read { table: Table::Holding, address: 0, quantity: 1 };
+    let settings = setting.zip(serial).map(|(setting, serial)| setting.on(serial));
+    Probe { unit, question, settings, timeout: Some(timeout), hold: Duration::ZERO }
+}
+
+/// The sign of a probe; the first one must at least find the port.
+fn sign(unit: u8, probed: &Probed, requests: usize) -> Result<Sign, Error> {
+    match &probed.outcome {
+        Outcome::Unusable(why) if requests == 1 => Err(Error::Unusable(why.clone())),
+        Outcome::Exception(code) if GATEWAY.contains(code) => Ok(Sign::Silence),
+        // A setting that this port does not have.
+        Outcome::Unusable(_) => Ok(Sign::Silence),
+        _ => Ok(Sign::of(unit, probed)),
+    }
+}
+
+fn usable(probed: Probed) -> Result<Probed, Error> {
+    match probed.outcome {
+        Outcome::Unusable(why) => Err(Error::Unusable(why)),
+        _ => Ok(probed),
+    }
+}
+
+/// One line on the terminal, written over again and again.
+fn progress(setting: Option<Setting>, unit: u8, found: usize, sweep: &Sweep, elapsed: Duration, budget: Duration) {
+    let mut terminal = std::io::stderr();
+    if !terminal.is_terminal() {
+        return;
+    }
+    let setting = setting.map(|setting| format!("{setting}, ")).unwrap_or_default();
+    let (elapsed, budget, left) = (elapsed.as_secs(), budget.as_secs(), sweep.left());
+    let text = format!("\r\x1b[K{elapsed} of {budget} s: {setting}unit {unit}, {left} to ask, {found} found");
+    // A terminal that is gone needs no progress line.
+    drop(terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush()));
+}
+
+fn clear_progress() {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        drop(terminal.write_all(b"\r\x1b[K"));
+    }
+}
+
+/// For people; every line begins with `mark`.
+fn print(report: &Report, mark: &str, out: &mut impl Write) -> Result<(), Error> {
+    for Unit { id, setting, identity } in &report.units {
+        let setting = setting.map(|setting| format!("  {setting}")).unwrap_or_default();
+        writeln!(out, "{mark}unit {id}{setting}  {identity}")?;
+    }
+    for verdict in &report.verdicts {
+        writeln!(out, "{mark}{verdict}")?;
+    }
+    let (requests, seconds) = (report.requests, report.took.as_secs_f64());
+    let cut = if report.complete { "" } else { "; not all was asked in this time (--budget)" };
+    let s = if report.units.len() == 1 { "" } else { "s" };
+    writeln!(out, "{mark}{} unit{s}; {requests} requests in {seconds:.1} s{cut}", report.units.len())?;
+    Ok(())
+}
+
+fn print_json(report: &Report, out: &mut impl Write) -> Result<(), Error> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        v: u32,
+        bus: &'a str,
+        units: Vec<UnitEntry<'a>>,
+        verdicts: Vec<VerdictEntry>,
+        requests: usize,
+        seconds: f64,
+        complete: bool,
+    }
+    #[derive(Serialize)]
+    struct UnitEntry<'a> {
+        unit_id: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        baud: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parity: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stop: Option<u8>,
+        #[serde(flatten)]
+        identity: &'a Identity,
+    }
+    #[derive(Serialize)]
+    struct VerdictEntry {
+        word: &'static str,
+        text: String,
+    }
+    let units = report.units.iter().map(|Unit { id, setting, identity }| UnitEntry {
+        unit_id: *id,
+        baud: setting.map(|setting| setting.baud),
+        parity: setting.map(Setting::parity_word),
+        stop: setting.map(|setting| setting.stop),
+        identity,
+    });
+    let verdicts =
+        report.verdicts.iter().map(|verdict| VerdictEntry { word: verdict.word(), text: verdict.to_string() });
+    let document = Document {
+        v: 1,
+        bus: &report.bus.label,
+        units: units.collect(),
+        verdicts: verdicts.collect(),
+        requests: report.requests,
+        seconds: report.took.as_secs_f64(),
+        complete: report.complete,
+    };
+    serde_json::to_writer_pretty(&mut *out, &document).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! The installer's tools, alone and beside the running daemon.
+
+use std::path::Path;
+
+use e2e::fault::{FaultyLine, framed};
+use e2e::{Hub, PATIENCE, Site, peers};
+use street::{Behaviour, Device, Kind, Log, Parity, Process, Register, RtuLine, Signal, Table, binary, eventually};
+use tempfile::TempDir;
+
+/// Nobody answers there: these tests need no core.
+const NO_CORE: &str = "mqtts://localhost:1";
+
+/// Runs `curb` in `folder`: exit code and what it printed.
+async fn curb(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let curb = binary("curb").unwrap();
+    // Commands that run at the same time have outputs of their own.
+    let name = format!("curb-{}", fastrand_of(arguments));
+    let (status, out) = Process::run(&name, &curb, arguments, folder, PATIENCE).await.unwrap();
+    (status.code(), String::from_utf8_lossy(&out).into_owned())
+}
+
+fn fastrand_of(arguments: &[&str]) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    arguments.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A TCP device whose setpoint may be written.
+fn meter(port: u16) -> String {
+    format!(
+        "[bus.lan]\ntcp = \"127.0.0.1:{port}\"\n\n[device.meter]\nbus = \"lan\"\nunit_id = 1\nevery = \"100ms\"\n\
+         point.voltage = {{ register = \"holding:100\", type = \"f32\", unit = \"V\" }}\n\
+         point.setpoint = {{ register = \"holding:105\", type = \"u16\", write = {{ min = 0, max = 100 }} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn the_tools_work_alone_and_beside_the_daemon() {
+    let site = Site::new().await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let mut hub = Hub::with_core(&site, NO_CORE, &meter(server.port));
+    let config = hub.config().display().to_string();
+    let folder = site.path();
+    let address = format!("127.0.0.1:{}", server.port);
+    let check = async |words: &[&str], code: i32, expected: &str| {
+        let words: Vec<&str> = words.iter().copied().chain(["--config", &config]).collect();
+        let (status, out) = curb(folder, &words).await;
+        assert_eq!(status, Some(code), "{words:?}: {out}");
+        assert!(out.contains(expected), "{words:?}: {out}");
+        out
+    };
+    let same = async || {
+        check(&["read", "lan", "-r", "holding:100", "-t", "f32"], 0, "holding:100 = 40101  4366 199A  230.1").await;
+        check(&["read", &address, "-a", "1", "-r", "holding:102", "-t", "f32", "-B", "CDAB"], 0, "230.1").await;
+        check(&["read", "meter/voltage"], 0, "meter/voltage  holding:100 = 40101  4366 199A  230.1 V").await;
+        check(&["read", "meter", "--json"], 0, "\"point\":\"meter/voltage\"").await;
+        // The manual counts from 1.
+        let out = check(&["read", "lan", "-r", "holding:101", "--guess", "230.1"], 0, "").await;
+        let best = out.lines().find(|line| line.starts_with("230.1")).unwrap();
+        assert_eq!(best, "230.1  register = \"holding:100\", type = \"f32\"");
+        check(&["read", "lan", "-r", "holding:60000"], 1, "exception 2").await;
+        check(&["read", "lan", "-r", "40101"], 2, "holding:100").await;
+        check(&["ping", "meter", "-c", "3", "-i", "20ms"], 0, "3 sent, 3 answered, 0 % lost; min/avg/max").await;
+        check(&["write", "meter/setpoint", "42"], 0, "meter/setpoint = 42  (read back)").await;
+        check(&["read", "meter/setpoint"], 0, " 42").await;
+        check(&["write", "meter/setpoint", "101"], 2, "not within 0 to 100").await;
+        check(&["write", "meter/voltage", "1"], 4, "may not be written").await;
+    };
+    same().await;
+    let raw = ["write", "lan", "-a", "1", "-r", "holding:105", "7", "--raw"];
+    check(&raw, 0, "written").await;
+    check(&["read", "meter/setpoint"], 0, " 7").await;
+
+    hub.start().await;
+    same().await;
+    check(&raw, 4, "daemon").await;
+    check(&["read", "meter/setpoint"], 0, " 42").await;
+    let dump = check(&["bus", "dump", "lan", "-C", "6"], 0, "beside the daemon").await;
+    let file = folder.join("lan.dump");
+    // It may have begun between a request and its answer.
+    let from = dump.find('>').and_then(|first| dump[..first].rfind('\n')).unwrap();
+    std::fs::write(&file, &dump[from..]).unwrap();
+    let file = file.display().to_string();
+    check(&["bus", "play", &file], 0, "meter/voltage = 230.1 V").await;
+    check(&["bus", "play", "--raw", &file], 0, "holding:100").await;
+    std::fs::write(&file, "(1.000000) lan < 0103 bad gap -\n").unwrap();
+    check(&["bus", "play", &file], 1, "1 frames, 1 faults").await;
+    assert_eq!(hub.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_scan_finds_units_and_proposes_a_config_that_is_right() {
+    let site = Site::new().await;
+    let device =
+        |low| Device::new("x").with(Register::new("value", Table::Holding, 0, Kind::U16, Signal::new(low, 1, 900)));
+    let mut line = RtuLine::new(&site.path().join("tty-cabinet"), 19_200, Parity::Even, &Log::new())
+        .unit(3, device(3_000), Behaviour::Alive)
+        .unit(5, device(5_000), Behaviour::Alive);
+    line.plug().unwrap();
+    let port = line.path().display().to_string();
+    let folder = site.path();
+    let found = |out: &str| {
+        let document: serde_json::Value = serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"));
+        assert_eq!(document["verdicts"], serde_json::json!([]), "{out}");
+        let units = document["units"].as_array().unwrap().iter();
+        units.map(|unit| (unit["unit_id"].as_u64().unwrap(), unit["baud"].as_u64().unwrap())).collect::<Vec<_>>()
+    };
+    let narrow = ["-b", "19200", "-P", "even", "-a", "1-6"];
+    let (code, out) = curb(folder, &[&["scan", &port, "--json"], &narrow[..]].concat()).await;
+    assert_eq!((code, found(&out)), (Some(0), vec![(3, 19_200), (5, 19_200)]), "{out}");
+    let (code, proposed) = curb(folder, &[&["scan", &port, "--propose"], &narrow[..]].concat()).await;
+    assert_eq!(code, Some(0), "{proposed}");
+
+    // What it proposes is a config, and the daemon that runs it leaves gaps for the next scan.
+    let mut hub = Hub::with_core(&site, NO_CORE, &proposed);
+    let config = hub.config().display().to_string();
+    let (code, out) = curb(folder, &["check", "--config", &config]).await;
+    assert_eq!(code, Some(0), "{out}\n{proposed}");
+    hub.start().await;
+    let polls = |status: &serde_json::Value| status["buses"]["tty-cabinet"]["requests"].as_u64();
+    let before = hub.shows("polls", |status| polls(status).filter(|&polls| polls > 2)).await;
+    let (code, out) =
+        curb(folder, &["scan", "tty-cabinet", "--json", "-a", "1-6", "-b", "19200", "-P", "even", "--config", &config])
+            .await;
+    assert_eq!((code, found(&out)), (Some(0), vec![(3, 19_200), (5, 19_200)]), "{out}");
+    hub.shows("polls beside the scan", |status| polls(status).filter(|&polls| polls > before + 4)).await;
+    assert_eq!(line.counters().gap_violations, 0);
+    assert_eq!(hub.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_scan_names_what_is_wrong_with_a_line() {
+    let folder = TempDir::new().unwrap();
+    // Only requests that are whole are understood.
+    let asked = |request: &[u8], unit: u8| request.len() == 8 && request[0] == unit;
+    let good = move |unit: u8| {
+        move |_: u32, request: &[u8]| {
+            if asked(request, unit) { framed(&[unit, 3, 2, 0, 7]) } else { Vec::new() }
+        }
+    };
+    let check = async |name: &str, words: &[&str], expected: &[&str], line: FaultyLine| {
+        let port = line.path().display().to_string();
+        let most = ["scan", &port, "--json", "--budget", "4s", "-o", "40ms"];
+        let (code, out) = curb(folder.path(), &[&most[..], words].concat()).await;
+        let document: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{name}: {e}: {out}"));
+        let verdicts = document["verdicts"].as_array().unwrap();
+        let found: Vec<&str> = verdicts.iter().map(|verdict| verdict["word"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{name}: {out}");
+        assert_eq!(code, Some(i32::from(!expected.is_empty())), "{name}: {out}");
+        document
+    };
+    let line = |name: &str| folder.path().join(name);
+    let few = &["-a", "2-4", "-b", "9600", "-P", "none"][..];
+    let quiet = FaultyLine::new(&line("quiet"), |_, _| Vec::new());
+    let echo = FaultyLine::new(&line("echo"), |_, request| request.to_vec());
+    let mut with_echo = good(3);
+    let heard_too =
+        FaultyLine::new(&line("heard-too"), move |baud, request| [request, &with_echo(baud, request)].concat());
+    let zeros = FaultyLine::new(&line("zeros"), |_, request| vec![0; request.len() / 2]);
+    let noise = FaultyLine::new(&line("noise"), |_, request| request.iter().map(|byte| byte ^ 0x5A).collect());
+    let two = FaultyLine::new(&line("two"), move |_, request| match request {
+        request if asked(request, 3) => [&framed(&[3, 3, 2, 0, 7])[..4], &[0x13, 0x9C, 0x40][..]].concat(),
+        request if asked(request, 4) => framed(&[4, 3, 2, 0, 7]),
+        _ => Vec::new(),
+    });
+    let twice = FaultyLine::new(&line("twice"), move |_, request| {
+        if asked(request, 3) { [framed(&[3, 3, 2, 0, 7]), framed(&[3, 3, 2, 0, 9])].concat() } else { Vec::new() }
+    });
+    let mut looks = 0_u32;
+    let mut beside = good(3);
+    let master = FaultyLine::new(&line("master"), move |baud, request| {
+        looks += 1;
+        if looks.is_multiple_of(150) { framed(&[9, 4, 0, 1, 0, 2]) } else { beside(baud, request) }
+    });
+    let mut fast = good(3);
+    let rate = FaultyLine::new(&line("rate"), move |baud, request| {
+        if baud == 19_200 { fast(baud, request) } else { request.iter().map(|byte| byte.rotate_left(3)).collect() }
+    });
+    let (.., right) = tokio::join!(
+        check("quiet", few, &["silence"], quiet),
+        check("echo", few, &["echo-only"], echo),
+        check("heard too", few, &[], heard_too),
+        check("zeros", few, &["swapped-or-floating"], zeros),
+        check("noise", few, &["never-a-crc"], noise),
+        check("two", few, &["two-on-one-id"], two),
+        check("twice", few, &["two-on-one-id"], twice),
+        check("master", few, &["foreign-master"], master),
+        check("rate", &["-a", "3", "-P", "even"], &[], rate),
+    );
+    assert_eq!((&right["units"][0]["unit_id"], &right["units"][0]["baud"]), (&3.into(), &19_200.into()));
+}
+
+#[tokio::test]
+async fn a_dump_alone_only_listens() {
+    let folder = TempDir::new().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut looks = 0_u32;
+    let line = FaultyLine::new(&folder.path().join("tty"), move |_, request| {
+        if !request.is_empty() {
+            tell.send(request.to_vec()).ok();
+        }
+        looks += 1;
+        match looks % 200 {
+            50 => framed(&[3, 3, 0, 100, 0, 1]),
+            100 => framed(&[3, 3, 2, 0x12, 0x34]),
+            150 => vec![0x55, 0xAA, 1],
+            _ => Vec::new(),
+        }
+    });
+    let port = line.path().display().to_string();
+    let dump = [&["bus", "dump", &port, "-b", "9600", "-C", "4", "-W", "20s"][..], &["--config", "/nonexistent/c"]];
+    let (code, out) = curb(folder.path(), &dump.concat()).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("tty < 03 03 0064 0001") && out.contains("tty < 03 03 02 1234"), "{out}");
+    assert!(out.contains("bad gap"), "{out}");
+    assert!(told.try_recv().is_err(), "it sends nothing");
+    eventually(PATIENCE, "the port is free again", &[], || Some(())).await.unwrap();
+}
