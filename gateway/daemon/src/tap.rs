@@ -239,7 +239,7 @@ async fn readings(mut batches: broadcast::Receiver<Arc<Batch>>, points: Vec<Glob
 
 #[cfg(test)]
 mod tests {
-    use curb_model::{Class, Point, PointName, Reason, Sample, Stream, Value, ValueType};
+    use curb_model::{Class, Point, PointName, Reason, Sample, Value, ValueType};
 
     use super::*;
 

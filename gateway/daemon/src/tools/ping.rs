@@ -16,6 +16,9 @@ use super::target::Known;
 use super::{Error, trouble};
 use crate::cli::{FINE, FOUND};
 
+/// How long a serial line is left alone once it is open; see `rtu` in the source.
+const OPENS: Duration = Duration::from_millis(350);
+
 /// What the requests came to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Tally {
@@ -121,6 +124,16 @@ pub(crate) async fn run(args: &PingArgs, out: &mut impl Write) -> Result<u8, Err
         (None, None) => (curb_source::Table::Holding, (0, 1)),
     };
     let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
+    if !line.is_shared() {
+        // The rest that a line is given when it opens is no part of the first answer's time.
+        let timeout = if crate::field::serial(&bus.link).is_some() { OPENS } else { Duration::from_millis(1) };
+        let question = Question::Listen;
+        let listen = Probe { unit, question, settings: None, timeout: Some(timeout), hold: Duration::ZERO };
+        if let Outcome::Unusable(why) = line.probe(listen).await?.outcome {
+            line.close().await;
+            return Err(Error::Unusable(why));
+        }
+    }
     if !args.line.json {
         let way = if line.is_shared() { "through the daemon" } else { "alone" };
         writeln!(out, "PING {} on {} unit {unit}, {}, {way}", args.target, bus.label, both(table, address))?;

@@ -92,7 +92,9 @@ impl Known {
             return configured(name, bus, args);
         }
         if text.contains('/') {
-            let own = SerialConfig::new(text, BAUD);
+            // As a config would have it.
+            let path = std::path::absolute(text).unwrap_or_else(|_no_folder| text.into());
+            let own = SerialConfig::new(path, BAUD);
             let serial = with(&own, args).unwrap_or(own);
             return Ok(Bus {
                 label: label(text),

@@ -154,7 +154,7 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
     let few = &["-a", "2-4", "-b", "9600", "-P", "none"][..];
     let quiet = FaultyLine::new(&line("quiet"), |_, _| Vec::new());
     let echo = FaultyLine::new(&line("echo"), |_, request| request.to_vec());
-    let mut with_echo = good(3);
+    let with_echo = good(3);
     let heard_too =
         FaultyLine::new(&line("heard-too"), move |baud, request| [request, &with_echo(baud, request)].concat());
     let zeros = FaultyLine::new(&line("zeros"), |_, request| vec![0; request.len() / 2]);
@@ -168,12 +168,12 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
         if asked(request, 3) { [framed(&[3, 3, 2, 0, 7]), framed(&[3, 3, 2, 0, 9])].concat() } else { Vec::new() }
     });
     let mut looks = 0_u32;
-    let mut beside = good(3);
+    let beside = good(3);
     let master = FaultyLine::new(&line("master"), move |baud, request| {
         looks += 1;
         if looks.is_multiple_of(150) { framed(&[9, 4, 0, 1, 0, 2]) } else { beside(baud, request) }
     });
-    let mut fast = good(3);
+    let fast = good(3);
     let rate = FaultyLine::new(&line("rate"), move |baud, request| {
         if baud == 19_200 { fast(baud, request) } else { request.iter().map(|byte| byte.rotate_left(3)).collect() }
     });
