@@ -250,7 +250,7 @@ mod tests {
             assert_eq!(best, Some((address, encoding, order, scale)), "{text}: {found:?}");
         };
         // openems#86: floats were nonsense in all four orders, because the address was off by one. 200.6 is 0x4348999A.
-        check("200.6", 100, 99, &[0x4348, 0x999A, 0x4348, 0x0001, 0, 0], (99, Encoding::F32, Order::Abcd, None));
+        check("200.6", 100, 99, &[0x4348, 0x999A, 0x4120, 0x0001, 0, 0], (99, Encoding::F32, Order::Abcd, None));
         check("230.1", 100, 99, &[7, 0x4366, 0x199A, 7, 7, 7], (100, Encoding::F32, Order::Abcd, None));
         check("230.1", 100, 99, &[7, 0x199A, 0x4366, 7, 7, 7], (100, Encoding::F32, Order::Cdab, None));
         check("230.1", 100, 99, &[7, 0x6643, 0x9A19, 7, 7, 7], (100, Encoding::F32, Order::Badc, None));

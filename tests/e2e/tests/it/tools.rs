@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use e2e::fault::{FaultyLine, framed};
-use e2e::{Hub, PATIENCE, Site, peers};
+use e2e::{Hub, Mosquitto, PATIENCE, Site, peers};
 use street::{Behaviour, Device, Kind, Log, Parity, Process, Register, RtuLine, Signal, Table, binary, eventually};
 use tempfile::TempDir;
 
@@ -14,12 +14,12 @@ const NO_CORE: &str = "mqtts://localhost:1";
 async fn curb(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let curb = binary("curb").unwrap();
     // Commands that run at the same time have outputs of their own.
-    let name = format!("curb-{}", fastrand_of(arguments));
+    let name = format!("curb-{}", name_of(arguments));
     let (status, out) = Process::run(&name, &curb, arguments, folder, PATIENCE).await.unwrap();
     (status.code(), String::from_utf8_lossy(&out).into_owned())
 }
 
-fn fastrand_of(arguments: &[&str]) -> u64 {
+fn name_of(arguments: &[&str]) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
     arguments.hash(&mut hasher);
@@ -177,7 +177,14 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
     let rate = FaultyLine::new(&line("rate"), move |baud, request| {
         if baud == 19_200 { fast(baud, request) } else { request.iter().map(|byte| byte.rotate_left(3)).collect() }
     });
-    let (.., right) = tokio::join!(
+    // A meter code at its place: the profile knows whose.
+    let meter = FaultyLine::new(&line("meter"), move |_, request| match request {
+        [3, 3, 0xFC, 0x02, 0, 1, ..] => framed(&[3, 3, 2, 0, 0x20]),
+        [3, 3, 0, 0, 0, 1, ..] => framed(&[3, 3, 2, 0, 7]),
+        [3, function, ..] => framed(&[3, function | 0x80, 2]),
+        _ => Vec::new(),
+    });
+    let (.., right, known) = tokio::join!(
         check("quiet", few, &["silence"], quiet),
         check("echo", few, &["echo-only"], echo),
         check("heard too", few, &[], heard_too),
@@ -187,8 +194,39 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
         check("twice", few, &["two-on-one-id"], twice),
         check("master", few, &["foreign-master"], master),
         check("rate", &["-a", "3", "-P", "even"], &[], rate),
+        check("meter", few, &[], meter),
     );
+    assert_eq!(known["units"][0]["profile"], "eastron-sdm120", "{known}");
     assert_eq!((&right["units"][0]["unit_id"], &right["units"][0]["baud"]), (&3.into(), &19_200.into()));
+}
+
+#[tokio::test]
+async fn a_tap_shows_what_leaves_the_hub_and_keeps_only_that() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let mut hub = Hub::new(&site, &broker, &meter(server.port));
+    hub.start().await;
+    let (code, out) = hub.curb(&["tap", "--at", "uplink", "--json", "-C", "3", "-W", "20s"]).await;
+    assert_eq!(code, Some(0), "{out}");
+    let topics: Vec<String> = out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["topic"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(topics.contains(&format!("curb/v1/{}/{}/data/meter", e2e::SITE, e2e::HUB)), "{topics:?}");
+    let file = site.path().join("capture.jsonl");
+    let path = file.display().to_string();
+    let (code, out) = hub.curb(&["tap", "-v", "-t", "meter/voltage", "-C", "2", "--capture", &path]).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("meter/voltage = 230.1 V good stream meter"), "{out}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept.lines().next(), Some("{\"capture\":\"pipeline\",\"v\":1}"));
+    assert_eq!(kept.matches("\"point\":\"meter/voltage\"").count(), 2, "{kept}");
+    let other = site.path().join("other.jsonl").display().to_string();
+    let (code, out) = hub.curb(&["tap", "--at", "source", "--capture", &other]).await;
+    assert_eq!(code, Some(2), "{out}");
+    assert!(out.contains("refused"), "{out}");
+    assert_eq!(hub.stop().await, Some(0));
 }
 
 #[tokio::test]

@@ -1,19 +1,26 @@
-//! Who a unit is, in its own words: device identification (function 43 / 14) and server id (function 17).
+//! Who a unit is: in its own words (functions 43 / 14 and 17), and by the profiles' fingerprints.
 //!
-//! Deliberately absent: a guess. A unit that says nothing of itself is a unit.
+//! Deliberately absent: a guess. A unit that says nothing of itself and fits no fingerprint is a unit.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
+use curb_model::Reason;
 use curb_source::{Outcome, Probe, Question, Table};
 use serde::Serialize;
 
 use super::super::Error;
 use super::super::line::Line;
+use super::super::read::as_registers;
+use super::fingerprint::{self, Fingerprint};
 
 /// Longest text that is shown of a unit's words.
 const LONGEST: usize = 60;
 
-/// What a unit says of itself.
+/// A unit that lets so many reads go by in silence is not asked on: some answer only what they know.
+const MOST_SILENT: u32 = 2;
+
+/// What is known of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Identity {
     /// Vendor, product and revision: objects 0 to 2.
@@ -24,14 +31,26 @@ pub(crate) struct Identity {
     /// A register that can be read, for a first point: `holding:0` or `input:0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) readable: Option<&'static str>,
+    /// The profile that fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<&'static str>,
+    /// Whether it is such a device, or only one of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sure: Option<bool>,
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.identification.as_slice(), &self.server_id) {
-            ([], None) => f.write_str("says nothing of itself"),
-            ([], Some(id)) => write!(f, "server id {id}"),
-            (objects, _) => f.write_str(&objects.join(" ")),
+        match (self.identification.as_slice(), &self.server_id, self.profile) {
+            ([], None, None) => f.write_str("says nothing of itself")?,
+            ([], None, Some(_)) => {}
+            ([], Some(id), _) => write!(f, "server id {id}  ")?,
+            (objects, ..) => write!(f, "{}  ", objects.join(" "))?,
+        }
+        match (self.profile, self.sure) {
+            (Some(profile), Some(true)) => write!(f, "profile {profile}"),
+            (Some(profile), _) => write!(f, "perhaps profile {profile}"),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -41,11 +60,14 @@ pub(super) async fn identify(
     line: &Line,
     with: impl Fn(Question) -> Probe,
     first: &Outcome,
+    known: &[Fingerprint],
 ) -> Result<Identity, Error> {
     let mut identity = Identity::default();
-    if let Outcome::Identity(objects) = line.probe(with(Question::Identify)).await?.outcome {
-        identity.identification =
-            objects.iter().map(|(_, value)| text(value)).filter(|text| !text.is_empty()).collect();
+    let mut objects: Vec<(u8, String)> = Vec::new();
+    if let Outcome::Identity(found) = line.probe(with(Question::Identify)).await?.outcome {
+        objects = found.iter().map(|(id, value)| (*id, text(value))).collect();
+        let words = objects.iter().map(|(_, text)| text.clone());
+        identity.identification = words.filter(|text| !text.is_empty()).collect();
     }
     if identity.identification.is_empty()
         && let Outcome::ServerId(bytes) = line.probe(with(Question::ServerId)).await?.outcome
@@ -59,6 +81,31 @@ pub(super) async fn identify(
         let outcome = line.probe(with(input)).await?.outcome;
         matches!(outcome, Outcome::Registers(_)).then_some("input:0")
     };
+    let object = |wanted: u8| objects.iter().find(|(id, _)| *id == wanted).map(|(_, text)| text.as_str());
+    let words = (object(0), object(1));
+    let mut read: BTreeMap<(Table, u16, u16), Option<Vec<u16>>> = BTreeMap::new();
+    let mut silent = 0;
+    for fingerprint in known {
+        let fits = match &fingerprint.point {
+            None => fingerprint.fits_words(words),
+            Some(point) => {
+                let (address, quantity) = point.span();
+                let key = (point.table, address, quantity);
+                if silent < MOST_SILENT && !read.contains_key(&key) {
+                    let question = Question::Read { table: point.table, address, quantity };
+                    let outcome = line.probe(with(question)).await?.outcome;
+                    silent += u32::from(outcome == Outcome::Failed(Reason::Timeout));
+                    read.insert(key, as_registers(&outcome));
+                }
+                read.get(&key).and_then(Option::as_ref).is_some_and(|registers| fingerprint.fits(registers))
+            }
+        };
+        if fits {
+            identity.profile = Some(fingerprint.profile);
+            identity.sure = Some(fingerprint.sure);
+            break;
+        }
+    }
     Ok(identity)
 }
 

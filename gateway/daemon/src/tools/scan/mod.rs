@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: writing anything, and devices that talk by themselves.
 
+mod fingerprint;
 mod identify;
 mod propose;
 mod sign;
@@ -146,10 +147,11 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
     let mut units = Vec::new();
     outcomes.sort_by_key(|(unit, ..)| *unit);
     outcomes.dedup_by_key(|(unit, ..)| *unit);
+    let known = fingerprint::known(serial.is_some());
     // One device is told once.
     for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
         let with = |question| Probe { question, ..probe(id, setting, serial.as_ref(), timeout) };
-        let identity = identify::identify(line, with, &first).await?;
+        let identity = identify::identify(line, with, &first, &known).await?;
         units.push(Unit { id, setting, identity });
     }
     Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })

@@ -50,6 +50,10 @@ fn blocks(report: &Report) -> String {
         line(format_args!("[device.{}-{id}]", name(&bus, 28)));
         line(format_args!("bus = \"{bus}\""));
         line(format_args!("unit_id = {id}"));
+        if let (Some(profile), Some(true)) = (identity.profile, identity.sure) {
+            line(format_args!("profile = \"{profile}\""));
+            continue;
+        }
         let register = identity.readable.unwrap_or(SOME_REGISTER);
         let point = register.replace(':', "-");
         line(format_args!("point.{point} = {{ register = \"{register}\", type = \"u16\" }}"));
@@ -84,11 +88,16 @@ mod tests {
 
     #[test]
     fn curb_check_accepts_what_is_proposed() {
-        let check = |link: Link, label: &str, setting: Option<Setting>, words: &str| {
+        let check = |link: Link, label: &str, setting: Option<Setting>, words: &str, profile| {
             let units = vec![1_u8, 3, 247].into_iter().map(|id| Unit {
                 id,
                 setting,
-                identity: Identity { identification: vec![words.to_owned()], ..Identity::default() },
+                identity: Identity {
+                    identification: vec![words.to_owned()],
+                    profile,
+                    sure: Some(true),
+                    ..Identity::default()
+                },
             });
             let bus = Bus { label: label.to_owned(), name: None, link, settings: None, units: Vec::new() };
             let units = units.collect();
@@ -108,7 +117,9 @@ mod tests {
         };
         let setting = Setting { baud: 4_800, parity: Check::Odd, stop: 2 };
         let serial = SerialConfig::new("/dev/serial/by-path/a \"b\"", 9_600);
-        check(Link::Rtu(serial), "ttyUSB0", Some(setting), "Acme\" = EM");
-        check(Link::Tcp("192.0.2.1:502".to_owned()), "192.0.2.1:502", None, "# ]");
+        check(Link::Rtu(serial), "ttyUSB0", Some(setting), "Acme\" = EM", None);
+        let serial = |path: &str| Link::Rtu(SerialConfig::new(path, 9_600));
+        check(serial("/dev/x"), "x", Some(setting), "", Some("eastron-sdm120"));
+        check(Link::Tcp("192.0.2.1:502".to_owned()), "192.0.2.1:502", None, "# ]", None);
     }
 }
