@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::super::Error;
 use super::super::line::Line;
 use super::super::read::as_registers;
-use super::fingerprint::{self, Fingerprint};
+use super::fingerprint::Fingerprint;
 
 /// Longest text that is shown of a unit's words.
 const LONGEST: usize = 60;
