@@ -114,26 +114,28 @@ fn candidates() -> impl Iterator<Item = Encoding> {
 
 /// Orders that make a difference to a type.
 fn orders(encoding: Encoding) -> Vec<Order> {
-    match encoding {
-        // The other half has an entry of its own.
-        Encoding::U8(_) | Encoding::I8(_) => vec![Order::Abcd],
-        _ if encoding.registers() == 1 => vec![Order::Abcd, Order::Badc],
-        _ => Order::ALL.to_vec(),
+    // The other half has an entry of its own.
+    if matches!(encoding, Encoding::U8(_) | Encoding::I8(_)) {
+        return vec![Order::Abcd];
     }
+    if encoding.registers() == 1 { vec![Order::Abcd, Order::Badc] } else { Order::ALL.to_vec() }
 }
 
 fn with_scale(point: ModbusPoint, scale: Option<f64>) -> ModbusPoint {
     ModbusPoint { conversion: Conversion { scale, ..Conversion::default() }, ..point }
 }
 
-/// The word of a type.
-pub(super) fn word(encoding: Encoding) -> String {
-    let known = ENCODINGS.iter().find(|(_, other)| *other == encoding).map(|(word, _)| (*word).to_owned());
-    known.unwrap_or_else(|| match encoding {
-        Encoding::U8(_) => "u8 (byte = high)".to_owned(),
-        Encoding::I8(_) => "i8 (byte = high)".to_owned(),
-        _ => format!("{encoding:?}").to_lowercase(),
-    })
+/// The config's words for a type: `type`, and `byte` where it is the high one.
+fn words_of(encoding: Encoding) -> (&'static str, Option<&'static str>) {
+    let (plain, byte) = if encoding == Encoding::U8(Half::High) {
+        (Encoding::U8(Half::Low), Some("high"))
+    } else if encoding == Encoding::I8(Half::High) {
+        (Encoding::I8(Half::Low), Some("high"))
+    } else {
+        (encoding, None)
+    };
+    let known = ENCODINGS.iter().find(|(_, other)| *other == plain);
+    (known.map_or("text", |(word, _)| *word), byte)
 }
 
 /// Reads around a register and lists what fits.
@@ -156,14 +158,17 @@ pub(super) async fn run(
         struct Entry {
             v: u32,
             register: String,
-            r#type: String,
+            r#type: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            byte: Option<&'static str>,
             order: &'static str,
             scale: Option<f64>,
             value: f64,
         }
         for Fit { address, encoding, order, scale, value } in fits.iter().cloned() {
             let register = format!("{}:{address}", table.as_str());
-            let entry = Entry { v: 1, register, r#type: word(encoding), order: order.as_str(), scale, value };
+            let (r#type, byte) = words_of(encoding);
+            let entry = Entry { v: 1, register, r#type, byte, order: order.as_str(), scale, value };
             serde_json::to_writer(&mut *out, &entry).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
@@ -179,8 +184,9 @@ pub(super) async fn run(
     for Fit { address, encoding, order, scale, value } in fits.iter().take(LISTED) {
         let scale = scale.map(|scale| format!(", scale = {scale}")).unwrap_or_default();
         let order = if *order == Order::Abcd { String::new() } else { format!(", order = \"{}\"", order.as_str()) };
-        let (place, word) = (table.as_str(), word(*encoding));
-        writeln!(out, "{value}  register = \"{place}:{address}\", type = \"{word}\"{order}{scale}")?;
+        let (place, (word, byte)) = (table.as_str(), words_of(*encoding));
+        let byte = byte.map(|byte| format!(", byte = \"{byte}\"")).unwrap_or_default();
+        writeln!(out, "{value}  register = \"{place}:{address}\", type = \"{word}\"{byte}{order}{scale}")?;
     }
     if let Some(more) = fits.len().checked_sub(LISTED).filter(|&more| more > 0) {
         writeln!(out, "and {more} less likely ones (--json lists all)")?;

@@ -226,10 +226,8 @@ pub(super) async fn ask(
     timeout: Option<Duration>,
 ) -> Result<Outcome, Error> {
     let question = Question::Read { table, address, quantity };
-    match line.probe(Probe { unit, question, settings: None, timeout, hold: HOLD }).await?.outcome {
-        Outcome::Unusable(why) => Err(Error::Unusable(why)),
-        outcome => Ok(outcome),
-    }
+    let outcome = line.probe(Probe { unit, question, settings: None, timeout, hold: HOLD }).await?.outcome;
+    if let Outcome::Unusable(why) = outcome { Err(Error::Unusable(why)) } else { Ok(outcome) }
 }
 
 /// An answer's registers; bits as 0 and 1.

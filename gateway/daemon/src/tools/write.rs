@@ -105,10 +105,7 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
     } else {
         writeln!(out, "unit {unit}  {}  {what}  written", both(table, address))?;
     }
-    Ok(match outcome {
-        Outcome::Done => FINE,
-        _ => FOUND,
-    })
+    Ok(if outcome == Outcome::Done { FINE } else { FOUND })
 }
 
 /// The request that writes what stands on the command line.

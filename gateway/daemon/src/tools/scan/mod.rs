@@ -170,15 +170,18 @@ fn sign(unit: u8, probed: &Probed, requests: usize) -> Result<Sign, Error> {
         Outcome::Exception(code) if GATEWAY.contains(code) => Ok(Sign::Silence),
         // A setting that this port does not have.
         Outcome::Unusable(_) => Ok(Sign::Silence),
-        _ => Ok(Sign::of(unit, probed)),
+        Outcome::Registers(_)
+        | Outcome::Bits(_)
+        | Outcome::Identity(_)
+        | Outcome::ServerId(_)
+        | Outcome::Done
+        | Outcome::Exception(_)
+        | Outcome::Failed(_) => Ok(Sign::of(unit, probed)),
     }
 }
 
 fn usable(probed: Probed) -> Result<Probed, Error> {
-    match probed.outcome {
-        Outcome::Unusable(why) => Err(Error::Unusable(why)),
-        _ => Ok(probed),
-    }
+    if let Outcome::Unusable(why) = probed.outcome { Err(Error::Unusable(why)) } else { Ok(probed) }
 }
 
 /// One line on the terminal, written over again and again.

@@ -162,10 +162,7 @@ fn doubled(seen: &Seen) -> BTreeSet<u8> {
 
 fn nothing_answers(seen: &Seen) -> Verdict {
     let all = || seen.signs.iter().map(|(_, _, sign)| *sign).chain(seen.strangers);
-    let constant = all().find_map(|sign| match sign {
-        Sign::Constant(byte) => Some(byte),
-        _ => None,
-    });
+    let constant = all().find_map(|sign| if let Sign::Constant(byte) = sign { Some(byte) } else { None });
     if all().any(|sign| matches!(sign, Sign::Garbage | Sign::Spoilt | Sign::Foreign)) {
         let noisy =
             seen.signs.iter().filter(|(_, _, sign)| matches!(sign, Sign::Garbage | Sign::Spoilt | Sign::Foreign));
