@@ -36,7 +36,7 @@ fn lamp() -> Config {
     let stream = Stream::device(name.owner());
     let point = Point { name, stream, class: Class::Data, unit: None, value_type: ValueType::U16, range: None };
     let mut dim = ModbusPoint::new(Arc::new(point), Table::Holding, 0, Encoding::U16);
-    dim.write = Some(Grant { bounds: Some((0.0, 100.0)), target: None });
+    dim.write = Some(Grant { bounds: Some((0.0, 100.0)), target: None, encoding: None });
     let mut device = ModbusDevice::new(1, Duration::from_secs(3600));
     device.points.push(dim);
     // Port 1 of the loopback: nobody listens there.
