@@ -138,7 +138,7 @@ impl Line {
         if !verbose {
             return text.trim_end().to_owned();
         }
-        let time = self.time_ms.map_or_else(|| "undated".to_owned(), |ms| crate::clock::text(ms));
+        let time = self.time_ms.map_or_else(|| "undated".to_owned(), crate::clock::text);
         format!("{time} {text} stream {}", self.stream)
     }
 }

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use curb_model::Reason;
-use curb_source::{Outcome, Problem};
+use curb_source::Outcome;
 
 use self::args::LineArgs;
 use self::target::Known;
@@ -59,11 +59,7 @@ impl Error {
         match self {
             Self::Line(line::Error::Control(error)) => control_code(error),
             Self::Line(line::Error::RawBesideDaemon) => DENIED,
-            Self::Line(line::Error::Start(curb_source::Error::Config(problems)))
-                if !matches!(problems.first(), Some(Problem::Address { .. })) =>
-            {
-                USAGE
-            }
+            Self::Line(line::Error::Start(curb_source::Error::Config(_))) => USAGE,
             Self::Target(_) | Self::Option { .. } | Self::Usage(_) => USAGE,
             Self::Unusable(why) if why.contains("ermission denied") => DENIED,
             Self::Line(_) | Self::Unusable(_) | Self::File { .. } | Self::Output(_) => CANNOT,

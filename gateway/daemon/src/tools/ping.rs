@@ -183,7 +183,7 @@ async fn requests(
         let why = trouble(&probed.outcome);
         let is_answer = matches!(probed.outcome, Outcome::Exception(_)) || why.is_none();
         if args.line.json {
-            let ms = is_answer.then(|| probed.took.as_secs_f64() * 1e3);
+            let ms = is_answer.then_some(probed.took.as_secs_f64() * 1e3);
             let quality = Some(super::quality(&probed.outcome));
             print_json(&Entry { v: 1, seq: Some(seq), quality, ms, sum: None }, out)?;
         } else if is_answer {

@@ -324,10 +324,7 @@ mod tests {
             let events = played(&mut Player::default(), frames);
             let said: Vec<String> = events
                 .into_iter()
-                .map(|event| match event {
-                    Event::Wrong { what } => what,
-                    other => format!("{other:?}"),
-                })
+                .map(|event| if let Event::Wrong { what } = event { what } else { format!("{event:?}") })
                 .collect();
             assert_eq!(said.len(), expected.len(), "{said:?}");
             for (said, expected) in said.iter().zip(expected) {
