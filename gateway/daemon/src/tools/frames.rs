@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Lines that begin with `#` are notes. Where a frame ends is told by its function and a right check sum; where that does
-//! not help, by silence. A times is computed from the rate for bytes that came together.
+//! not help, by silence. Times of bytes that came together are computed from the rate.
 //!
 //! Deliberately absent: anybody's idea of which unit sent a frame.
 
