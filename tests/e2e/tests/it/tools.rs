@@ -141,7 +141,7 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
     };
     let check = async |name: &str, words: &[&str], expected: &[&str], line: FaultyLine| {
         let port = line.path().display().to_string();
-        let most = ["scan", &port, "--json", "--budget", "4s", "-o", "40ms"];
+        let most = ["scan", &port, "--json", "--budget", "30s", "-o", "400ms"];
         let (code, out) = curb(folder.path(), &[&most[..], words].concat()).await;
         let document: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{name}: {e}: {out}"));
         let verdicts = document["verdicts"].as_array().unwrap();
