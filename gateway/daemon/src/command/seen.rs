@@ -91,7 +91,7 @@ impl Seen {
     pub(crate) fn admit(&mut self, id: &[u8], write: &Write, now_ms: i64) -> Admission {
         match self.look(id, write) {
             Known::No => {}
-            known => return Admission::Known(known),
+            known @ (Known::UnderWay | Known::Done(_) | Known::Another) => return Admission::Known(known),
         }
         let kept_ms = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let is_over = |entry: &Entry| entry.answer.is_some() && entry.write.deadline_ms <= now_ms;
