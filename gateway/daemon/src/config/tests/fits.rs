@@ -17,7 +17,7 @@ fn bus(every: &str) -> String {
 fn a_bus_that_cannot_fit_is_told_with_its_place_and_what_would() {
     let folder = Folder::new(&bus("1s"));
     let loaded = folder.load();
-    let expected = "curb.toml:5:1: error: bus.b: found devices that keep the line busy for 125 % of its time, expected at \
+    let expected = "curb.toml:5:6: error: bus.b: found devices that keep the line busy for 125 % of its time, expected at \
                     most 100 %, if each unit answers within 10ms\n  help: it fits at 19200 baud, or with all periods 2 \
                     times as long";
     assert_eq!(folder.show(&loaded.too_full), expected);
