@@ -150,12 +150,11 @@ async fn serve(
 fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u8> {
     let (unit, function, quantity) = (request[0], request[1], request[5]);
     let address = u16::from_be_bytes([request[2], request[3]]);
-    let behaviour = match behaviour {
-        Behaviour::Lacks(register) if (address..address + u16::from(quantity)).contains(&register) => {
-            Behaviour::Refuses(2)
-        }
-        Behaviour::Lacks(_) => Behaviour::Answers,
-        other => other,
+    let lacks = |register| (address..address + u16::from(quantity)).contains(&register);
+    let behaviour = if let Behaviour::Lacks(register) = behaviour {
+        if lacks(register) { Behaviour::Refuses(2) } else { Behaviour::Answers }
+    } else {
+        behaviour
     };
     record.requests += 1;
     *record.asked.entry(unit).or_default() += 1;
