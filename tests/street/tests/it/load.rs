@@ -82,7 +82,6 @@ async fn check(what: &str, predicted: Duration, mut measure: impl AsyncFnMut() -
     loop {
         let measured = measure().await;
         let off = (measured.as_secs_f64() / predicted.as_secs_f64() - 1.0) * 100.0;
-        println!("{what}: predicted {predicted:.1?}, measured {measured:.1?}: {off:+.1} %");
         assert!(off > -TOLERANCE, "{what}: predicted {predicted:?}, measured {measured:?}");
         if off < TOLERANCE {
             return;
