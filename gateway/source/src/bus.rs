@@ -178,10 +178,12 @@ impl<'a, L: Line> Bus<'a, L> {
         self.take_back();
         let (device, round) = &mut self.rounds[slot];
         round.begin(device.config, begun);
+        if let Err(failure) = self.set_up(slot).await {
+            tally.failed(&failure);
+        }
         let mut index = 0;
         while index < self.rounds[slot].1.blocks.len() {
             self.serve().await;
-            self.set_up(slot).await;
             let Some(answer) = self.ask(slot, index, &tally).await.transpose() else { break };
             let at = self.context.clock.now();
             let (device, round) = &mut self.rounds[slot];
@@ -289,19 +291,22 @@ impl Tally {
     fn add(&mut self, device: &ModbusDevice, block: &Block, answer: Result<Answer, Failure>, at: HubTime) {
         match &answer {
             Ok(_) => self.answered = true,
-            Err(failure) => {
-                self.reason.get_or_insert(failure.reason());
-                match failure {
-                    Failure::Timeout => self.silent = true,
-                    Failure::Crc | Failure::Framing => self.garbled = true,
-                    Failure::NotAsked(_) | Failure::Gone(_) => {}
-                }
-            }
+            Err(failure) => self.failed(failure),
         }
         self.readings.extend(block.points.iter().map(|place| {
             let point = &device.points[place.point];
             Reading { point: Arc::clone(&point.point), at, sample: sample(&answer, point, place.offset.into()) }
         }));
+    }
+
+    /// The unit was asked something, and this came of it.
+    fn failed(&mut self, failure: &Failure) {
+        self.reason.get_or_insert(failure.reason());
+        match failure {
+            Failure::Timeout => self.silent = true,
+            Failure::Crc | Failure::Framing => self.garbled = true,
+            Failure::NotAsked(_) | Failure::Gone(_) => {}
+        }
     }
 
     /// Makes the readings of points that the device has refused lately, and is not asked for now. If it did not answer at

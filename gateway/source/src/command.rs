@@ -231,7 +231,8 @@ impl BusHandle {
             mpsc::error::TrySendError::Full(_) => WriteError::Full,
             mpsc::error::TrySendError::Closed(_) => WriteError::Stopped,
         })?;
-        written.await.unwrap_or(Err(WriteError::Stopped))
+        // The bus ended or crashed with it, before or after it was sent.
+        written.await.unwrap_or(Err(WriteError::Unconfirmed(Reason::Port)))
     }
 
     /// Asks one thing. A raw write is not looked at by any grant: whoever lets others ask through this decides that.

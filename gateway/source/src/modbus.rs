@@ -154,6 +154,31 @@ impl Answer {
     }
 }
 
+impl Put {
+    /// The same by the function for one, or for several: devices know the one, the other, or both.
+    pub(crate) fn other_function(&self) -> Option<Self> {
+        match self {
+            Self::Coil(address, on) => Some(Self::Coils(*address, vec![*on])),
+            Self::Register(address, word) => Some(Self::Registers(*address, vec![*word])),
+            Self::Coils(address, bits) => {
+                if let [on] = bits.as_slice() {
+                    Some(Self::Coil(*address, *on))
+                } else {
+                    None
+                }
+            }
+            Self::Registers(address, words) => {
+                if let [word] = words.as_slice() {
+                    Some(Self::Register(*address, *word))
+                } else {
+                    None
+                }
+            }
+            Self::Mask { .. } => None,
+        }
+    }
+}
+
 /// A Modbus client on a line that it can trust.
 #[derive(Debug)]
 pub(crate) struct Client<L> {

@@ -1,8 +1,8 @@
 //! A value → the requests that write it. Pure.
 //!
 //! ```text
-//! a coil                       5 (or 15)
-//! one register                 6 (or 16)
+//! a coil                       5 (or 15)                     where the device refuses the one as unknown, the other
+//! one register                 6 (or 16)                     the same
 //! several registers            16 (or 6 for each, by address, where the device knows no 16)
 //! some bits of a register      22, where the device knows it; else read, change, write
 //! ```

@@ -21,6 +21,9 @@ const READ_BACK_TRIES: u32 = 3;
 /// Rest before it is read back again. Guessed: a dimmer or relay has done by then, and the line is not held for long.
 const READ_BACK_REST: Duration = Duration::from_millis(50);
 
+/// Modbus exception: a function that the device does not know.
+const ILLEGAL_FUNCTION: u8 = 1;
+
 /// A line that a tool has.
 #[derive(Debug)]
 pub(super) struct Lent {
@@ -92,11 +95,23 @@ impl<L: Line> Bus<'_, L> {
         let plan = Plan::new(device.config, point, grant, value, exponent)?;
         let before =
             if plan.needs_before() { Some(self.registers(plan.target, limits, deadline).await?) } else { None };
-        for put in plan.puts(before.as_deref()) {
-            self.put(unit, &put, limits, deadline).await?;
+        for (sent, put) in plan.puts(before.as_deref()).iter().enumerate() {
+            let result = self.put_either(unit, put, limits, deadline).await;
+            // What was written in part is not what was there before, whatever became of the rest.
+            let part = |error| if sent > 0 { WriteError::Unconfirmed(error_reason(&error)) } else { error };
+            result.map_err(part)?;
         }
         let proof = self.read_back(point, &plan, limits).await?;
         Ok(Written { point: point.point.clone(), value: value.clone(), proof, at: self.context.clock.now() })
+    }
+
+    /// Sends one write; by the other function for the same if the device does not know this one, of which it has then done
+    /// nothing.
+    async fn put_either(&mut self, unit: u8, put: &Put, limits: Limits, deadline: Instant) -> Result<(), WriteError> {
+        match (self.put(unit, put, limits, deadline).await, put.other_function()) {
+            (Err(WriteError::Refused(ILLEGAL_FUNCTION)), Some(other)) => self.put(unit, &other, limits, deadline).await,
+            (result, _) => result,
+        }
     }
 
     /// Sends one write.
@@ -253,6 +268,20 @@ impl<L: Line> Bus<'_, L> {
         let Some(error) = fault else { return Outcome::Done };
         self.reopen.lost(self.context, &error);
         Outcome::Unusable(error.to_string())
+    }
+}
+
+/// What kept the rest of a write from being done.
+const fn error_reason(error: &WriteError) -> Reason {
+    match error {
+        WriteError::Refused(code) => Reason::Exception(*code),
+        WriteError::NotSent(reason) | WriteError::Unconfirmed(reason) => *reason,
+        WriteError::Deadline | WriteError::Stopped | WriteError::Full => Reason::Timeout,
+        WriteError::Unknown(_)
+        | WriteError::NotGranted(_)
+        | WriteError::Bounds { .. }
+        | WriteError::Encode(_)
+        | WriteError::Differs { .. } => Reason::Decode,
     }
 }
 

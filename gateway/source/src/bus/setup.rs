@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Bus;
-use crate::config::{Setup, Table};
+use crate::config::{Setup, Table, WriteWith};
 use crate::modbus::{Answer, Failure, Line, Put};
 
 /// Which units have yet to be told.
@@ -23,29 +23,31 @@ impl Untold {
 }
 
 impl<L: Line> Bus<'_, L> {
-    /// Tells the device of this slot its settings, if that is due. A unit that does not answer is told the next time; one
-    /// that refuses is not asked again until it was away, and stands as a fault.
-    pub(super) async fn set_up(&mut self, slot: usize) {
-        let device = self.rounds[slot].0.clone();
-        let unit = device.config.unit_id;
+    /// Tells the device of this slot its settings, if that is due. A unit that refuses is not asked again until it was
+    /// away, and stands as a fault. One that does not answer is told when it has answered a poll again; the failure is
+    /// returned, for there is no use in asking it more in this round.
+    pub(super) async fn set_up(&mut self, slot: usize) -> Result<(), Failure> {
         if !self.client.line.is_open() && self.reopen.retry().is_none() {
             self.open().await;
         }
-        if !self.client.line.is_open() || !self.untold.0.remove(&unit) || device.config.setup.is_empty() {
-            return;
+        let unit = self.rounds[slot].0.config.unit_id;
+        let is_due = self.client.line.is_open() && !self.schedule.is_probed(slot) && self.untold.0.remove(&unit);
+        if !is_due || self.rounds[slot].0.config.setup.is_empty() {
+            return Ok(());
         }
+        let device = self.rounds[slot].0.clone();
         let mut refused = None;
         for setup in &device.config.setup {
-            match self.client.write(unit, &put(setup), device.limits).await {
+            match self.client.write(unit, &put(setup, device.config.write_with), device.limits).await {
                 Ok(Some(Answer::Exception(code))) => refused = refused.or(Some((setup, code))),
                 Ok(Some(_)) => {}
-                Ok(None) => return,
+                Ok(None) => return Ok(()),
                 Err(failure) => {
                     if let Failure::Gone(error) = &failure {
                         self.reopen.lost(self.context, error);
                     }
                     self.untold.one(unit);
-                    return;
+                    return Err(failure);
                 }
             }
         }
@@ -59,14 +61,15 @@ impl<L: Line> Bus<'_, L> {
             Some(refusal) => panel.refused.insert(device.name.clone(), refusal),
             None => panel.refused.remove(device.name),
         };
+        Ok(())
     }
 }
 
-fn put(setup: &Setup) -> Put {
+fn put(setup: &Setup, with: WriteWith) -> Put {
     let Setup { table, address, registers, .. } = setup;
     match (table, registers.as_slice()) {
         (Table::Coil, words) => Put::Coil(*address, words.first().is_some_and(|&word| word != 0)),
-        (_, [word]) => Put::Register(*address, *word),
+        (_, [word]) if with != WriteWith::Multiple => Put::Register(*address, *word),
         (_, words) => Put::Registers(*address, words.to_vec()),
     }
 }

@@ -58,6 +58,17 @@ fn bits_of_a_register_spare_the_others() {
 }
 
 #[test]
+fn what_a_device_does_not_know_is_tried_by_its_other_function() {
+    let check = |put: Put, other: Option<Put>| assert_eq!(put.other_function(), other, "{put:?}");
+    check(Put::Coil(3, true), Some(Put::Coils(3, vec![true])));
+    check(Put::Coils(3, vec![true]), Some(Put::Coil(3, true)));
+    check(Put::Register(3, 7), Some(Put::Registers(3, vec![7])));
+    check(Put::Registers(3, vec![7]), Some(Put::Register(3, 7)));
+    check(Put::Registers(3, vec![7, 8]), None);
+    check(Put::Mask { address: 3, and: 0, or: 1 }, None);
+}
+
+#[test]
 fn only_what_was_granted_is_written() {
     let word = point(Table::Holding, Encoding::U16);
     assert!(matches!(permit(&word, &Value::U64(1)), Err(WriteError::NotGranted(_))));

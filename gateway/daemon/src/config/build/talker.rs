@@ -47,7 +47,7 @@ pub(super) const PLACE_KEYS: [&str; 5] = ["column", "pointer", "group", "field",
 pub(super) fn build(part: &Part<'_, schema::Device>, names: &[PointName], report: &mut Report) -> Option<DeviceConfig> {
     let raw = &part.raw;
     let asked = ["unit_id", "every", "timeout", "min_gap", "max_registers", "max_bits", "max_hole", "mask_write"];
-    for field in asked.into_iter().chain(["write_with", "setup"]) {
+    for field in asked.into_iter().chain(["write_with", "setup", "profile", "points", "settings"]) {
         let why = "no such key: a device with decode talks by itself, or when it is asked by request = { send, every, timeout }";
         part.misplaced(&[field], why, report);
     }
