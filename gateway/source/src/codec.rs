@@ -108,7 +108,10 @@ pub(crate) fn from_text(point: &Point, conversion: &Conversion, text: &str) -> S
         ValueType::I32 => signed(i32::MIN.into(), i32::MAX.into()),
         ValueType::I64 => signed(i64::MIN, i64::MAX),
         ValueType::F32 | ValueType::F64 => number(text),
-        ValueType::Text => (text.len() <= MAX_TEXT).then(|| Value::Text(text.into())),
+        ValueType::Text => {
+            let fits = text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+            fits.then(|| Value::Text(text.into()))
+        }
     };
     finish(point, value.ok_or(Reason::Decode), conversion, None)
 }

@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::codec::EncodeError;
-use crate::config::{SerialConfig, Table};
+use crate::config::{ModbusDevice, SerialConfig, Table};
 use crate::trace::{Chunk, Trace};
 
 /// Writes that wait for a gap. A gap comes after each frame, so that these are a second of a busy line; more are refused.
@@ -26,6 +26,15 @@ const PROBES: usize = 4;
 
 /// The longest that a tool may keep a bus from its polls with one request: a tool that has died must not silence a bus.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(2);
+
+/// The longest that a tool may wait for one answer, for the same reason.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
+/// The slowest rate that a tool may set: at this one the longest frame takes 2.3 s.
+const SLOWEST_BAUD: u32 = 1_200;
+
+/// Registers in one write at most (Modbus Application Protocol 1.1b3, section 6.12).
+const MOST_WRITTEN: usize = 123;
 
 /// A running bus, for those who want something of it.
 #[derive(Debug, Clone)]
@@ -209,6 +218,9 @@ pub enum Outcome {
 /// A probe could not be handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
+    /// No bus should be asked this.
+    #[error("such a request cannot be sent: {0}")]
+    Unsound(&'static str),
     /// Another tool is at it.
     #[error("another tool has this bus: try again in a moment")]
     Full,
@@ -243,8 +255,10 @@ impl BusHandle {
     /// # Cancel safety
     /// Dropped while it waits, the request may still be sent.
     pub async fn probe(&self, probe: Probe) -> Result<Probed, ProbeError> {
+        probe.check().map_err(ProbeError::Unsound)?;
         let (reply, probed) = oneshot::channel();
-        let probe = Probe { hold: probe.hold.min(LONGEST_HOLD), ..probe };
+        let timeout = probe.timeout.map(|timeout| timeout.min(LONGEST_ANSWER));
+        let probe = Probe { hold: probe.hold.min(LONGEST_HOLD), timeout, ..probe };
         self.probes.try_send(ProbeOrder { probe, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ProbeError::Full,
             mpsc::error::TrySendError::Closed(_) => ProbeError::Stopped,
@@ -256,6 +270,37 @@ impl BusHandle {
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Chunk> {
         self.trace.watch()
+    }
+}
+
+impl Probe {
+    /// What is wrong with it in itself. Callers are not trusted: this also comes from the control socket.
+    fn check(&self) -> Result<(), &'static str> {
+        let ends = |address: u16, len: usize| usize::from(address) + len <= usize::from(u16::MAX) + 1;
+        match &self.question {
+            Question::Read { table, address, quantity } => {
+                let most = if table.is_bits() { ModbusDevice::MAX_BITS } else { ModbusDevice::MAX_REGISTERS };
+                if !(1..=most).contains(quantity) {
+                    return Err("one read has 1 to 125 registers, or 1 to 2,000 bits");
+                }
+                if !ends(*address, usize::from(*quantity)) {
+                    return Err("it ends beyond the last address, 65535");
+                }
+            }
+            Question::Write { address, registers } => {
+                if !(1..=MOST_WRITTEN).contains(&registers.len()) {
+                    return Err("one write has 1 to 123 registers");
+                }
+                if !ends(*address, registers.len()) {
+                    return Err("it ends beyond the last address, 65535");
+                }
+            }
+            Question::WriteCoil { .. } | Question::Identify | Question::ServerId | Question::Listen => {}
+        }
+        if self.settings.as_ref().is_some_and(|settings| settings.baud < SLOWEST_BAUD) {
+            return Err("rates below 1,200 bit/s would hold the bus for too long");
+        }
+        Ok(())
     }
 }
 

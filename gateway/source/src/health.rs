@@ -135,8 +135,8 @@ pub(crate) struct Panel {
     pub(crate) devices: BTreeMap<Name, DeviceHealth>,
     /// Why the port is gone; `None` while it is there.
     pub(crate) gone: Option<String>,
-    /// Which devices refuse a setting, and which one.
-    pub(crate) refused: BTreeMap<Name, String>,
+    /// Which devices do not take a setting: the word, and which one.
+    pub(crate) setup: BTreeMap<Name, (&'static str, String)>,
     /// When the thread last turned; `None` before it has begun, and after its end.
     pub(crate) turned: Option<Instant>,
     /// When a request of another master was last heard.
@@ -201,9 +201,9 @@ impl Board {
                 detail: format!("{requests} requests of another master were heard on {place}: a line bears only one"),
             });
         }
-        for (device, detail) in &panel.refused {
+        for (device, (word, detail)) in &panel.setup {
             let (subject, detail) = (format!("device {device}"), detail.clone());
-            health.faults.push(Fault { room: Room::Source, subject, word: "setup-refused", detail });
+            health.faults.push(Fault { room: Room::Source, subject, word, detail });
         }
         for (device, state) in &panel.devices {
             if let DeviceState::Silent(reason) = state.state {

@@ -74,13 +74,6 @@ impl Plan {
     pub(crate) fn puts(&self, before: Option<&[u16]>) -> Vec<Put> {
         let Ask { table, address, .. } = self.target;
         let new = &self.encoded.registers;
-        if table == Table::Coil {
-            let on = new.first().is_some_and(|&word| word != 0);
-            return match self.with {
-                WriteWith::Auto | WriteWith::Single => vec![Put::Coil(address, on)],
-                WriteWith::Multiple => vec![Put::Coils(address, vec![on])],
-            };
-        }
         if let (true, Some([mask]), [word]) = (self.mask_write, self.encoded.mask.as_deref(), new.as_slice()) {
             return vec![Put::Mask { address, and: !mask, or: *word }];
         }
@@ -90,13 +83,7 @@ impl Plan {
             }
             (Some(_) | None, _) => new.clone(),
         };
-        match (self.with, words.as_slice()) {
-            (WriteWith::Auto, [word]) => vec![Put::Register(address, *word)],
-            (WriteWith::Auto | WriteWith::Multiple, _) => vec![Put::Registers(address, words)],
-            (WriteWith::Single, words) => {
-                words.iter().zip(address..).map(|(&word, address)| Put::Register(address, word)).collect()
-            }
-        }
+        puts(table, address, &words, self.with)
     }
 
     /// Whether `found`, read from where it was written, holds the value.
@@ -108,6 +95,24 @@ impl Plan {
 
     fn masks(&self) -> bool {
         self.mask_write && self.encoded.registers.len() == 1
+    }
+}
+
+/// The requests that write whole registers, or one coil.
+pub(crate) fn puts(table: Table, address: u16, words: &[u16], with: WriteWith) -> Vec<Put> {
+    if table == Table::Coil {
+        let on = words.first().is_some_and(|&word| word != 0);
+        return match with {
+            WriteWith::Auto | WriteWith::Single => vec![Put::Coil(address, on)],
+            WriteWith::Multiple => vec![Put::Coils(address, vec![on])],
+        };
+    }
+    match (with, words) {
+        (WriteWith::Auto, [word]) => vec![Put::Register(address, *word)],
+        (WriteWith::Auto | WriteWith::Multiple, words) => vec![Put::Registers(address, words.to_vec())],
+        (WriteWith::Single, words) => {
+            words.iter().zip(address..=u16::MAX).map(|(&word, address)| Put::Register(address, word)).collect()
+        }
     }
 }
 

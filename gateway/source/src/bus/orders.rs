@@ -10,7 +10,7 @@ use super::{Bus, Device};
 use crate::command::{
     LONGEST_HOLD, Outcome, Probe, ProbeOrder, Probed, Proof, Question, WriteError, WriteOrder, Written,
 };
-use crate::config::{ModbusPoint, SerialConfig};
+use crate::config::{ModbusPoint, SerialConfig, Table};
 use crate::modbus::{Answer, Failure, Limits, Line, Put};
 use crate::plan::Ask;
 use crate::write::{self, Plan};
@@ -23,6 +23,10 @@ const READ_BACK_REST: Duration = Duration::from_millis(50);
 
 /// Modbus exception: a function that the device does not know.
 const ILLEGAL_FUNCTION: u8 = 1;
+
+/// Modbus exceptions that say that there is nothing to read: illegal function, address and value.
+const UNREADABLE_FIRST: u8 = 1;
+const UNREADABLE_LAST: u8 = 3;
 
 /// A line that a tool has.
 #[derive(Debug)]
@@ -132,7 +136,7 @@ impl<L: Line> Bus<'_, L> {
         let result = self.client.read(ask, limits).await;
         match self.noticed(result) {
             Ok(Step::Done(Answer::Registers(registers))) => Ok(registers),
-            Ok(Step::Done(Answer::Exception(code))) => Err(WriteError::Refused(code)),
+            Ok(Step::Done(Answer::Exception(code))) => Err(WriteError::NotSent(Reason::Exception(code))),
             Ok(Step::Done(_)) => Err(WriteError::NotSent(Reason::Decode)),
             Ok(Step::Stopped) => Err(WriteError::Stopped),
             Err(reason) => Err(WriteError::NotSent(reason)),
@@ -173,7 +177,9 @@ impl<L: Line> Bus<'_, L> {
                     Err(WriteError::Differs { found: bits.first().is_some_and(|bit| *bit).to_string() })
                 }
                 // What is written there cannot be read: the device's own word must do.
-                Ok(Step::Done(Answer::Exception(_))) => return Ok(Proof::Echo),
+                Ok(Step::Done(Answer::Exception(UNREADABLE_FIRST..=UNREADABLE_LAST))) => return Ok(Proof::Echo),
+                // It is busy, or has failed.
+                Ok(Step::Done(Answer::Exception(code))) => Err(WriteError::Unconfirmed(Reason::Exception(code))),
                 Ok(Step::Done(_)) => Err(WriteError::Unconfirmed(Reason::Decode)),
                 Ok(Step::Stopped) => return Err(WriteError::Unconfirmed(Reason::Timeout)),
                 Err(reason) => Err(WriteError::Unconfirmed(reason)),
@@ -198,6 +204,10 @@ impl<L: Line> Bus<'_, L> {
 
     pub(super) async fn probe(&mut self, order: ProbeOrder) {
         let ProbeOrder { probe, reply } = order;
+        if reply.is_closed() {
+            // The tool was ended while it waited.
+            return;
+        }
         let began = Instant::now();
         // Only a request makes the line forget what it heard.
         let old = if probe.question == Question::Listen { self.client.line.heard().len() } else { 0 };
@@ -242,13 +252,17 @@ impl<L: Line> Bus<'_, L> {
             Question::Identify => self.client.identify(unit, limits).await,
             Question::ServerId => self.client.server_id(unit, limits).await,
             Question::Write { address, registers } => {
+                self.learn_echo(unit, Table::Holding, *address, limits).await;
                 let put = match registers.as_slice() {
                     [word] => Put::Register(*address, *word),
                     words => Put::Registers(*address, words.to_vec()),
                 };
                 self.client.write(unit, &put, limits).await
             }
-            Question::WriteCoil { address, on } => self.client.write(unit, &Put::Coil(*address, *on), limits).await,
+            Question::WriteCoil { address, on } => {
+                self.learn_echo(unit, Table::Coil, *address, limits).await;
+                self.client.write(unit, &Put::Coil(*address, *on), limits).await
+            }
         };
         match self.noticed(result) {
             Ok(Step::Done(answer)) => outcome_of(answer, &probe.question),
@@ -259,6 +273,14 @@ impl<L: Line> Bus<'_, L> {
 }
 
 impl<L: Line> Bus<'_, L> {
+    /// Reads once before a write whose answer repeats it: on a line that echoes, the echo of a read cannot be taken for an
+    /// answer, and tells what the line does. What the unit answers does not matter.
+    async fn learn_echo(&mut self, unit: u8, table: Table, address: u16, limits: Limits) {
+        let ask = Ask { unit, table, address, quantity: 1 };
+        let result = self.client.read(ask, limits).await;
+        drop(self.noticed(result));
+    }
+
     /// Keeps the line silent and hears what others say.
     async fn listen_for(&mut self, time: Duration) -> Outcome {
         let fault = tokio::select! {

@@ -26,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) enum Behaviour {
     Answers,
     Dead,
+    /// Answers reads, and ignores writes.
+    IgnoresWrites,
     /// Answers, but only after this time.
     Late(Duration),
     /// Answers under the next address.
@@ -117,9 +119,14 @@ async fn serve(
             let request: Vec<u8> = heard.drain(..8).collect();
             record.lock().unwrap().silences.extend(last_answer.take().map(|answer: Instant| answer.elapsed()));
             let behaviour = *behaviours.lock().unwrap().get(&request[0]).unwrap_or(&Behaviour::Dead);
+            let behaviour = match (behaviour, request[1]) {
+                (Behaviour::IgnoresWrites, 1..=4) => Behaviour::Answers,
+                (Behaviour::IgnoresWrites, _) => Behaviour::Dead,
+                (behaviour, _) => behaviour,
+            };
             let answer = answer_to(&request, behaviour, &mut record.lock().unwrap());
             match behaviour {
-                Behaviour::Dead => {}
+                Behaviour::Dead | Behaviour::IgnoresWrites => {}
                 Behaviour::Late(after) => {
                     let later = later.clone();
                     waiting.spawn(async move {
@@ -163,6 +170,7 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
         Behaviour::Refuses(code) => vec![unit, function | 0x80, code],
         Behaviour::Answers
         | Behaviour::Dead
+        | Behaviour::IgnoresWrites
         | Behaviour::Late(_)
         | Behaviour::WrongUnit
         | Behaviour::Split
@@ -176,7 +184,12 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
         Behaviour::Answers | Behaviour::Split => {
             record.served.insert((unit, number));
         }
-        Behaviour::Dead | Behaviour::Late(_) | Behaviour::Garbled | Behaviour::Refuses(_) | Behaviour::Lacks(_) => {}
+        Behaviour::Dead
+        | Behaviour::IgnoresWrites
+        | Behaviour::Late(_)
+        | Behaviour::Garbled
+        | Behaviour::Refuses(_)
+        | Behaviour::Lacks(_) => {}
     }
     let mut crc = crc16(&body);
     if behaviour == Behaviour::Garbled {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use curb_model::{Name, PointName, Reason, Sample, Value};
 use curb_source::{
     Bits, Conversion, DeviceConfig, Encoding, Grant, Half, Link, ModbusDevice, ModbusPoint, Order, Outcome, Probe,
-    Proof, Question, Setup, Table, WriteError, WriteWith, Written,
+    ProbeError, Proof, Question, Setup, Table, WriteError, WriteWith, Written,
 };
 use tokio::time::Instant;
 
@@ -165,6 +165,55 @@ async fn a_dead_unit_makes_a_write_not_known_and_says_so() {
     let write = hub.source.bus_of(&name(DEVICE)).unwrap().write(point, Value::U64(1), deadline).await;
     assert_eq!(write.unwrap_err(), WriteError::Unconfirmed(Reason::Timeout));
     hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_ignores_its_settings_costs_its_neighbours_one_try_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let units = [(3, Behaviour::IgnoresWrites), (4, Behaviour::Answers)];
+    let line = Line::new(dir.path().join("port"), units);
+    let setup = vec![Setup { name: name("mode"), table: Table::Holding, address: 10, registers: vec![1] }];
+    let deaf = ModbusDevice { unit_id: 3, setup, ..device(vec![granted("u16", 10, Encoding::U16)]) };
+    let every = Duration::from_millis(20);
+    let well = ModbusDevice {
+        points: vec![register("well", "u16", Table::Holding, 10, Encoding::U16)],
+        ..ModbusDevice::new(4, every)
+    };
+    let devices = [(name(DEVICE), DeviceConfig::Modbus(deaf)), (name("well"), DeviceConfig::Modbus(well))];
+    let mut hub = Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), devices)]);
+    hub.good(DEVICE).await;
+    eventually("its fault stands", || hub.fault_words() == ["setup-unanswered"]).await;
+    // Some hundred polls: none of them waits for a setting.
+    for _ in 0..100 {
+        hub.good("well").await;
+    }
+    assert_eq!(hub.source.health().buses[&name("cabinet")].counters.timeouts, 1);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_bus_should_be_asked_is_refused_before_it_is_sent() {
+    let mut rig = Rig::new(device(vec![granted("u16", 10, Encoding::U16)])).await;
+    rig.hub.good(DEVICE).await;
+    let handle = rig.hub.source.bus(&name("cabinet")).unwrap();
+    let check = async |question: Question| {
+        let probe = Probe { unit: 1, question: question.clone(), settings: None, timeout: None, hold: Duration::ZERO };
+        let refused = matches!(handle.probe(probe).await, Err(ProbeError::Unsound(_)));
+        assert!(refused, "{question:?}");
+    };
+    for (table, address, quantity) in [
+        (Table::Holding, 0, 0),
+        (Table::Holding, 0, 126),
+        (Table::Holding, 0, u16::MAX),
+        (Table::Input, u16::MAX, 2),
+        (Table::Coil, 0, 2001),
+    ] {
+        check(Question::Read { table, address, quantity }).await;
+    }
+    check(Question::Write { address: u16::MAX, registers: vec![1, 2] }).await;
+    check(Question::Write { address: 0, registers: vec![0; 124] }).await;
+    rig.hub.good(DEVICE).await;
+    rig.hub.stop().await;
 }
 
 #[tokio::test]
