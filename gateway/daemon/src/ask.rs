@@ -92,9 +92,10 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
             writeln!(out, "{component}")?;
         }
         let (errors, warnings) = (problems().count() + unfit.len(), loaded.warnings.len());
+        // Also beside a bus that is too full: it tells which point is the tightest.
+        fill::write(&buses, out)?;
         match &loaded.settings {
             Some(settings) if ok => {
-                fill::write(&buses, out)?;
                 let (buses, devices) = (&settings.source.buses, settings.source.buses.values());
                 let devices: usize = devices.map(|bus| bus.devices.len()).sum();
                 let plugins = settings.pipeline.plugins.len();

@@ -40,6 +40,7 @@ impl Daemon {
             self.refused = Some(fault(Room::Config, "settings", "config-refused", detail));
             return reloaded;
         };
+        reloaded.problems.extend(loaded.too_full.iter().map(|problem| problem.as_warning().to_string()));
         let old = self.settings.clone();
         // The command line may have moved it.
         new.paths.run.clone_from(&old.paths.run);
