@@ -86,7 +86,7 @@ pub(crate) enum Op {
     Write {
         /// `device/point`.
         point: String,
-        /// What to write: a number, true or false, a text or a name.
+        /// What to write: a number, true or false, a text or a name; or a text that spells the number or bit.
         value: serde_json::Value,
     },
     /// The bytes on a bus as they pass, until the caller hangs up.

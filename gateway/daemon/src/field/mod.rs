@@ -40,22 +40,39 @@ pub(crate) fn point<'a>(settings: &'a Settings, name: &PointName) -> Option<&'a 
     }
 }
 
-/// What somebody has typed or sent, as a value that the point takes: a point of text, or of names, takes digits as text.
+/// What somebody has typed or sent, as a value that the point takes: a point of text, or of names, takes all as it stands;
+/// for any other a text is read as the number or the bit that it spells.
 pub(crate) fn value_for(point: Option<&ModbusPoint>, json: &serde_json::Value) -> Option<Value> {
     let takes_text =
         point.is_some_and(|point| matches!(point.encoding, Encoding::Text(_)) || !point.conversion.names.is_empty());
     match json {
+        serde_json::Value::String(text) if !takes_text => Some(spelt(text)),
         serde_json::Value::String(text) => Some(Value::Text(text.as_str().into())),
         serde_json::Value::Bool(_) | serde_json::Value::Number(_) if takes_text => {
             Some(Value::Text(json.to_string().into()))
         }
         serde_json::Value::Bool(bit) => Some(Value::Bool(*bit)),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(whole), _) => Some(Value::I64(whole)),
-            (None, Some(whole)) => Some(Value::U64(whole)),
-            (None, None) => number.as_f64().and_then(Value::from_f64),
-        },
+        serde_json::Value::Number(number) => number_value(number),
         serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+    }
+}
+
+/// The number or bit that a text spells; any other text as it stands, for the point to refuse.
+fn spelt(text: &str) -> Value {
+    let number = serde_json::from_str::<serde_json::Number>(text).ok();
+    let value = match text {
+        "true" | "on" => Some(Value::Bool(true)),
+        "false" | "off" => Some(Value::Bool(false)),
+        _ => number.as_ref().and_then(number_value),
+    };
+    value.unwrap_or_else(|| Value::Text(text.into()))
+}
+
+fn number_value(number: &serde_json::Number) -> Option<Value> {
+    match (number.as_i64(), number.as_u64()) {
+        (Some(whole), _) => Some(Value::I64(whole)),
+        (None, Some(whole)) => Some(Value::U64(whole)),
+        (None, None) => number.as_f64().and_then(Value::from_f64),
     }
 }
 
@@ -118,5 +135,49 @@ pub(crate) async fn watch(bus: BusHandle, answers: mpsc::Sender<Answer>) {
             Err(RecvError::Lagged(chunks)) => missed += chunks,
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use curb_model::{Class, Point, Stream};
+    use curb_source::Table;
+
+    use super::*;
+
+    fn point(encoding: Encoding) -> ModbusPoint {
+        let name = PointName::parse("box/it").unwrap();
+        let (stream, value_type) = (Stream::device(name.owner()), encoding.value_type());
+        let point = Point { name, stream, class: Class::Data, unit: None, value_type, range: None };
+        ModbusPoint::new(Arc::new(point), Table::Holding, 0, encoding)
+    }
+
+    #[test]
+    fn the_point_decides_what_a_typed_word_means() {
+        let check = |point: &ModbusPoint, typed: &str, expected: Value| {
+            assert_eq!(value_for(Some(point), &typed.into()), Some(expected), "{typed}");
+        };
+        let text = |text: &str| Value::Text(text.into());
+        let label = point(Encoding::Text(8));
+        for typed in ["on", "true", "1.50", "1e3", "007", "lamp"] {
+            check(&label, typed, text(typed));
+        }
+        let mut mode = point(Encoding::U16);
+        mode.conversion.names = [(0, "off".into()), (1, "on".into())].into();
+        check(&mode, "on", text("on"));
+        check(&mode, "off", text("off"));
+        let dim = point(Encoding::U16);
+        check(&dim, "50", Value::I64(50));
+        check(&dim, "-1.50", Value::from_f64(-1.5).unwrap());
+        check(&dim, "18446744073709551615", Value::U64(u64::MAX));
+        check(&dim, "on", Value::Bool(true));
+        check(&dim, "false", Value::Bool(false));
+        check(&dim, "inf", text("inf"));
+        check(&dim, "bright", text("bright"));
+        // A program may send the number itself.
+        assert_eq!(value_for(Some(&dim), &serde_json::json!(50)), Some(Value::I64(50)));
+        assert_eq!(value_for(Some(&label), &serde_json::json!(50)), Some(text("50")));
     }
 }

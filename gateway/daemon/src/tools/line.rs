@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use curb_model::{Batch, HubClock, HubTime, Name, PointName, Value};
+use curb_model::{Batch, HubClock, HubTime, Name, PointName};
 use curb_source::{
-    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusDevice, Probe, ProbeError, Probed, SerialConfig,
-    Source,
+    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusDevice, ModbusPoint, Probe, ProbeError, Probed,
+    SerialConfig, Source,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -140,23 +140,28 @@ impl Line {
         }
     }
 
-    /// Writes to a granted point.
+    /// Writes to a granted point what somebody has typed. What it means is the point's matter: `known` is the point as the
+    /// config here has it, the daemon has its own.
     ///
     /// # Errors
     /// It could not be asked for; a write that was refused is a [`WriteForm::Refused`].
     ///
     /// # Cancel safety
     /// Dropped while it waits, the write may still be done.
-    pub(crate) async fn write(&self, point: &PointName, value: Value) -> Result<WriteForm, Error> {
+    pub(crate) async fn write(
+        &self,
+        point: &PointName,
+        known: Option<&ModbusPoint>,
+        typed: &str,
+    ) -> Result<WriteForm, Error> {
+        let typed = serde_json::Value::from(typed);
         match self {
             Self::Own { handle, .. } => {
+                let value = crate::field::value_for(known, &typed).expect("a text is a value");
                 let written = handle.write(point.clone(), value, Instant::now() + WRITE_PATIENCE).await;
                 Ok(WriteForm::from(&written))
             }
-            Self::Daemon { run_dir, .. } => {
-                let value = crate::field::json_value(&value);
-                answer(run_dir, Op::Write { point: point.to_string(), value }).await
-            }
+            Self::Daemon { run_dir, .. } => answer(run_dir, Op::Write { point: point.to_string(), value: typed }).await,
         }
     }
 

@@ -32,11 +32,10 @@ async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<
         .map_err(|_no_point| Error::Usage("say which point, DEVICE/POINT; registers need --raw"))?;
     let [text] = args.values.as_slice() else { return Err(Error::Usage("a point takes one value")) };
     let Device { bus, name: device_name, device, points } = known.device(&args.target, Some(&args.line))?;
-    let value = value_for(known.point(&name), &json(text)).ok_or(Error::Usage("a value is a number or a text"))?;
     // Only what was asked for happens: no settings of the device's, no polls.
     let device = ModbusDevice { setup: Vec::new(), every: NEVER, points, ..device };
     let line = Line::with_device(&bus, super::run_dir(&args.line, known), Some((&device_name, &device)))?;
-    let written = line.write(&name, value).await;
+    let written = line.write(&name, known.point(&name), text).await;
     line.close().await;
     let form = written?;
     print(args, &name, &form, out)?;
@@ -122,8 +121,8 @@ fn question(args: &WriteArgs, table: Table, address: u16) -> Result<Question, Er
             let mut registers = Vec::new();
             for text in values {
                 let point = notation::nameless(table, address, kind, args.order);
-                let value =
-                    value_for(Some(&point), &json(text)).ok_or(Error::Usage("a value is a number or a text"))?;
+                let value = value_for(Some(&point), &text.as_str().into())
+                    .ok_or(Error::Usage("a value is a number or a text"))?;
                 let encoded = encode(&point, &value)?;
                 registers.extend(encoded);
             }
@@ -139,15 +138,4 @@ fn encode(point: &curb_source::ModbusPoint, value: &Value) -> Result<Vec<u16>, E
         encoded.map_err(|error| Error::Option { option: "the value", source: Misread::Register(error.to_string()) })?;
     // A half of a register cannot be written without knowing the other.
     if encoded.mask.is_some() { Err(Error::Usage("whole registers only: -t u16")) } else { Ok(encoded.registers) }
-}
-
-/// A number, true or false, or else a text.
-fn json(text: &str) -> serde_json::Value {
-    let read: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    let read = read.filter(|read| read.is_number() || read.is_boolean());
-    read.unwrap_or_else(|| match text {
-        "on" => true.into(),
-        "off" => false.into(),
-        _ => text.into(),
-    })
 }
