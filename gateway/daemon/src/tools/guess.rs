@@ -200,7 +200,7 @@ async fn around(line: &Line, unit: u8, table: Table, asked: u16, args: &LineArgs
     let last = asked.saturating_add(BESIDE).saturating_add(WIDEST - 1);
     let outcome = read::ask(line, unit, table, first, last - first + 1, args.timeout).await?;
     if let Some(registers) = read::as_registers(&outcome) {
-        return Ok((first..).zip(registers).collect());
+        return Ok((first..=last).zip(registers).collect());
     }
     let mut found = BTreeMap::new();
     if matches!(outcome, Outcome::Exception(_)) {
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn around(first: u16, registers: &[u16]) -> BTreeMap<u16, u16> {
-        (first..).zip(registers.iter().copied()).collect()
+        (first..=u16::MAX).zip(registers.iter().copied()).collect()
     }
 
     fn shown(text: &str) -> Shown {
@@ -271,6 +271,9 @@ mod tests {
     fn what_gives_no_such_number_is_not_listed() {
         assert_eq!(fits(shown("200.6"), 100, Table::Holding, &around(99, &[1, 2, 3, 4, 5, 6])), []);
         assert_eq!(fits(shown("0"), 65_535, Table::Holding, &around(65_534, &[])), []);
+        // The last two registers of all.
+        let last = fits(shown("3.5"), 65_535, Table::Holding, &around(65_534, &[7, 35]));
+        assert_eq!(last.first().map(|fit| (fit.address, fit.encoding)), Some((65_535, Encoding::U16)));
     }
 
     proptest! {
