@@ -136,7 +136,8 @@ pub(crate) enum Command {
     /// Find the units on a bus and their settings, or say why nothing answers
     #[command(after_help = "Examples:\n  curb scan cabinet\n  curb scan /dev/ttyUSB0 --budget 2m\n  \
         curb scan /dev/ttyUSB0 -b 9600 -a 1-20 --propose > found.toml\n\n-b and -P narrow the search. Beside the daemon \
-        its polls go on.\nExits 0 if units were found and nothing is wrong, else 1.")]
+        its polls go on.\n--json prints one document when all is done; --propose a file for conf.d, beside a config that has a \
+        core and a site.\nExits 0 if units were found and nothing is wrong, else 1.")]
     Scan(ScanArgs),
     /// The frames on a bus
     #[command(subcommand)]
