@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use curb_model::{Batch, HubClock, HubTime, Name, PointName};
 use curb_source::{
-    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusDevice, ModbusPoint, Probe, ProbeError, Probed,
-    SerialConfig, Source,
+    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusDevice, ModbusPoint, Outcome, Probe, ProbeError,
+    Probed, SerialConfig, Source,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -58,6 +58,8 @@ pub(crate) enum Line {
     Own {
         source: Source,
         handle: BusHandle,
+        /// Port or address, for errors.
+        place: String,
         /// Throws readings away.
         sink: JoinSet<()>,
     },
@@ -109,7 +111,7 @@ impl Line {
         let clock = HubClock::starting_at(HubTime::ZERO);
         let source = Source::start(config, clock, out).map_err(Error::Start)?;
         let handle = source.bus(&name).expect("it has just been started");
-        Ok(Self::Own { source, handle, sink })
+        Ok(Self::Own { source, handle, place: bus.link.place(), sink })
     }
 
     /// Whether polls go on beside us.
@@ -126,7 +128,7 @@ impl Line {
     /// Dropped while it waits, the request may still be sent.
     pub(crate) async fn probe(&self, probe: Probe) -> Result<Probed, Error> {
         match self {
-            Self::Own { handle, .. } => Ok(handle.probe(probe).await?),
+            Self::Own { handle, place, .. } => Ok(placed(handle.probe(probe).await?, place)),
             Self::Daemon { run_dir, bus, settings } => {
                 let probe = Probe { settings: probe.settings.or_else(|| settings.clone()), ..probe };
                 let probe = ProbeForm::try_from(&probe).map_err(|error| match error {
@@ -135,7 +137,7 @@ impl Line {
                 })?;
                 let op = Op::Probe { bus: bus.to_string(), probe };
                 let form: ProbedForm = answer(run_dir, op).await?;
-                Ok(form.try_into()?)
+                Ok(placed(form.try_into()?, bus.as_str()))
             }
         }
     }
@@ -223,6 +225,15 @@ impl Watch {
     }
 }
 
+/// Whether registers may be written past all grants. What a daemon's bus is called, and how its address is spelt, must not
+/// matter: while any daemon answers there, nothing is.
+///
+/// # Errors
+/// A daemon runs, or it cannot be told.
+pub(crate) fn needs_no_daemon(run_dir: &std::path::Path) -> Result<(), Error> {
+    if daemon_runs(run_dir)? { Err(Error::RawBesideDaemon) } else { Ok(()) }
+}
+
 /// Whether a daemon listens there.
 fn daemon_runs(run_dir: &std::path::Path) -> Result<bool, Error> {
     let path = run_dir.join(SOCKET);
@@ -240,6 +251,29 @@ async fn answer<T: serde::de::DeserializeOwned>(run_dir: &std::path::Path, op: O
     Ok(serde_json::from_str(line.get())?)
 }
 
+/// Says with what cannot be used where that is.
+fn placed(probed: Probed, place: &str) -> Probed {
+    if let Outcome::Unusable(why) = &probed.outcome {
+        return Probed { outcome: Outcome::Unusable(format!("{place}: {why}")), ..probed };
+    }
+    probed
+}
+
 async fn throw_away(mut unwanted: mpsc::Receiver<Batch>) {
     while unwanted.recv().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn raw_writes_need_the_daemon_stopped_whatever_the_bus_is_called() {
+        let folder = tempfile::TempDir::new().unwrap();
+        assert!(needs_no_daemon(folder.path()).is_ok());
+        let listener = control::listen(folder.path()).unwrap();
+        assert!(matches!(needs_no_daemon(folder.path()), Err(Error::RawBesideDaemon)));
+        drop(listener);
+        assert!(needs_no_daemon(folder.path()).is_ok(), "a socket that was left behind is no daemon");
+    }
 }

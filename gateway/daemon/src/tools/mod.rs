@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use curb_model::Reason;
-use curb_source::Outcome;
+use curb_source::{Outcome, ProbeError};
 
 use self::args::LineArgs;
 use self::target::Known;
@@ -43,7 +43,7 @@ pub(crate) enum Error {
     Line(#[from] line::Error),
     #[error("use {option}")]
     Option { option: &'static str, source: notation::Misread },
-    #[error("{0}")]
+    #[error("do that: {0}")]
     Usage(&'static str),
     #[error("use the line: {0}")]
     Unusable(String),
@@ -70,12 +70,19 @@ impl Error {
 fn control_code(error: &control::Error) -> u8 {
     match error {
         control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
+        // What the bus answers may be otherwise in a moment; any other refusal is about what was asked.
+        control::Error::Refused(why) if is_probe_error(why) => CANNOT,
         control::Error::Refused(_) => USAGE,
         control::Error::Connect { .. }
         | control::Error::Listen { .. }
         | control::Error::Talk(_)
         | control::Error::Answer(_) => CANNOT,
     }
+}
+
+/// Whether these are a bus's words for taking no request, which come over the socket as text.
+fn is_probe_error(why: &str) -> bool {
+    [ProbeError::Full, ProbeError::Stopped].iter().any(|error| error.to_string() == why)
 }
 
 /// The exit code of a tool; says on the way what went wrong.
@@ -152,5 +159,28 @@ const fn exception(code: u8) -> &'static str {
         10 => "the gateway has no way there",
         11 => "the gateway's device does not answer",
         _ => "a code of the maker's own",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_tells_what_to_mend() {
+        let check = |error: Error, code: u8| assert_eq!(error.exit_code(), code, "{error}");
+        let refused = |why: String| Error::Line(line::Error::Control(control::Error::Refused(why)));
+        check(refused(ProbeError::Full.to_string()), CANNOT);
+        check(refused("no bus \"x\" runs here".to_owned()), USAGE);
+        check(Error::Line(ProbeError::Full.into()), CANNOT);
+        check(Error::Line(line::Error::RawBesideDaemon), DENIED);
+        check(Error::Unusable("/dev/ttyUSB0: Device or resource busy".to_owned()), CANNOT);
+        check(Error::Usage("say which unit: -a 3"), USAGE);
+    }
+
+    #[test]
+    fn what_failed_is_a_sentence() {
+        let said = format!("failed to {}", Error::Usage("only holding registers and coils can be written"));
+        assert_eq!(said, "failed to do that: only holding registers and coils can be written");
     }
 }

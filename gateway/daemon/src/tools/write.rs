@@ -21,6 +21,9 @@ use crate::field::{WriteForm, value_for};
 /// A device that is only written to is not polled meanwhile.
 const NEVER: Duration = Duration::from_secs(86_400);
 
+/// What one request may write (Modbus Application Protocol 1.1b3, section 6.12).
+const MAX_REGISTERS: usize = 123;
+
 /// `curb write`.
 pub(crate) async fn run(args: &WriteArgs, out: &mut impl Write) -> Result<u8, Error> {
     let known = Known::load(&args.line);
@@ -80,10 +83,9 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
     let (table, address) = notation::register(text, None, false).map_err(option)?;
     let question = question(args, table, address)?;
     let bus = known.bus(&args.target, &args.line)?;
-    let line = Line::to(&bus, super::run_dir(&args.line, known))?;
-    if line.is_shared() {
-        return Err(line::Error::RawBesideDaemon.into());
-    }
+    let run_dir = super::run_dir(&args.line, known);
+    line::needs_no_daemon(&run_dir)?;
+    let line = Line::to(&bus, run_dir)?;
     let probe =
         Probe { unit, question: question.clone(), settings: None, timeout: args.line.timeout, hold: Duration::ZERO };
     let probed = line.probe(probe).await;
@@ -94,6 +96,9 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
         Question::Write { registers, .. } => words(registers),
         Question::Read { .. } | Question::Identify | Question::ServerId | Question::Listen => String::new(),
     };
+    if let Outcome::Unusable(why) = outcome {
+        return Err(Error::Unusable(why));
+    }
     let why = trouble(&outcome);
     if args.line.json {
         let quality = super::quality(&outcome);
@@ -126,10 +131,23 @@ fn question(args: &WriteArgs, table: Table, address: u16) -> Result<Question, Er
                 let encoded = encode(&point, &value)?;
                 registers.extend(encoded);
             }
+            within(address, registers.len())?;
             Ok(Question::Write { address, registers })
         }
         (Table::Input | Table::Discrete, _) => Err(Error::Usage("only holding registers and coils can be written")),
     }
+}
+
+/// Whether so many registers fit behind `address` and into one request.
+fn within(address: u16, registers: usize) -> Result<(), Error> {
+    if registers > MAX_REGISTERS {
+        return Err(Error::Usage("write fewer registers: one request takes 123"));
+    }
+    if usize::from(address) + registers > usize::from(u16::MAX) + 1 {
+        let beyond = Misread::Register("the last of these lies beyond register 65535".to_owned());
+        return Err(Error::Option { option: "-r", source: beyond });
+    }
+    Ok(())
 }
 
 fn encode(point: &curb_source::ModbusPoint, value: &Value) -> Result<Vec<u16>, Error> {
@@ -138,4 +156,15 @@ fn encode(point: &curb_source::ModbusPoint, value: &Value) -> Result<Vec<u16>, E
         encoded.map_err(|error| Error::Option { option: "the value", source: Misread::Register(error.to_string()) })?;
     // A half of a register cannot be written without knowing the other.
     if encoded.mask.is_some() { Err(Error::Usage("whole registers only: -t u16")) } else { Ok(encoded.registers) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_are_written_only_where_registers_are() {
+        assert!(within(65_534, 2).is_ok() && within(0, 123).is_ok());
+        assert!(within(65_535, 2).is_err() && within(65_534, 3).is_err() && within(0, 124).is_err());
+    }
 }

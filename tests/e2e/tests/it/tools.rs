@@ -75,6 +75,8 @@ async fn the_tools_work_alone_and_beside_the_daemon() {
     hub.start().await;
     same().await;
     check(&raw, 4, "daemon").await;
+    let spelt = format!("localhost:{}", server.port);
+    check(&["write", &spelt, "-a", "1", "-r", "holding:105", "7", "--raw"], 4, "daemon").await;
     check(&["read", "meter/setpoint"], 0, " 42").await;
     let dump = check(&["bus", "dump", "lan", "-C", "6"], 0, "beside the daemon").await;
     let file = folder.join("lan.dump");
