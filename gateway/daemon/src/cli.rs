@@ -137,7 +137,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  curb scan cabinet\n  curb scan /dev/ttyUSB0 --budget 2m\n  \
         curb scan /dev/ttyUSB0 -b 9600 -a 1-20 --propose > found.toml\n\n-b and -P narrow the search. Beside the daemon \
         its polls go on.\n--json prints one document when all is done; --propose a file for conf.d, beside a config that has a \
-        core and a site.\nExits 0 if units were found and nothing is wrong, else 1.")]
+        core and a site.\nExits 0 if units were found and nothing is wrong, 1 if not, 3 if the port cannot be used.")]
     Scan(ScanArgs),
     /// The frames on a bus
     #[command(subcommand)]

@@ -203,6 +203,47 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
 }
 
 #[tokio::test]
+async fn what_hangs_up_or_goes_is_not_called_silence() {
+    let folder = TempDir::new().unwrap();
+    let said = |out: &str| {
+        let document: serde_json::Value = serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"));
+        document["verdicts"][0]["word"].as_str().unwrap_or_default().to_owned()
+    };
+    let none = ["--json", "--config", "/nonexistent/c"];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let web_server = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+        }
+    };
+    let scan = [&["scan", &address, "-a", "1-3"][..], &none].concat();
+    let (code, out) = tokio::select! {
+        scanned = curb(folder.path(), &scan) => scanned,
+        () = web_server => unreachable!("it accepts for ever"),
+    };
+    assert_eq!((code, said(&out).as_str()), (Some(1), "not-modbus"), "{out}");
+
+    let (tell, told) = std::sync::mpsc::channel();
+    let line = FaultyLine::new(&folder.path().join("tty"), move |_, request| {
+        if !request.is_empty() {
+            tell.send(()).ok();
+        }
+        Vec::new()
+    });
+    let port = line.path().display().to_string();
+    let unplugged = tokio::task::spawn_blocking(move || {
+        told.recv_timeout(PATIENCE).ok();
+        drop(line);
+    });
+    let scan = [&["scan", &port, "-b", "9600", "-P", "none"][..], &none].concat();
+    let ((code, out), unplugged) = tokio::join!(curb(folder.path(), &scan), unplugged);
+    unplugged.unwrap();
+    assert_eq!((code, said(&out).as_str()), (Some(3), "port-gone"), "{out}");
+}
+
+#[tokio::test]
 async fn a_tap_shows_what_leaves_the_hub_and_keeps_only_that() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;

@@ -17,6 +17,7 @@ mod verdict;
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 
+use curb_model::Reason;
 use curb_source::{Link, Outcome, Parity, Probe, Probed, Question, SerialConfig, Table};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -29,7 +30,7 @@ use super::Error;
 use super::args::ScanArgs;
 use super::line::Line;
 use super::target::{Bus, Known};
-use crate::cli::{FINE, FOUND};
+use crate::cli::{CANNOT, FINE, FOUND};
 
 /// How long a unit on a line may take to begin its answer. Slow meters take 100 ms; a scan waits for hundreds of units that
 /// are not there.
@@ -40,6 +41,9 @@ const TCP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long is listened before anything is asked. Another master polls more often than that.
 const LISTEN: Duration = Duration::from_millis(1_000);
+
+/// Enough to see whether a port is still there.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Addresses that devices are delivered with; the profiles' own. Asked first, at every setting.
 const FACTORY: [u8; 5] = [1, 2, 3, 10, 100];
@@ -85,7 +89,12 @@ pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Err
     } else {
         print(&report, "", out)?;
     }
-    Ok(if report.units.is_empty() || !report.verdicts.is_empty() { FOUND } else { FINE })
+    let gone = report.verdicts.iter().any(|verdict| matches!(verdict, verdict::Verdict::PortGone { .. }));
+    Ok(match (report.units.is_empty(), report.verdicts.is_empty()) {
+        _ if gone => CANNOT,
+        (false, true) => FINE,
+        (true | false, _) => FOUND,
+    })
 }
 
 /// The whole of it.
@@ -132,14 +141,18 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
             _ = tokio::signal::ctrl_c() => break,
         };
         requests += 1;
-        let sign = sign(unit, &probed, requests)?;
+        if let Some(why) = gone(line, &probed, serial.is_some(), requests).await? {
+            seen.gone = Some(why);
+            break;
+        }
+        let sign = sign(unit, &probed);
         seen.signs.push((setting, unit, sign));
         if matches!(sign, Sign::Answer | Sign::Doubled) {
             outcomes.push((unit, setting, probed.outcome));
         }
         sweep.take(ask, sign);
     }
-    let complete = sweep.next(Duration::ZERO).is_none();
+    let complete = seen.gone.is_none() && sweep.next(Duration::ZERO).is_none();
     clear_progress();
     let all_the_same = !seen.serial && outcomes.windows(2).all(|pair| pair[0].2 == pair[1].2);
     let verdicts = verdict::verdicts(&seen, all_the_same);
@@ -151,7 +164,10 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
     // One device is told once.
     for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
         let with = |question| Probe { question, ..probe(id, setting, serial.as_ref(), timeout) };
-        let identity = identify::identify(line, with, &first, &known).await?;
+        let identity = match seen.gone {
+            Some(_) => Identity::default(),
+            None => identify::identify(line, with, &first, &known).await?,
+        };
         units.push(Unit { id, setting, identity });
     }
     Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })
@@ -163,20 +179,41 @@ fn probe(unit: u8, setting: Option<Setting>, serial: Option<&SerialConfig>, time
     Probe { unit, question, settings, timeout: Some(timeout), hold: Duration::ZERO }
 }
 
-/// The sign of a probe; the first one must at least find the port.
-fn sign(unit: u8, probed: &Probed, requests: usize) -> Result<Sign, Error> {
+/// Why the port or address cannot be used any more, if that is so. A port that only does not have a setting can be listened
+/// on; the first request must at least find it.
+async fn gone(line: &Line, probed: &Probed, serial: bool, requests: usize) -> Result<Option<String>, Error> {
     match &probed.outcome {
         Outcome::Unusable(why) if requests == 1 => Err(Error::Unusable(why.clone())),
-        Outcome::Exception(code) if GATEWAY.contains(code) => Ok(Sign::Silence),
-        // A setting that this port does not have.
-        Outcome::Unusable(_) => Ok(Sign::Silence),
+        Outcome::Failed(Reason::Port) if serial => Ok(Some("it went while a unit was asked".to_owned())),
+        Outcome::Unusable(_) => {
+            let question = Question::Listen;
+            let listen = Probe { unit: 0, question, settings: None, timeout: Some(LOOK), hold: Duration::ZERO };
+            let outcome = line.probe(listen).await?.outcome;
+            Ok(if let Outcome::Unusable(why) = outcome { Some(why) } else { None })
+        }
         Outcome::Registers(_)
         | Outcome::Bits(_)
         | Outcome::Identity(_)
         | Outcome::ServerId(_)
         | Outcome::Done
         | Outcome::Exception(_)
-        | Outcome::Failed(_) => Ok(Sign::of(unit, probed)),
+        | Outcome::Failed(_) => Ok(None),
+    }
+}
+
+/// The sign of a probe.
+fn sign(unit: u8, probed: &Probed) -> Sign {
+    match &probed.outcome {
+        Outcome::Exception(code) if GATEWAY.contains(code) => Sign::Silence,
+        // A setting that this port does not have.
+        Outcome::Unusable(_) => Sign::Silence,
+        Outcome::Registers(_)
+        | Outcome::Bits(_)
+        | Outcome::Identity(_)
+        | Outcome::ServerId(_)
+        | Outcome::Done
+        | Outcome::Exception(_)
+        | Outcome::Failed(_) => Sign::of(unit, probed),
     }
 }
 

@@ -5,8 +5,12 @@ use curb_source::{Outcome, Probed};
 
 use super::super::frames::has_right_crc;
 
-/// Reads of one register, which is what a scan asks.
-const FUNCTION: u8 = 3;
+/// Reads of one register, which is what a scan asks: of holding:0, or of input:0.
+const FUNCTIONS: [u8; 2] = [3, 4];
+
+/// What such a request asks for, behind unit and function: address 0, and few registers. The line guard asks for another
+/// quantity where an answer is owed, to tell them apart.
+const FIRST: [u8; 3] = [0, 0, 0];
 
 /// Length of the request, and so of its echo.
 const REQUEST: usize = 8;
@@ -24,8 +28,14 @@ pub(crate) enum Sign {
     Echo,
     /// It begins like an answer, and its check sum is wrong.
     Spoilt,
-    /// Right frames that answer something else: another master.
+    /// A right answer to what was asked, of this unit, which was not asked.
+    Other(u8),
+    /// A right frame that is no answer of any unit to us. One may be chance.
+    Stray,
+    /// More than one of them, or a request with its answer: another master.
     Foreign,
+    /// Over a connection: it was made, and what came is no answer.
+    Unspoken,
     /// The same byte again and again.
     Constant(u8),
     /// Bytes without any right frame.
@@ -35,10 +45,9 @@ pub(crate) enum Sign {
 impl Sign {
     /// The sign of a probe of `unit`.
     pub(crate) fn of(unit: u8, probed: &Probed) -> Self {
-        let is_echo = |frame: &[u8]| frame.starts_with(&[unit, FUNCTION]) && has_right_crc(frame);
-        let echo = probed.heard.get(..REQUEST).is_some_and(is_echo);
-        let rest = if echo { &probed.heard[REQUEST..] } else { probed.heard.as_slice() };
-        let ours = |frame: &&[u8]| frame[0] == unit && frame[1] & 0x7F == FUNCTION;
+        let rest = without_echoes(&probed.heard);
+        let (echo, rest) = (rest.len() < probed.heard.len(), rest.as_slice());
+        let ours = |frame: &&[u8]| frame[0] == unit && FUNCTIONS.contains(&(frame[1] & 0x7F));
         match &probed.outcome {
             Outcome::Registers(_) | Outcome::Bits(_) | Outcome::Exception(_) | Outcome::Done => {
                 let answers = frames(rest).into_iter().filter(ours).count();
@@ -46,23 +55,33 @@ impl Sign {
             }
             Outcome::Identity(_) | Outcome::ServerId(_) => return Self::Answer,
             Outcome::Failed(Reason::Crc) if rest.is_empty() => return Self::Spoilt,
+            // Connections keep no bytes: nothing but a time-out is silence there.
+            Outcome::Failed(Reason::Framing | Reason::Port) if probed.heard.is_empty() => return Self::Unspoken,
             Outcome::Failed(_) | Outcome::Unusable(_) => {}
         }
         let Some(&first) = rest.first() else { return if echo { Self::Echo } else { Self::Silence } };
-        if rest.starts_with(&[unit, FUNCTION]) || rest.starts_with(&[unit, FUNCTION | 0x80]) {
+        if FUNCTIONS
+            .iter()
+            .any(|function| rest.starts_with(&[unit, *function]) || rest.starts_with(&[unit, function | 0x80]))
+        {
             return Self::Spoilt;
         }
-        if !frames(rest).is_empty() {
-            return Self::Foreign;
+        if let Some(other) = only_answer(rest) {
+            return Self::Other(other);
+        }
+        if let Some(strangers) = strangers(rest) {
+            return strangers;
         }
         if rest.iter().all(|&byte| byte == first) { Self::Constant(first) } else { Self::Garbage }
     }
 
     /// What bytes are a sign of that came without any request.
     pub(crate) fn of_strangers(heard: &[u8]) -> Self {
+        if let Some(strangers) = strangers(heard) {
+            return strangers;
+        }
         match heard {
             [] => Self::Silence,
-            heard if !frames(heard).is_empty() => Self::Foreign,
             [first, rest @ ..] if rest.iter().all(|byte| byte == first) => Self::Constant(*first),
             _ => Self::Garbage,
         }
@@ -70,7 +89,48 @@ impl Sign {
 
     /// Whether somebody at these settings understood us.
     pub(crate) const fn is_understood(self) -> bool {
-        matches!(self, Self::Answer | Self::Doubled | Self::Spoilt)
+        matches!(self, Self::Answer | Self::Doubled | Self::Spoilt | Self::Other(_))
+    }
+}
+
+/// What was heard without our own requests, wherever they stand: an echo may come later than the next request goes out.
+fn without_echoes(heard: &[u8]) -> Vec<u8> {
+    let is_request = |frame: &[u8]| FUNCTIONS.contains(&frame[1]) && frame[2..5] == FIRST && has_right_crc(frame);
+    let mut rest = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = heard.get(at) {
+        if heard.get(at..at + REQUEST).is_some_and(is_request) {
+            at += REQUEST;
+        } else {
+            rest.push(byte);
+            at += 1;
+        }
+    }
+    rest
+}
+
+/// Who has answered, if these bytes are nothing but one answer to a question of ours.
+fn only_answer(bytes: &[u8]) -> Option<u8> {
+    let is_answer = match bytes {
+        [_, function, _, _, _] => function & 0x80 != 0 && FUNCTIONS.contains(&(function & 0x7F)),
+        [_, function, count, values_and_crc @ ..] => {
+            FUNCTIONS.contains(function) && *count >= 2 && values_and_crc.len() == usize::from(*count) + 2
+        }
+        _ => false,
+    };
+    (is_answer && has_right_crc(bytes)).then(|| bytes[0])
+}
+
+/// Whether somebody else's frames are among the bytes. In noise a short frame is soon found; a long one seldom, two never.
+fn strangers(bytes: &[u8]) -> Option<Sign> {
+    let frames = frames(bytes);
+    let long = frames.iter().filter(|frame| frame.len() >= REQUEST).count();
+    let answers =
+        |pair: &[&[u8]]| pair[0].len() == REQUEST && pair[1][0] == pair[0][0] && pair[1][1] & 0x7F == pair[0][1];
+    match long {
+        0 => None,
+        1 if !frames.windows(2).any(answers) => Some(Sign::Stray),
+        _ => Some(Sign::Foreign),
     }
 }
 
@@ -124,12 +184,27 @@ mod tests {
         check("our own words", none(), &[request], Sign::Echo);
         check("an answer that was hit", Outcome::Failed(Reason::Crc), &[&answer[..5], &[0, 0]], Sign::Spoilt);
         check("answers on top of each other", strange(), &[request, &answer[..3], &[9, 9, 9]], Sign::Spoilt);
-        check("somebody else's answer", strange(), &[&framed(&[9, 3, 2, 0, 7])], Sign::Foreign);
+        check("another unit's answer", strange(), &[&framed(&[9, 3, 2, 0, 7])], Sign::Other(9));
+        check("another unit's refusal behind our echo", strange(), &[request, &framed(&[9, 0x83, 2])], Sign::Other(9));
+        let theirs = &framed(&[9, 4, 0, 1, 0, 2])[..];
+        check("one frame of somebody else", strange(), &[theirs], Sign::Stray);
+        check("two frames of somebody else", strange(), &[theirs, theirs], Sign::Foreign);
+        check("his request and its refusal", strange(), &[theirs, &framed(&[9, 0x84, 2])], Sign::Foreign);
+        let short = &framed(&[77, 0x91, 3])[..];
+        check("short frames in noise", strange(), &[&[1, 2, 3], short, &[4, 5], short], Sign::Garbage);
+        check("the last echo, late", strange(), &[&framed(&[2, 3, 0, 0, 0, 1])], Sign::Echo);
+        check("an echo of another quantity", strange(), &[&framed(&[3, 3, 0, 0, 0, 2])], Sign::Echo);
+        check("another unit's longer answer", strange(), &[&framed(&[9, 3, 4, 0, 7, 0, 8])], Sign::Other(9));
+        check("the last echo and ours", strange(), &[&framed(&[2, 3, 0, 0, 0, 1]), request], Sign::Echo);
+        check("a late echo before an answer that was hit", strange(), &[request, &answer[..5], &[0, 0]], Sign::Spoilt);
+        check("a strange answer over a connection", strange(), &[], Sign::Unspoken);
+        check("a connection that was closed", Outcome::Failed(Reason::Port), &[], Sign::Unspoken);
         check("zeros", strange(), &[&[0, 0, 0]], Sign::Constant(0));
         check("ones behind our echo", strange(), &[request, &[0xFF; 4]], Sign::Constant(0xFF));
         check("noise", strange(), &[&[7, 1, 200, 3]], Sign::Garbage);
         assert_eq!(Sign::of_strangers(&[]), Sign::Silence);
-        assert_eq!(Sign::of_strangers(&[answer, other].concat()), Sign::Foreign);
+        assert_eq!(Sign::of_strangers(&[request, answer].concat()), Sign::Foreign);
+        assert_eq!(Sign::of_strangers(&framed(&[9, 4, 0, 1, 0, 2])), Sign::Stray);
         assert_eq!(Sign::of_strangers(&[0, 0]), Sign::Constant(0));
         assert_eq!(Sign::of_strangers(&[1, 2, 3, 4, 5, 6]), Sign::Garbage);
     }

@@ -176,6 +176,13 @@ impl Sweep {
         if !matches!(sign, Sign::Silence | Sign::Echo) && !self.heard.contains(&setting) {
             self.heard.push(setting);
         }
+        if let Sign::Other(unit) = sign {
+            let other = (setting, unit);
+            if !self.asked.contains_key(&other) {
+                self.waiting.retain(|waiting| *waiting != other);
+                self.waiting.push_front(other);
+            }
+        }
         if again && self.locked.is_none_or(|locked| locked == setting) {
             self.waiting.push_front(ask);
         }
@@ -257,6 +264,18 @@ mod tests {
         let asked = swept(60, |setting, unit| if (setting, unit) == (SLOW, 1) { Sign::Spoilt } else { Sign::Silence });
         assert_eq!(asked.iter().filter(|ask| **ask == (SLOW, 1)).count(), 3);
         assert!(asked.iter().all(|(setting, _)| *setting == SLOW));
+    }
+
+    #[test]
+    fn who_answers_for_another_is_asked_next() {
+        let asked = swept(60, |_, unit| match unit {
+            2 => Sign::Other(14),
+            14 => Sign::Answer,
+            _ => Sign::Silence,
+        });
+        assert_eq!(asked[..3], [(SLOW, 1), (SLOW, 2), (SLOW, 14)]);
+        assert_eq!(asked.len(), 20, "each once");
+        assert!(asked.iter().all(|(setting, _)| *setting == SLOW), "right frames are proof of the settings");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) strangers: Option<Sign>,
     /// Whether this is a line, and not a connection.
     pub(crate) serial: bool,
+    /// The port or address cannot be used any more: why.
+    pub(crate) gone: Option<String>,
 }
 
 /// What there is to say.
@@ -40,6 +42,12 @@ pub(crate) enum Verdict {
     NeverACrc { at: Vec<Setting> },
     /// Only our own requests.
     EchoOnly,
+    /// A unit answers to what another was asked, and not when it is asked itself.
+    WrongUnit { asked: u8, unit: u8 },
+    /// Something takes the connection and says no Modbus.
+    NotModbus,
+    /// It went while it was asked on.
+    PortGone { why: String },
     /// Nothing at all.
     Silence { serial: bool },
     /// One device answers to every address.
@@ -56,6 +64,9 @@ impl Verdict {
             Self::SwappedOrFloating { .. } => "swapped-or-floating",
             Self::NeverACrc { .. } => "never-a-crc",
             Self::EchoOnly => "echo-only",
+            Self::WrongUnit { .. } => "wrong-unit",
+            Self::NotModbus => "not-modbus",
+            Self::PortGone { .. } => "port-gone",
             Self::Silence { .. } => "silence",
             Self::EveryUnit { .. } => "every-unit",
         }
@@ -98,6 +109,16 @@ impl fmt::Display for Verdict {
                 "only our own requests are heard: the adapter does not mute its receiver, which does no harm, and nothing \
                  else is on the line; look at A and B (swapped?), power, and which port it is",
             ),
+            Self::WrongUnit { asked, unit } => write!(
+                f,
+                "unit {unit} answers when unit {asked} is asked: it answers late (give it time: -o 1s), or does not look at \
+                 the unit id"
+            ),
+            Self::NotModbus => f.write_str(
+                "something answers at this address, but not Modbus TCP: another port number, or RTU frames behind a serial \
+                 server (-m rtu)",
+            ),
+            Self::PortGone { why } => write!(f, "the port is gone: {why}"),
             Self::Silence { serial: true } => f.write_str(
                 "silence: A and B may be swapped, the devices without power, this may be the wrong port, or the line is not \
                  connected through",
@@ -121,13 +142,26 @@ pub(crate) fn units(seen: &Seen) -> Vec<(u8, Option<Setting>)> {
 pub(crate) fn verdicts(seen: &Seen, all_the_same: bool) -> Vec<Verdict> {
     let units = units(seen);
     let mut verdicts = Vec::new();
-    let count = |wanted: Sign| seen.signs.iter().filter(|(_, _, sign)| *sign == wanted).count();
+    let all = || seen.signs.iter().map(|(_, _, sign)| *sign).chain(seen.strangers);
+    let count = |wanted: Sign| all().filter(|sign| *sign == wanted).count();
     if all_the_same && units.len() >= ALL_THE_SAME {
         verdicts.push(Verdict::EveryUnit { units: units.len() });
     }
-    if seen.strangers == Some(Sign::Foreign) || count(Sign::Foreign) > 1 {
+    if let Some(why) = &seen.gone {
+        verdicts.push(Verdict::PortGone { why: why.clone() });
+    }
+    let (foreign, stray) = (count(Sign::Foreign), count(Sign::Stray));
+    if foreign > 0 || stray > 1 {
         verdicts.push(Verdict::ForeignMaster);
     }
+    let others = seen.signs.iter().filter_map(|(_, asked, sign)| {
+        let Sign::Other(unit) = sign else { return None };
+        let is_there = units.iter().any(|(there, _)| there == unit);
+        (!is_there).then_some((*unit, *asked))
+    });
+    // Once for each unit, with the first that was asked.
+    let others: BTreeMap<u8, u8> = others.rev().collect();
+    verdicts.extend(others.into_iter().map(|(unit, asked)| Verdict::WrongUnit { asked, unit }));
     verdicts.extend(doubled(seen).into_iter().map(|unit| Verdict::TwoOnOneId { unit }));
     if let (Some(own), Some(&(unit, Some(right)))) = (seen.own, units.first())
         && right != own
@@ -153,7 +187,15 @@ fn doubled(seen: &Seen) -> BTreeSet<u8> {
             Sign::Doubled => {
                 doubled.insert(*unit);
             }
-            Sign::Answer | Sign::Silence | Sign::Echo | Sign::Foreign | Sign::Constant(_) | Sign::Garbage => {}
+            Sign::Answer
+            | Sign::Silence
+            | Sign::Echo
+            | Sign::Other(_)
+            | Sign::Stray
+            | Sign::Foreign
+            | Sign::Unspoken
+            | Sign::Constant(_)
+            | Sign::Garbage => {}
         }
     }
     doubled.extend(spoilt.into_iter().filter(|(_, times)| *times >= SPOILT).map(|(unit, _)| unit));
@@ -163,14 +205,19 @@ fn doubled(seen: &Seen) -> BTreeSet<u8> {
 fn nothing_answers(seen: &Seen) -> Verdict {
     let all = || seen.signs.iter().map(|(_, _, sign)| *sign).chain(seen.strangers);
     let constant = all().find_map(|sign| if let Sign::Constant(byte) = sign { Some(byte) } else { None });
-    if all().any(|sign| matches!(sign, Sign::Garbage | Sign::Spoilt | Sign::Foreign)) {
-        let noisy =
-            seen.signs.iter().filter(|(_, _, sign)| matches!(sign, Sign::Garbage | Sign::Spoilt | Sign::Foreign));
+    if all().any(|sign| matches!(sign, Sign::Garbage | Sign::Spoilt)) {
+        let noisy = seen.signs.iter().filter(|(_, _, sign)| matches!(sign, Sign::Garbage | Sign::Spoilt));
         let at: BTreeSet<Setting> = noisy.filter_map(|(setting, ..)| *setting).collect();
         return Verdict::NeverACrc { at: at.into_iter().collect() };
     }
     if let Some(byte) = constant {
         return Verdict::SwappedOrFloating { byte };
+    }
+    if all().any(|sign| sign == Sign::Unspoken) {
+        return Verdict::NotModbus;
+    }
+    if all().any(|sign| sign == Sign::Stray) {
+        return Verdict::ForeignMaster;
     }
     if all().any(|sign| sign == Sign::Echo) { Verdict::EchoOnly } else { Verdict::Silence { serial: seen.serial } }
 }
@@ -187,11 +234,11 @@ mod tests {
     fn each_fault_is_named() {
         let check = |what: &str, signs: &[(Setting, u8, Sign)], strangers: Sign, expected: &[&str]| {
             let signs = signs.iter().map(|(setting, unit, sign)| (Some(*setting), *unit, *sign)).collect();
-            let seen = Seen { own: Some(SLOW), signs, strangers: Some(strangers), serial: true };
+            let seen = Seen { own: Some(SLOW), signs, strangers: Some(strangers), serial: true, gone: None };
             let words: Vec<&str> = verdicts(&seen, false).iter().map(Verdict::word).collect();
             assert_eq!(words, expected, "{what}");
         };
-        use Sign::{Answer, Constant, Doubled, Echo, Foreign, Garbage, Silence, Spoilt};
+        use Sign::{Answer, Constant, Doubled, Echo, Foreign, Garbage, Other, Silence, Spoilt, Stray, Unspoken};
         check("all is well", &[(SLOW, 1, Silence), (SLOW, 3, Answer)], Silence, &[]);
         check("one bad answer is bad luck", &[(SLOW, 3, Spoilt), (SLOW, 3, Answer)], Silence, &[]);
         check("nobody", &[(SLOW, 1, Silence), (FAST, 1, Silence)], Silence, &["silence"]);
@@ -206,14 +253,30 @@ mod tests {
         check("two at once", &[(SLOW, 3, Spoilt), (SLOW, 3, Spoilt), (SLOW, 4, Answer)], Silence, &["two-on-one-id"]);
         check("two at once and nobody else", &[(SLOW, 3, Spoilt); 3], Silence, &["two-on-one-id"]);
         check("a master while we are silent", &[(SLOW, 3, Answer)], Foreign, &["foreign-master"]);
-        check("a master beside us", &[(SLOW, 3, Foreign), (SLOW, 4, Foreign)], Silence, &["foreign-master"]);
-        check("one late answer is no master", &[(SLOW, 3, Foreign), (SLOW, 4, Answer)], Silence, &[]);
+        check("a master beside us", &[(SLOW, 3, Foreign), (SLOW, 4, Silence)], Silence, &["foreign-master"]);
+        check("a master seldom heard", &[(SLOW, 3, Stray), (SLOW, 4, Answer)], Stray, &["foreign-master"]);
+        check("one frame beside answers is chance", &[(SLOW, 3, Stray), (SLOW, 4, Answer)], Silence, &[]);
+        check("one frame in noise is chance", &[(SLOW, 3, Stray), (SLOW, 4, Garbage)], Silence, &["never-a-crc"]);
+        check("one frame and else nothing", &[(SLOW, 3, Stray), (SLOW, 4, Silence)], Silence, &["foreign-master"]);
+        check("one late answer is no master", &[(SLOW, 3, Other(4)), (SLOW, 4, Answer)], Silence, &[]);
+        check("always the other", &[(SLOW, 3, Other(4)), (SLOW, 4, Silence)], Silence, &["wrong-unit"]);
+        check("no Modbus there", &[(SLOW, 3, Unspoken), (SLOW, 4, Silence)], Silence, &["not-modbus"]);
+        check("a gateway that hangs up on some", &[(SLOW, 3, Unspoken), (SLOW, 4, Answer)], Silence, &[]);
+    }
+
+    #[test]
+    fn a_port_that_goes_is_no_silence() {
+        let signs = vec![(Some(SLOW), 3, Sign::Silence)];
+        let gone = Some("/dev/ttyUSB0: No such file or directory".to_owned());
+        let seen = Seen { own: Some(SLOW), signs, strangers: None, serial: true, gone };
+        let said: Vec<String> = verdicts(&seen, false).iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["the port is gone: /dev/ttyUSB0: No such file or directory"]);
     }
 
     #[test]
     fn the_sentence_says_what_to_change() {
         let signs = vec![(Some(SLOW), 3, Sign::Garbage), (Some(FAST), 3, Sign::Answer)];
-        let seen = Seen { own: Some(SLOW), signs, strangers: None, serial: true };
+        let seen = Seen { own: Some(SLOW), signs, strangers: None, serial: true, gone: None };
         let said = verdicts(&seen, false)[0].to_string();
         assert_eq!(
             said,
@@ -224,7 +287,7 @@ mod tests {
     #[test]
     fn a_device_that_answers_to_every_address_is_one() {
         let signs = (1..=20).map(|unit| (None, unit, Sign::Answer)).collect();
-        let seen = Seen { own: None, signs, strangers: None, serial: false };
+        let seen = Seen { own: None, signs, strangers: None, serial: false, gone: None };
         assert_eq!(verdicts(&seen, true), [Verdict::EveryUnit { units: 20 }]);
         assert_eq!(verdicts(&seen, false), []);
     }
