@@ -35,6 +35,7 @@ use settings::{LogSettings, PathSettings};
 
 pub(crate) use last_good::{load_last_good, save_last_good};
 pub(crate) use merged::Merged;
+pub(crate) use notation::ENCODINGS;
 
 pub(crate) use problem::{Misfit, Origin, Problem, did_you_mean};
 pub(crate) use profiles::{Library, Source as ProfileSource};

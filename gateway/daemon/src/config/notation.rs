@@ -89,7 +89,7 @@ pub(super) fn register(text: &str) -> Result<(Table, u16), Misfit> {
 }
 
 /// The types of numbers, by their words.
-const NUMBERS: [(&str, Encoding); 16] = [
+pub(crate) const ENCODINGS: [(&str, Encoding); 16] = [
     ("bool", Encoding::Bool),
     ("u8", Encoding::U8(Half::Low)),
     ("i8", Encoding::I8(Half::Low)),
@@ -114,7 +114,7 @@ pub(super) const TYPES: &str = "a type: bool, u8, i8, u16, i16, u24, i24, u32, i
 
 /// `u16`, `f32`, `text:20`: how a value lies in registers or bytes. A byte is the lower one, until `byte` says otherwise.
 pub(super) fn encoding(text: &str) -> Result<Encoding, Misfit> {
-    if let Some((_, encoding)) = NUMBERS.iter().find(|(word, _)| *word == text) {
+    if let Some((_, encoding)) = ENCODINGS.iter().find(|(word, _)| *word == text) {
         return Ok(*encoding);
     }
     if let Some(len) = text.strip_prefix("text:") {
@@ -177,7 +177,7 @@ fn foreign_type(text: &str) -> Option<&'static str> {
         "int64" | "s64" | "lint" => "i64",
         "bcd" => "bcd16",
         "string" | "str" | "text" | "ascii" | "utf8" => "text",
-        _ => return nearest(&lower, NUMBERS.map(|(word, _)| word)),
+        _ => return nearest(&lower, ENCODINGS.map(|(word, _)| word)),
     };
     Some(word)
 }

@@ -15,9 +15,10 @@ use serde::Serialize;
 
 use super::args::LineArgs;
 use super::line::Line;
-use super::notation::{ENCODINGS, both, nameless, words};
+use super::notation::{both, nameless, words};
 use super::{Error, read};
 use crate::cli::{FINE, FOUND};
+use crate::config::ENCODINGS;
 
 /// How far beside the asked address is looked: manuals that count from 1.
 const BESIDE: u16 = 1;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curb_model::{Class, Point, PointName, Stream};
-use curb_source::{Encoding, Half, ModbusPoint, Order, Parity, Table};
+use curb_source::{Encoding, ModbusPoint, Order, Parity, Table};
+
+use crate::config::ENCODINGS;
 
 /// Modbus addresses to ask, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,26 +70,6 @@ pub(crate) fn order(text: &str) -> Result<Order, Misread> {
     let known = Order::ALL.into_iter().find(|order| order.as_str().eq_ignore_ascii_case(text));
     known.ok_or(Misread::Order)
 }
-
-/// The types that have one word.
-pub(crate) const ENCODINGS: [(&str, Encoding); 16] = [
-    ("bool", Encoding::Bool),
-    ("u8", Encoding::U8(Half::Low)),
-    ("i8", Encoding::I8(Half::Low)),
-    ("u16", Encoding::U16),
-    ("i16", Encoding::I16),
-    ("u24", Encoding::U24),
-    ("i24", Encoding::I24),
-    ("u32", Encoding::U32),
-    ("i32", Encoding::I32),
-    ("u64", Encoding::U64),
-    ("i64", Encoding::I64),
-    ("f32", Encoding::F32),
-    ("f64", Encoding::F64),
-    ("bcd16", Encoding::Bcd16),
-    ("bcd32", Encoding::Bcd32),
-    ("bcd64", Encoding::Bcd64),
-];
 
 pub(crate) fn kind(text: &str) -> Result<Kind, Misread> {
     let ours = |encoding| Ok(Kind { table: None, encoding: Some(encoding) });
