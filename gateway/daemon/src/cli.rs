@@ -135,7 +135,9 @@ pub(crate) enum Command {
     Ping(PingArgs),
     /// Find the units on a bus and their settings, or say why nothing answers
     #[command(after_help = "Examples:\n  curb scan cabinet\n  curb scan /dev/ttyUSB0 --budget 2m\n  \
-        curb scan /dev/ttyUSB0 -b 9600 -a 1-20 --propose > found.toml\n\n-b and -P narrow the search. Beside the daemon \
+        curb scan /dev/ttyUSB0 -b 9600 -a 1-20 --propose > found.toml\n\n-b and -P narrow the search. Waits 300 ms \
+        for units that are configured or factory settings (1 2 3 10 100) at the likeliest rates, \
+        else 150 ms, 500 ms over TCP; -o changes all. Beside the daemon \
         its polls go on.\n--json prints one document when all is done; --propose a file for conf.d, beside a config that has a \
         core and a site.\nExits 0 if units were found and nothing is wrong, 1 if not, 3 if the port cannot be used.")]
     Scan(ScanArgs),

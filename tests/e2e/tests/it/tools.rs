@@ -186,7 +186,12 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
         [3, function, ..] => framed(&[3, function | 0x80, 2]),
         _ => Vec::new(),
     });
-    let (.., right, known) = tokio::join!(
+    // Function 3 goes by in silence.
+    let input_only = FaultyLine::new(&line("input-only"), move |_, request| match request {
+        [3, 4, 0, 0, 0, 1, ..] => framed(&[3, 4, 2, 0, 7]),
+        _ => Vec::new(),
+    });
+    let (.., right, known, input) = tokio::join!(
         check("quiet", few, &["silence"], quiet),
         check("echo", few, &["echo-only"], echo),
         check("heard too", few, &[], heard_too),
@@ -197,8 +202,10 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
         check("master", few, &["foreign-master"], master),
         check("rate", &["-a", "3", "-P", "even"], &[], rate),
         check("meter", few, &[], meter),
+        check("input only", few, &[], input_only),
     );
     assert_eq!(known["units"][0]["profile"], "eastron-sdm120", "{known}");
+    assert_eq!((&input["units"][0]["unit_id"], &input["units"][0]["readable"]), (&3.into(), &"input:0".into()));
     assert_eq!((&right["units"][0]["unit_id"], &right["units"][0]["baud"]), (&3.into(), &19_200.into()));
 }
 

@@ -55,11 +55,11 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Asks a unit who it is. `first` is what it said to a read of holding:0.
+/// Asks a unit who it is. `first` is the table that it was found by, and what it said to a read of its first register.
 pub(super) async fn identify(
     line: &Line,
     with: impl Fn(Question) -> Probe,
-    first: &Outcome,
+    (table, first): &(Table, Outcome),
     known: &[Fingerprint],
 ) -> Result<Identity, Error> {
     let mut identity = Identity::default();
@@ -75,7 +75,7 @@ pub(super) async fn identify(
         identity.server_id = Some(text(&bytes)).filter(|text| !text.is_empty());
     }
     identity.readable = if matches!(first, Outcome::Registers(_)) {
-        Some("holding:0")
+        Some(if *table == Table::Input { "input:0" } else { "holding:0" })
     } else {
         let input = Question::Read { table: Table::Input, address: 0, quantity: 1 };
         let outcome = line.probe(with(input)).await?.outcome;

@@ -36,6 +36,14 @@ use crate::cli::{CANNOT, FINE, FOUND};
 /// are not there.
 const SERIAL_TIMEOUT: Duration = Duration::from_millis(150);
 
+/// The same of a unit that is likely to be there: as long as polls wait, so that who is polled is also found.
+const LIKELY_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Settings, the line's own first, at which likely units have that long, and those that are silent are asked for an input
+/// register, too: some let function 3 go by. At all settings this would leave no time to ask every unit at one of them,
+/// which in a minute just fits (2026-11-26).
+const PATIENT_SETTINGS: usize = 3;
+
 /// The same over TCP, where a gateway and its own line lie between.
 const TCP_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -110,7 +118,6 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
         Parity::Odd => Check::Odd,
     });
     let settings = own.map_or_else(|| vec![None], |own| sweep::settings(own, args.line.baud, parity));
-    let timeout = args.line.timeout.unwrap_or(if serial.is_some() { SERIAL_TIMEOUT } else { TCP_TIMEOUT });
     let units: Vec<u8> = match (&args.units, &bus.link) {
         (Some(units), _) => units.0.clone(),
         (None, Link::Tcp(_)) => UNITS.chain([0, 255]).collect(),
@@ -122,6 +129,8 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
         let new = |unit: &u8| !bus.units.contains(unit);
         bus.units.iter().copied().chain(FACTORY.into_iter().filter(new)).collect()
     };
+    let timeouts = Timeouts::new(args.line.timeout, serial.is_some());
+    let patient_at: Vec<Option<Setting>> = settings.iter().copied().take(PATIENT_SETTINGS).collect();
     let began = Instant::now();
     let mut seen = Seen { own: bus.name.as_ref().and(own), serial: serial.is_some(), ..Seen::default() };
     if serial.is_some() && !line.is_shared() {
@@ -130,12 +139,17 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
         seen.strangers = Some(Sign::of_strangers(&usable(line.probe(listen).await?)?.heard));
     }
     let mut sweep = Sweep::new(settings, &likely, units, args.budget);
-    let mut outcomes: Vec<(u8, Option<Setting>, Outcome)> = Vec::new();
+    let mut outcomes: Vec<(u8, Option<Setting>, (Table, Outcome))> = Vec::new();
     let mut requests = 0;
-    while let Some(ask) = sweep.next(began.elapsed()) {
+    let mut as_input = None;
+    while let Some((ask, table)) =
+        as_input.take().map(|ask| (ask, Table::Input)).or_else(|| Some((sweep.next(began.elapsed())?, Table::Holding)))
+    {
         let (setting, unit) = ask;
+        let is_likely = likely.contains(&unit) && (patient_at.contains(&setting) || sweep.is_locked());
+        let timeout = timeouts.of(is_likely && table == Table::Holding);
         progress(setting, unit, outcomes.len(), &sweep, began.elapsed(), args.budget);
-        let probe = probe(unit, setting, serial.as_ref(), timeout);
+        let probe = probe(unit, table, setting, serial.as_ref(), timeout);
         let probed = tokio::select! {
             probed = line.probe(probe) => probed?,
             _ = tokio::signal::ctrl_c() => break,
@@ -146,9 +160,14 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
             break;
         }
         let sign = sign(unit, &probed);
+        let is_silent = matches!(sign, Sign::Silence | Sign::Echo);
+        if is_silent && is_likely && table == Table::Holding {
+            as_input = Some(ask);
+            continue;
+        }
         seen.signs.push((setting, unit, sign));
         if matches!(sign, Sign::Answer | Sign::Doubled) {
-            outcomes.push((unit, setting, probed.outcome));
+            outcomes.push((unit, setting, (table, probed.outcome)));
         }
         sweep.take(ask, sign);
     }
@@ -163,7 +182,9 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
     let known = fingerprint::known(serial.is_some());
     // One device is told once.
     for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
-        let with = |question| Probe { question, ..probe(id, setting, serial.as_ref(), timeout) };
+        // It is there, and may take its time.
+        let with =
+            |question| Probe { question, ..probe(id, Table::Holding, setting, serial.as_ref(), timeouts.of(true)) };
         let identity = match seen.gone {
             Some(_) => Identity::default(),
             None => identify::identify(line, with, &first, &known).await?,
@@ -173,8 +194,29 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
     Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })
 }
 
-fn probe(unit: u8, setting: Option<Setting>, serial: Option<&SerialConfig>, timeout: Duration) -> Probe {
-    let question = Question::Read { table: Table::Holding, address: 0, quantity: 1 };
+/// How long to wait for an answer.
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    /// Of a unit that is likely to be there.
+    likely: Duration,
+    /// Of any other.
+    other: Duration,
+}
+
+impl Timeouts {
+    /// What the command line says holds for all.
+    fn new(asked: Option<Duration>, serial: bool) -> Self {
+        let (likely, other) = if serial { (LIKELY_TIMEOUT, SERIAL_TIMEOUT) } else { (TCP_TIMEOUT, TCP_TIMEOUT) };
+        Self { likely: asked.unwrap_or(likely), other: asked.unwrap_or(other) }
+    }
+
+    const fn of(self, is_likely: bool) -> Duration {
+        if is_likely { self.likely } else { self.other }
+    }
+}
+
+fn probe(unit: u8, table: Table, setting: Option<Setting>, serial: Option<&SerialConfig>, timeout: Duration) -> Probe {
+    let question = Question::Read { table, address: 0, quantity: 1 };
     let settings = setting.zip(serial).map(|(setting, serial)| setting.on(serial));
     Probe { unit, question, settings, timeout: Some(timeout), hold: Duration::ZERO }
 }

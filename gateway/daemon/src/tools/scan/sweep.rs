@@ -188,6 +188,11 @@ impl Sweep {
         }
     }
 
+    /// Whether somebody has understood us, so that only units at his settings are asked.
+    pub(crate) const fn is_locked(&self) -> bool {
+        self.locked.is_some()
+    }
+
     /// How many requests are left in this stage, for the progress line.
     pub(crate) fn left(&self) -> usize {
         self.waiting.len()
