@@ -7,8 +7,9 @@
 use curb_model::{HubClock, HubTime};
 use tokio::sync::broadcast;
 
-/// Chunks that a looker may be behind before it loses some: some seconds of a busy line.
-const BEHIND: usize = 1024;
+/// Chunks that a looker may be behind before it loses some: a second of a busy line. Every bus has this buffer whether
+/// anybody looks or not, some 12 KiB.
+const BEHIND: usize = 128;
 
 /// Some bytes on a bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
