@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use curb_identity::Identity;
-use curb_model::{Fault, Glob, HubClock, Name, PointName, Room, Value};
-use curb_source::{BusHandle, SerialConfig};
+use curb_model::{Fault, HubClock, Name, Room};
 use curb_uplink::Command;
 use curb_wire::record::ClockEvent;
 use curb_wire::status::{FaultEntry, Points, State, Status};
@@ -21,11 +20,11 @@ use crate::assemble::{self, Documents, Rooms};
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, USAGE, exit};
 use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
-use crate::control::{self, Answer, MAX_TAPS, Op, REQUEST_QUEUE, Request};
+use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
 use crate::status::{self, About, ClockReport, Report};
-use crate::{field, tap, who};
+use crate::who;
 
 /// The loop looks around this often: faults, the status document, the watchdog.
 const TICK: Duration = Duration::from_secs(1);
@@ -38,6 +37,8 @@ const EXPIRES_SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// The status document is published when a fault comes or goes, and for its counts this often.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
+
+mod answer;
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -386,69 +387,6 @@ impl Daemon {
             differs
         });
     }
-
-    async fn answer(&mut self, Request { op, answers }: Request) {
-        let answer = match op {
-            Op::Status => Answer::json(&self.report(&self.faults())),
-            Op::Reload => Answer::json(&self.reload().await),
-            Op::Tap { at, points } => {
-                match points.iter().map(|glob| Glob::parse(glob)).collect::<Result<Vec<_>, _>>() {
-                    Ok(_) if self.taps.len() >= MAX_TAPS => too_many_taps(),
-                    Ok(points) => {
-                        self.taps.spawn(tap::serve(self.rooms.taps.clone(), at, points, answers));
-                        return;
-                    }
-                    Err(error) => Answer::Refused(error.to_string()),
-                }
-            }
-            Op::Watch { .. } if self.taps.len() >= MAX_TAPS => too_many_taps(),
-            Op::Watch { bus } => match self.bus(&bus) {
-                Ok((handle, _)) => {
-                    self.taps.spawn(field::watch(handle, answers));
-                    return;
-                }
-                Err(refusal) => refusal,
-            },
-            Op::Probe { bus, probe } => match self.bus(&bus) {
-                Ok((handle, own)) => {
-                    self.asking.spawn(field::probe(handle, probe, own, answers));
-                    return;
-                }
-                Err(refusal) => refusal,
-            },
-            Op::Write { point, value } => match self.point(&point, &value) {
-                Ok((point, value)) => {
-                    let written = self.rooms.write(point, value, Instant::now() + field::WRITE_PATIENCE);
-                    self.asking.spawn(field::write(written, answers));
-                    return;
-                }
-                Err(refusal) => refusal,
-            },
-        };
-        // A caller that hung up meanwhile does not want it.
-        drop(answers.try_send(answer));
-    }
-
-    /// A running bus, and the serial settings of its config.
-    fn bus(&self, name: &str) -> Result<(BusHandle, Option<SerialConfig>), Answer> {
-        let none = || Answer::Refused(format!("no bus {name:?} runs here"));
-        let name = Name::new(name).map_err(|_no_name| none())?;
-        let own = self.settings.source.buses.get(&name).and_then(|bus| field::serial(&bus.link));
-        Ok((self.rooms.source.bus(&name).ok_or_else(none)?, own.cloned()))
-    }
-
-    /// A point, and the value as the point takes it.
-    fn point(&self, name: &str, value: &serde_json::Value) -> Result<(PointName, Value), Answer> {
-        let none = || Answer::Refused(format!("no point {name:?} is read on any bus"));
-        let point = PointName::parse(name).map_err(|_no_name| none())?;
-        let value = field::value_for(field::point(&self.settings, &point), value);
-        let value = value.ok_or_else(|| Answer::Refused("a value is a number, true, false or a text".to_owned()))?;
-        Ok((point, value))
-    }
-}
-
-fn too_many_taps() -> Answer {
-    Answer::Refused(format!("{MAX_TAPS} taps run already: end one of them"))
 }
 
 /// The settings of the files, or the last good ones with the fault that says so.
