@@ -16,12 +16,15 @@
 //! - *Uncertain* is a value record and a quality record, *bad* a quality record alone.
 //! - Integers beyond 2⁵³ go as `vs` with the label `type` (`u64` or `i64`), bytes as `vd` (base64url, no padding).
 
+use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use curb_model::{Batch, HubTime, Name, PointName, Reading, Reason, RunId, Sample, Stream, UtcOffset, Value};
-use serde::{Deserialize, Serialize};
+use curb_model::{Batch, HubTime, Name, Point, PointName, Reading, Reason, RunId, Sample, Stream, UtcOffset, Value};
+use serde::ser::{SerializeMap, SerializeSeq as _};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::Error;
 
@@ -83,44 +86,37 @@ pub enum Time {
     Hub(HubTime),
 }
 
-#[derive(Serialize, Deserialize, Default)]
+/// A record as it is read.
+#[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    bn: Option<std::borrow::Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow)]
+    bn: Option<Cow<'a, str>>,
     bt: Option<f64>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    hub: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    run: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    stream: Option<std::borrow::Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow)]
+    hub: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    run: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    stream: Option<Cow<'a, str>>,
     seq: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     read: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     filtered: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<u64>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    n: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    u: Option<std::borrow::Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow)]
+    n: Option<Cow<'a, str>>,
     t: Option<f64>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    ht: Option<std::borrow::Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(borrow)]
+    u: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    ht: Option<Cow<'a, str>>,
     v: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     vb: Option<bool>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    vs: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    vd: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, rename = "type", skip_serializing_if = "Option::is_none")]
-    value_type: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    vs: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    vd: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    value_type: Option<Cow<'a, str>>,
 }
 
 /// Freezes the readings of a batch to bytes. All its points must belong to one owner (one device, or one plugin).
@@ -129,26 +125,39 @@ struct Wire<'a> {
 pub fn encode(header: &Header, batch: &Batch) -> Vec<u8> {
     let dated = |offset: UtcOffset, at: HubTime| Some(at.utc_millis(offset)).filter(|&millis| millis > LEAST_MILLIS);
     let base = batch.readings.first().and_then(|first| dated(batch.offset?, first.at));
-    let mut records = Vec::with_capacity(batch.readings.len());
-    for reading in &batch.readings {
-        let time = match (base, batch.offset) {
-            (Some(base), Some(offset)) => Stamp::Relative(reading.at.utc_millis(offset) - base),
-            _ => Stamp::Hub(reading.at),
-        };
-        push(&mut records, reading, time);
-    }
-    if let Some(first) = records.first_mut() {
-        first.bn = Some(format!("{}/", header.stream.owner()).into());
-        first.bt = base.map(seconds);
-        first.hub = Some(header.hub.as_str().into());
-        first.run = Some(header.run.to_string().into());
-        first.stream = Some(header.stream.as_str().into());
-        first.seq = Some(header.seq);
-        first.read = Some(header.read);
-        first.filtered = Some(header.filtered);
-        first.refused = Some(header.refused);
-    }
-    serde_json::to_vec(&records).expect("plain structs of text and finite numbers always serialize")
+    let pack = Outgoing { header, base, offset: batch.offset, readings: &batch.readings };
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + batch.readings.len() * RECORD_BYTES);
+    serde_json::to_writer(&mut bytes, &pack).expect("plain text and finite numbers always serialize");
+    bytes
+}
+
+/// About what the first record has beside its reading, and what a reading takes. Only saves growing.
+const HEADER_BYTES: usize = 192;
+const RECORD_BYTES: usize = 40;
+
+/// A message as it is written: record by record, without a copy of it in between.
+struct Outgoing<'a> {
+    header: &'a Header,
+    /// Milliseconds; `None`: undated.
+    base: Option<i64>,
+    offset: Option<UtcOffset>,
+    readings: &'a [Reading],
+}
+
+/// A record as it is written.
+struct Outline<'a> {
+    /// Stands in the first record only.
+    header: Option<(&'a Header, Option<i64>)>,
+    point: &'a Point,
+    time: Stamp,
+    content: Content<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Value(&'a Value),
+    /// Which word, and why.
+    Quality(&'static str, Reason),
 }
 
 #[derive(Clone, Copy)]
@@ -158,45 +167,84 @@ enum Stamp {
     Hub(HubTime),
 }
 
-fn push<'a>(records: &mut Vec<Wire<'a>>, reading: &'a Reading, time: Stamp) {
-    let (t, ht) = match time {
-        Stamp::Relative(0) => (None, None),
-        Stamp::Relative(millis) => (Some(seconds(millis)), None),
-        Stamp::Hub(at) => (None, Some(at.as_nanos().to_string().into())),
-    };
-    let name = reading.point.name.point().as_str();
-    let blank = || Wire { t, ht: ht.clone(), ..Wire::default() };
-    let quality = |word: &str, reason: Reason| Wire {
-        n: Some(format!("{name}/quality").into()),
-        vs: Some(format!("{word}:{reason}").into()),
-        ..blank()
-    };
-    let value = |value: &'a Value| Wire {
-        n: Some(name.into()),
-        u: reading.point.unit.as_deref().map(Into::into),
-        ..with_value(blank(), value)
-    };
-    match &reading.sample {
-        Sample::Good(good) => records.push(value(good)),
-        Sample::Uncertain(doubtful, reason) => {
-            records.push(value(doubtful));
-            records.push(quality("uncertain", *reason));
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut header = Some((self.header, self.base));
+        let mut records = serializer.serialize_seq(None)?;
+        for reading in self.readings {
+            let time = match (self.base, self.offset) {
+                (Some(base), Some(offset)) => Stamp::Relative(reading.at.utc_millis(offset) - base),
+                _ => Stamp::Hub(reading.at),
+            };
+            let (value, quality) = match &reading.sample {
+                Sample::Good(value) => (Some(value), None),
+                Sample::Uncertain(value, reason) => (Some(value), Some(("uncertain", *reason))),
+                Sample::Bad(reason) => (None, Some(("bad", *reason))),
+            };
+            let value = value.map(Content::Value);
+            let quality = quality.map(|(word, reason)| Content::Quality(word, reason));
+            for content in value.into_iter().chain(quality) {
+                records.serialize_element(&Outline { header: header.take(), point: &reading.point, time, content })?;
+            }
         }
-        Sample::Bad(reason) => records.push(quality("bad", *reason)),
+        records.end()
     }
 }
 
-fn with_value<'a>(record: Wire<'a>, value: &'a Value) -> Wire<'a> {
-    match value {
-        Value::Bool(b) => Wire { vb: Some(*b), ..record },
-        Value::I64(i) if i.unsigned_abs() <= EXACT => Wire { v: Some((*i).into()), ..record },
-        Value::I64(i) => Wire { vs: Some(i.to_string().into()), value_type: Some("i64".into()), ..record },
-        Value::U64(u) if *u <= EXACT => Wire { v: Some((*u).into()), ..record },
-        Value::U64(u) => Wire { vs: Some(u.to_string().into()), value_type: Some("u64".into()), ..record },
-        Value::F64(x) => Wire { v: Some(number(x.get())), ..record },
-        Value::Text(text) => Wire { vs: Some(text.as_ref().into()), ..record },
-        Value::Bytes(bytes) => Wire { vd: Some(URL_SAFE_NO_PAD.encode(bytes).into()), ..record },
+impl Serialize for Outline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_map(None)?;
+        if let Some((header, base)) = self.header {
+            record.serialize_entry("bn", &format_args!("{}/", header.stream.owner()))?;
+            if let Some(base) = base {
+                record.serialize_entry("bt", &seconds(base))?;
+            }
+            record.serialize_entry("hub", header.hub.as_str())?;
+            record.serialize_entry("run", &format_args!("{}", header.run))?;
+            record.serialize_entry("stream", header.stream.as_str())?;
+            record.serialize_entry("seq", &header.seq)?;
+            record.serialize_entry("read", &header.read)?;
+            record.serialize_entry("filtered", &header.filtered)?;
+            record.serialize_entry("refused", &header.refused)?;
+        }
+        let name = self.point.name.point();
+        match self.content {
+            Content::Value(_) => record.serialize_entry("n", name.as_str())?,
+            Content::Quality(..) => record.serialize_entry("n", &format_args!("{name}/quality"))?,
+        }
+        if let (Content::Value(_), Some(unit)) = (self.content, self.point.unit.as_deref()) {
+            record.serialize_entry("u", unit)?;
+        }
+        match self.time {
+            Stamp::Relative(0) => {}
+            Stamp::Relative(millis) => record.serialize_entry("t", &seconds(millis))?,
+            Stamp::Hub(at) => record.serialize_entry("ht", &format_args!("{}", at.as_nanos()))?,
+        }
+        match self.content {
+            Content::Value(value) => serialize_value(&mut record, value)?,
+            Content::Quality(word, reason) => record.serialize_entry("vs", &format_args!("{word}:{reason}"))?,
+        }
+        record.end()
     }
+}
+
+fn serialize_value<M: SerializeMap>(record: &mut M, value: &Value) -> Result<(), M::Error> {
+    match value {
+        Value::Bool(b) => record.serialize_entry("vb", b),
+        Value::I64(i) if i.unsigned_abs() <= EXACT => record.serialize_entry("v", i),
+        Value::I64(i) => serialize_wide(record, format_args!("{i}"), "i64"),
+        Value::U64(u) if *u <= EXACT => record.serialize_entry("v", u),
+        Value::U64(u) => serialize_wide(record, format_args!("{u}"), "u64"),
+        Value::F64(x) => record.serialize_entry("v", &number(x.get())),
+        Value::Text(text) => record.serialize_entry("vs", text.as_ref()),
+        Value::Bytes(bytes) => record.serialize_entry("vd", &URL_SAFE_NO_PAD.encode(bytes)),
+    }
+}
+
+/// An integer that a JSON number cannot carry.
+fn serialize_wide<M: SerializeMap>(record: &mut M, digits: fmt::Arguments<'_>, kind: &str) -> Result<(), M::Error> {
+    record.serialize_entry("vs", &digits)?;
+    record.serialize_entry("type", kind)
 }
 
 /// Whole numbers lose their `.0`: two bytes less, and the same number to every JSON reader.
@@ -253,7 +301,7 @@ fn member(member: &'static str, found: impl Into<String>, expected: &'static str
 }
 
 fn decode_header(first: &Wire<'_>) -> Result<Header, Error> {
-    let text = |name, text: &Option<std::borrow::Cow<'_, str>>| {
+    let text = |name, text: &Option<Cow<'_, str>>| {
         text.as_deref().map(ToOwned::to_owned).ok_or_else(|| member(name, "", "a text in the first record"))
     };
     let count = |name, count: Option<u64>| count.ok_or_else(|| member(name, "", "a count in the first record"));
