@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curb_identity::Identity;
-use curb_model::{Batch, Fault, HubClock, Message, Name, PointName, RowId, RunId, Stream, Value};
+use curb_model::{Batch, Fault, HubClock, Name, Page, PointName, RowId, RunId, Stream, Value};
 use curb_pipeline::Pipeline;
 use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
@@ -80,7 +80,7 @@ pub(crate) struct Rooms {
 /// # Errors
 /// The folder or database cannot be used at all.
 pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Error> {
-    let StoreSettings { limit, when_full } = &settings.store;
+    let StoreSettings { limit, when_full, commit_every, commit_bytes } = &settings.store;
     let config = curb_store::Config {
         dir: settings.paths.state.join("queue"),
         hub: hub.clone(),
@@ -88,6 +88,8 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
         when_full: match when_full {
             WhenFull::DropOldest => curb_store::WhenFull::DropOldest,
         },
+        commit_every: *commit_every,
+        commit_bytes: usize::try_from(commit_bytes.as_u64()).unwrap_or(usize::MAX),
         counts_every: COUNTS_EVERY,
     };
     Ok(Store::open(config)?)
@@ -218,10 +220,10 @@ struct StoreOutbox {
 }
 
 impl Outbox for StoreOutbox {
-    async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Closed> {
-        let messages = self.store.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)?;
-        self.taps.show_sent(&self.topics, &messages);
-        Ok(messages)
+    async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
+        let page = self.store.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)?;
+        self.taps.show_sent(&self.topics, &page.messages);
+        Ok(page)
     }
 
     // A store that is closed keeps its rows: they are sent once more by the next run. Nothing to report.

@@ -22,7 +22,7 @@ pub use health::{Fault, Room};
 pub use hubtime::{HubClock, HubTime, UtcOffset};
 pub use name::{Glob, Name, NameError, PointName, Stream};
 pub use point::{Point, PointSet, Usage, Writable};
-pub use queue::{Lane, Message, RowId, RunId, RunIdError};
+pub use queue::{Lane, Message, Page, RowId, RunId, RunIdError};
 pub use reading::{ParseReasonError, Reading, Reason, Sample};
 pub use value::{Finite, Value, ValueType};
 

@@ -80,3 +80,12 @@ pub struct Message {
     /// The bytes on the wire.
     pub payload: Arc<[u8]>,
 }
+
+/// What a read of the queue gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of their rows.
+    pub messages: Vec<Message>,
+    /// Whether there is more behind them. If not, nothing is there until the queue says that it has changed.
+    pub more: bool,
+}

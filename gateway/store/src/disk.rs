@@ -94,6 +94,14 @@ impl Loaded {
     }
 }
 
+/// What a commit writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    All,
+    /// All but the messages in memory: they may yet be delivered in time.
+    Deletions,
+}
+
 /// What is moved aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -172,7 +180,9 @@ impl Disk {
     pub(crate) fn load(&self) -> Result<Loaded, Error> {
         let mut loaded = self.load_counters()?;
         let connection = self.connection()?;
-        let ends = "select coalesce(max(row), 0), min(row) from message";
+        // A row that is aside keeps its number as well.
+        let ends = "select max((select coalesce(max(row), 0) from message), (select coalesce(max(row), 0) from aside)), \
+                    (select min(row) from message)";
         let (last, first) = connection.query_row(ends, [], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?;
         loaded.last_row = i64::max(last, 0);
         if let Some(first) = first.filter(|first| *first < 0) {
@@ -222,9 +232,11 @@ impl Disk {
         Ok(loaded)
     }
 
-    /// Makes `changes` durable: all of them, or none.
+    /// Makes `changes` durable: all of them, or none. With [`Scope::Deletions`] what is in memory stays there, and so do
+    /// the counters of its streams.
     pub(crate) fn commit(
         &mut self,
+        scope: Scope,
         changes: &Changes,
         runs: &[RunState],
         streams: &BTreeMap<i64, StreamState>,
@@ -254,14 +266,14 @@ impl Disk {
             }
             let mut insert =
                 transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-            for new in &changes.rows {
+            for new in changes.rows.iter().filter(|_| scope == Scope::All) {
                 let (first, last) = (new.first.as_nanos(), new.last.as_nanos());
                 let (seq, lane) = (signed(new.seq), lane_number(new.lane));
-                insert.execute(params![new.row, new.stream, seq, lane, new.readings, first, last, new.payload])?;
+                insert.execute(params![new.row, new.stream, seq, lane, new.readings, first, last, &new.payload[..]])?;
             }
             let mut replace = transaction.prepare_cached("update message set payload = ?2 where row = ?1")?;
             for new in changes.replaced.values() {
-                replace.execute(params![new.row, new.payload])?;
+                replace.execute(params![new.row, &new.payload[..]])?;
             }
             if let Some(shift) = changes.release {
                 transaction.prepare_cached("update message set row = row + ?1 where row < 0")?.execute([shift])?;
@@ -269,8 +281,17 @@ impl Disk {
             let mut stream = transaction.prepare_cached(
                 "insert or replace into stream values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
+            let mut left =
+                transaction.prepare_cached("update stream set rows = ?2, bytes = ?3, readings = ?4 where id = ?1")?;
             for state in changes.streams.iter().filter_map(|id| streams.get(id)) {
                 let (counts, waiting) = (&state.counts, &state.waiting);
+                let in_memory = changes.rows.waiting(state.id);
+                if scope == Scope::Deletions && in_memory.rows > 0 {
+                    let waiting = waiting.without(in_memory);
+                    let (bytes, readings) = (signed(waiting.bytes), signed(waiting.readings));
+                    left.execute(params![state.id, signed(waiting.rows), bytes, readings])?;
+                    continue;
+                }
                 stream.execute(params![
                     state.id,
                     signed(state.run.counter),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use curb_model::{Batch, HubTime, Message, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, HubTime, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -154,11 +154,11 @@ impl Store {
     ///
     /// # Cancel safety
     /// Safe: messages stay until they are delivered.
-    pub async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Closed> {
-        let (reply, messages) = oneshot::channel();
+    pub async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
+        let (reply, page) = oneshot::channel();
         self.request(Request::Next { after, rows, bytes, reply }).await?;
         // A read that failed drops the reply.
-        Ok(messages.await.unwrap_or_default())
+        Ok(page.await.unwrap_or_default())
     }
 
     /// The core has these rows. They are deleted with the next commit; a kill before it sends them once more.

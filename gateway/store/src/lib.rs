@@ -53,12 +53,18 @@ pub struct Config {
     pub limit_bytes: u64,
     /// What happens at the limit.
     pub when_full: WhenFull,
+    /// How long data may be in memory only. What is delivered in this time is never written; the rest is committed, all of
+    /// it at once. Zero: everything is committed before it is sent.
+    pub commit_every: Duration,
+    /// How many bytes may be in memory only, about.
+    pub commit_bytes: usize,
     /// How often counters that moved without a message are told in a run record, at most.
     pub counts_every: Duration,
 }
 
 impl Config {
-    /// A queue of 256 MiB in `dir`, which drops the oldest and tells counters each minute.
+    /// A queue of 256 MiB in `dir`, which commits after a second or 256 KiB, drops the oldest, and tells counters each
+    /// minute.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, hub: Name) -> Self {
         Self {
@@ -66,6 +72,8 @@ impl Config {
             hub,
             limit_bytes: 256 << 20,
             when_full: WhenFull::DropOldest,
+            commit_every: Duration::from_secs(1),
+            commit_bytes: 256 << 10,
             counts_every: Duration::from_secs(60),
         }
     }

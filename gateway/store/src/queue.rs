@@ -2,13 +2,16 @@
 //!
 //! A batch that enters gets its number and its bytes here, at once and for ever. [`Changes`] collects everything that
 //! the disk does not know yet; the writer commits it as one transaction and calls [`Queue::committed`]. A commit that
-//! fails changes nothing here, so that trying again is the same commit. Only what is on disk is handed out.
+//! fails changes nothing here, so that trying again is the same commit. Data may be handed out before it is committed, and
+//! what is delivered until then is in no commit; all else is committed first.
 //!
-//! Deliberately absent: time, SQL, errors.
+//! Deliberately absent: clocks, SQL, errors.
 
 mod state;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use curb_model::{Batch, Class, GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
 use curb_wire::command::{Audit, AuditRecord};
@@ -18,10 +21,11 @@ use curb_wire::record::{
 };
 use curb_wire::senml;
 
-use crate::disk::{Loaded, Stored};
+use crate::disk::{Loaded, Scope, Stored};
 use crate::gaps::Gaps;
 
-pub(crate) use state::{Changes, NewRow, RunState, StreamState, Waiting};
+pub(crate) use state::{Changes, RunState, StreamState, Waiting};
+pub(crate) use window::NewRow;
 
 /// Why a row leaves the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +123,8 @@ impl Queue {
         self.changes.runs.insert(self.run);
     }
 
-    /// Numbers and freezes a batch. One without readings only moves counters and gaps.
-    pub(crate) fn append(&mut self, batch: &Batch) {
+    /// Numbers and freezes a batch that came in at `since`. One without readings only moves counters and gaps.
+    pub(crate) fn append(&mut self, batch: &Batch, since: HubTime) {
         debug_assert!(batch.closes(), "a batch of {} does not close", batch.stream);
         let id = self.stream(&batch.stream);
         for dropped in &batch.dropped {
@@ -149,7 +153,7 @@ impl Queue {
             Class::Alarm => Lane::Alarm,
         };
         let readings = u32::try_from(batch.readings.len()).expect("a batch fits into memory many times over");
-        self.push(NewRow { row, stream: id, seq, lane, readings, first, last, payload });
+        self.push(NewRow { row, stream: id, seq, lane, readings, first, last, since, payload: payload.into() });
     }
 
     pub(crate) fn clock_record(&mut self, event: ClockEvent, at: HubTime, offset: Option<UtcOffset>, trust: &str) {
@@ -194,10 +198,10 @@ impl Queue {
         self.streams.values_mut().for_each(|stream| stream.held = false);
     }
 
-    /// A row leaves. It is gone for everybody at once, and from the disk with the next commit.
+    /// A row leaves. It is gone for everybody at once; from the disk, if it came that far, with the next commit.
     pub(crate) fn remove(&mut self, row: &Stored, why: Leaves) {
         let Some(stream) = self.streams.get_mut(&row.stream) else { return };
-        if !self.changes.gone.insert(row.row) {
+        if self.changes.rows.remove(row.row).is_none() && !self.changes.gone.insert(row.row) {
             return;
         }
         let cost = Waiting::of(row.lane, 1, row.len, u64::from(row.readings));
@@ -250,9 +254,13 @@ impl Queue {
         }
     }
 
-    /// The disk knows all of `changes`.
-    pub(crate) fn committed(&mut self) {
-        self.changes = Changes::default();
+    /// The disk knows `changes`.
+    pub(crate) fn committed(&mut self, scope: Scope) {
+        let known = std::mem::take(&mut self.changes);
+        if scope == Scope::Deletions {
+            self.changes.streams = known.rows.iter().map(|new| new.stream).collect();
+            self.changes.rows = known.rows;
+        }
     }
 
     /// The disk is lost, but not what the next commit was to write. Gap records tell what went with it; the rest is
@@ -260,7 +268,9 @@ impl Queue {
     pub(crate) fn lose_disk(&mut self) {
         self.settle();
         let lost_changes = std::mem::take(&mut self.changes);
-        self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows).collect();
+        self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows.iter().cloned()).collect();
+        self.changes.commit_first =
+            lost_changes.commit_first || self.changes.rows.iter().any(|row| row.lane != Lane::Data);
         self.changes.runs = self.runs.iter().map(|run| run.id).collect();
         self.counts = None;
         let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|row| row.row).collect();
@@ -344,7 +354,8 @@ impl Queue {
         stream.waiting.add(cost);
         stream.at = stream.at.max(row.last);
         self.changes.streams.insert(row.stream);
-        self.changes.rows.push(row);
+        self.changes.commit_first |= row.lane != Lane::Data;
+        self.changes.rows.insert(row);
     }
 
     fn identity(&self, stream: &Stream, seq: u64) -> Identity {
@@ -365,7 +376,8 @@ impl Queue {
         let seq = state.counts.seq;
         let payload = encode(self.identity(stream, seq));
         let row = self.take_row();
-        self.push(NewRow { row, stream: id, seq, lane, readings: 0, first: at, last: at, payload });
+        let (first, last, since) = (at, at, at);
+        self.push(NewRow { row, stream: id, seq, lane, readings: 0, first, last, since, payload: payload.into() });
         (row, seq)
     }
 
@@ -378,13 +390,12 @@ impl Queue {
         (row, seq): (i64, u64),
         encode: impl FnOnce(Identity) -> Vec<u8>,
     ) -> (i64, u64) {
-        let payload = encode(self.identity(stream, seq));
-        if let Some(new) = self.changes.rows.iter_mut().find(|new| new.row == row) {
-            new.payload = payload;
-        } else {
+        let payload: Arc<[u8]> = encode(self.identity(stream, seq)).into();
+        if !self.changes.rows.rewrite(row, &payload) {
             let stream = self.stream(stream);
             self.changes.streams.insert(stream);
-            let new = NewRow { row, stream, seq, lane, readings: 0, first: at, last: at, payload };
+            let (first, last, since) = (at, at, at);
+            let new = NewRow { row, stream, seq, lane, readings: 0, first, last, since, payload };
             self.changes.replaced.insert(row, new);
         }
         (row, seq)

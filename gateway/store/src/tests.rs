@@ -6,3 +6,4 @@ mod kill;
 mod limit;
 mod model;
 mod support;
+mod window;

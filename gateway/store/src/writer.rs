@@ -1,9 +1,11 @@
 //! The one thread that owns the database: waits for entries, requests and its own due times, and commits.
 //!
-//! Entries change the queue, in the order in which they were accepted; everything that is accepted while a commit is
-//! under way goes into the next one. Requests are the uplink's, and are answered while the disk refuses commits too: rows
-//! that are delivered are what makes room again. When a commit fails, entries wait in their channel, then in front of it
-//! (back-pressure), and the same commit is tried again with growing pauses.
+//! Entries change the queue, in the order in which they were accepted. Records and alarms are committed at once, with
+//! everything that is in memory then; data has [`Config::commit_every`](crate::Config::commit_every) to be delivered, and
+//! is committed if it was not. Requests are the uplink's, and are answered while the disk refuses commits too: rows that
+//! are delivered are what makes room again. When a commit fails, the same commit is tried again with growing pauses;
+//! meanwhile entries are taken into memory up to its byte bound, then wait in their channel, then in front of it
+//! (back-pressure).
 //!
 //! Deliberately absent: SQL (`disk`), and what a commit contains (`queue`).
 
@@ -14,16 +16,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Health;
-use crate::disk::{Admit, Disk, Error, Frozen, Kind, Part, Stored};
+use crate::disk::{Admit, Disk, Error, Frozen, Kind, Part, Scope, Stored};
 use crate::mark::{self, Mark, MarkFile};
-use crate::queue::{Leaves, Queue};
+use crate::queue::{Leaves, NewRow, Queue};
 
 pub(crate) use due::Due;
 pub(crate) use tell::damage_detail;
@@ -66,7 +68,7 @@ pub(crate) enum Entry {
 /// What the uplink asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Next { after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Vec<Message>> },
+    Next { after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Page> },
     Delivered(Vec<RowId>),
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
@@ -79,6 +81,27 @@ enum Event {
     Due,
 }
 
+/// How much an answer to the uplink still takes. The first message goes in whatever its size.
+#[derive(Debug)]
+struct Take {
+    rows: usize,
+    bytes: usize,
+    any: bool,
+}
+
+impl Take {
+    fn admits(&mut self, len: u64) -> bool {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if self.rows == 0 || (self.any && len > self.bytes) {
+            return false;
+        }
+        self.any = true;
+        self.rows -= 1;
+        self.bytes = self.bytes.saturating_sub(len);
+        true
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) disk: Disk,
@@ -88,7 +111,14 @@ pub(crate) struct Writer {
     pub(crate) wrote: Option<RunId>,
     pub(crate) clock: HubClock,
     pub(crate) limit_bytes: u64,
+    pub(crate) commit_every: Duration,
+    /// Bytes in memory from which on they are committed at once.
+    pub(crate) commit_bytes: usize,
     pub(crate) counts_every: Duration,
+    /// Whether the file is known to hold no message: it need not be asked then.
+    pub(crate) drained: bool,
+    /// Hub time of the oldest reading on disk.
+    pub(crate) oldest: Option<HubTime>,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) health: Arc<Mutex<Health>>,
     pub(crate) due: Due,
@@ -114,7 +144,7 @@ impl Writer {
             let event = tokio::select! {
                 request = requests.recv() => Event::Request(request),
                 () = tokio::time::sleep_until(self.due.first()) => Event::Due,
-                entry = entries.recv(), if self.due.retry.is_none() && !entries.is_closed() => Event::Entry(entry),
+                entry = entries.recv(), if self.has_room() && !entries.is_closed() => Event::Entry(entry),
             };
             match event {
                 Event::Due => self.act(Instant::now()),
@@ -139,20 +169,34 @@ impl Writer {
         self.commit();
     }
 
+    /// While the disk refuses, only as much is taken in as may be in memory anyway.
+    fn has_room(&self) -> bool {
+        self.due.retry.is_none() || self.queue.changes.rows.memory() < self.commit_bytes
+    }
+
     fn group(&mut self, first: Entry, entries: &mut mpsc::Receiver<Entry>) {
         self.apply(first, entries);
         for _ in 1..GROUP {
             let Ok(entry) = entries.try_recv() else { break };
             self.apply(entry, entries);
         }
-        if self.queue.changes.is_urgent() || !self.waiting.is_empty() {
+        let changes = &self.queue.changes;
+        let is_due = changes.is_urgent()
+            || !self.waiting.is_empty()
+            || changes.rows.memory() >= self.commit_bytes
+            || self.commit_every.is_zero();
+        if is_due && self.due.retry.is_none() {
             self.commit();
+        } else if !changes.rows.is_empty() {
+            self.due.window.get_or_insert_with(|| Instant::now() + self.commit_every);
+            self.show();
+            self.changed.send_modify(|count| *count += 1);
         }
     }
 
     fn apply(&mut self, entry: Entry, entries: &mut mpsc::Receiver<Entry>) {
         match entry {
-            Entry::Batch(batch) => self.queue.append(&batch),
+            Entry::Batch(batch) => self.queue.append(&batch, self.clock.now()),
             Entry::Clock { event, at, offset, trust } => self.queue.clock_record(event, at, offset, &trust),
             Entry::Audit(audit) => self.queue.audit(*audit),
             Entry::ReleaseUndated => self.queue.release_undated(),
@@ -191,9 +235,21 @@ impl Writer {
         }
         let acks = self.due.acks.is_some_and(|due| due <= now);
         let may_try = self.due.retry.is_none_or(|due| due <= now);
-        if may_try && (counts || acks || self.due.retry.is_some()) {
+        let is_late = self.due.window.is_some_and(|due| due <= now) && self.is_late(now);
+        let urgent = counts && self.queue.changes.is_urgent();
+        if may_try && (urgent || is_late || self.due.retry.is_some()) {
             self.commit();
+        } else if may_try && acks {
+            self.commit_as(Scope::Deletions);
         }
+    }
+
+    /// Whether a message has been in memory for as long as it may. If none has, looks again when the next one will.
+    fn is_late(&mut self, now: Instant) -> bool {
+        let age = |since| self.clock.now().since(since);
+        let left = self.queue.changes.rows.oldest().map(|since| self.commit_every.saturating_sub(age(since)));
+        self.due.window = left.map(|left| now + left);
+        left.is_some_and(|left| left.is_zero())
     }
 
     pub(crate) fn answer(&mut self, request: Request) {
@@ -201,7 +257,7 @@ impl Writer {
         let result = match request {
             // The asker may have gone.
             Request::Next { after, rows, bytes, reply } => {
-                self.next(after, rows, bytes).map(|messages| drop(reply.send(messages)))
+                self.next(after, rows, bytes).map(|page| drop(reply.send(page)))
             }
             Request::Delivered(rows) => self.delivered(&rows),
             Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
@@ -218,28 +274,40 @@ impl Writer {
         if !self.queue.changes.gone.is_empty() {
             self.due.acks.get_or_insert_with(|| Instant::now() + ACKS_WAIT);
         }
+        self.show();
     }
 
-    pub(crate) fn next(&mut self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Vec<Message>, Error> {
+    pub(crate) fn next(&mut self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Error> {
         // A record that is handed out keeps its bytes, so what it does not say yet is written first.
         self.queue.settle();
-        if !self.queue.changes.replaced.is_empty() && self.due.retry.is_none() {
+        if self.queue.changes.is_urgent() && self.due.retry.is_none() {
             self.commit();
         }
+        let after = after.map_or(0, |row| row.0);
         let changes = &self.queue.changes;
-        let (mut taken, mut left) = (0, bytes);
-        let found = self.disk.next(after.map_or(0, |row| row.0), |stored| {
-            let len = usize::try_from(stored.len).unwrap_or(usize::MAX);
-            if taken == rows || (taken > 0 && len > left) || changes.replaced.contains_key(&stored.row) {
-                return Admit::Stop;
+        let mut take = Take { rows, bytes, any: false };
+        let mut is_whole = true;
+        let on_disk = if self.drained {
+            Vec::new()
+        } else {
+            self.disk.next(after, |stored| {
+                if changes.gone.contains(&stored.row) {
+                    return Admit::Skip;
+                }
+                is_whole = !changes.replaced.contains_key(&stored.row) && take.admits(stored.len);
+                if is_whole { Admit::Take } else { Admit::Stop }
+            })?
+        };
+        // A release that is not written yet puts rows of the disk before those in memory.
+        let mut found = on_disk;
+        for new in changes.rows.behind(after).filter(|_| changes.release.is_none()) {
+            is_whole = is_whole && take.admits(new.payload.len() as u64);
+            if !is_whole {
+                break;
             }
-            if changes.gone.contains(&stored.row) {
-                return Admit::Skip;
-            }
-            taken += 1;
-            left = left.saturating_sub(len);
-            Admit::Take
-        })?;
+            found.push(Frozen { stored: new.stored(), payload: Arc::clone(&new.payload) });
+        }
+
         let mut messages = Vec::with_capacity(found.len());
         for Frozen { stored, payload } in found {
             let Stored { row, seq, lane, readings, .. } = stored;
@@ -248,7 +316,16 @@ impl Writer {
             self.queue.handed_out(row);
             messages.push(Message { row: RowId(row), lane, stream, run, seq, readings, payload });
         }
-        Ok(messages)
+        // Without a message it would be asked again at once: what keeps the rest back ends with a commit.
+        Ok(Page { more: !is_whole && !messages.is_empty(), messages })
+    }
+
+    fn find(&self, row: RowId) -> Result<Option<Stored>, Error> {
+        match self.queue.changes.rows.get(row.0) {
+            Some(new) => Ok(Some(new.stored())),
+            None if self.drained => Ok(None),
+            None => self.disk.find(row),
+        }
     }
 
     fn delivered(&mut self, rows: &[RowId]) -> Result<(), Error> {
@@ -256,7 +333,7 @@ impl Writer {
             if self.queue.changes.gone.len() >= ACKS_MAX {
                 break;
             }
-            if let Some(stored) = self.disk.find(*row)? {
+            if let Some(stored) = self.find(*row)? {
                 self.queue.remove(&stored, Leaves::Delivered);
             }
         }
@@ -265,7 +342,10 @@ impl Writer {
 
     fn receipt(&mut self, run: RunId, stream: &Stream, seq: u64) -> Result<(), Error> {
         let Some(id) = self.queue.stream_of(run, stream) else { return Ok(()) };
-        while self.queue.changes.gone.len() < ACKS_MAX {
+        let in_memory = self.queue.changes.rows.iter().filter(|new| new.stream == id && new.seq <= seq);
+        let in_memory: Vec<Stored> = in_memory.map(NewRow::stored).collect();
+        in_memory.iter().for_each(|row| self.queue.remove(row, Leaves::Delivered));
+        while !self.drained && self.queue.changes.gone.len() < ACKS_MAX {
             let rows = self.disk.up_to(id, seq, &self.queue.changes.gone, CHUNK)?;
             rows.iter().for_each(|row| self.queue.remove(row, Leaves::Delivered));
             if rows.len() < CHUNK {
@@ -285,9 +365,16 @@ impl Writer {
     }
 
     fn set_aside(&mut self, row: RowId, code: u8) -> Result<(), Error> {
-        let Some(stored) = self.disk.find(row)? else { return Ok(()) };
+        let Some(stored) = self.find(row)? else { return Ok(()) };
         match stored.lane {
             Lane::Data | Lane::Alarm => {
+                // It is copied aside on the disk. While the disk refuses it stays, and is refused once more.
+                if self.queue.changes.rows.get(row.0).is_some() {
+                    self.commit();
+                }
+                if self.queue.changes.rows.get(row.0).is_some() {
+                    return Ok(());
+                }
                 self.queue.remove(&stored, Leaves::SetAside(code));
                 // At once: later messages of the stream go out from here on, and a kill must not put this one behind them.
                 if self.due.retry.is_none() {
@@ -305,13 +392,17 @@ impl Writer {
 
     /// Writes what has changed; on success tells everybody who waits for it.
     pub(crate) fn commit(&mut self) {
-        let mut result = self.try_commit();
+        self.commit_as(Scope::All);
+    }
+
+    fn commit_as(&mut self, scope: Scope) {
+        let mut result = self.try_commit(scope);
         if is_full(&result) && self.write_log_back().is_ok() {
-            result = self.try_commit();
+            result = self.try_commit(scope);
         }
         // Not for what is new alone: that would only fill the disk further.
         if is_full(&result) && !self.queue.changes.gone.is_empty() && self.disk.release_reserve() {
-            result = self.try_commit();
+            result = self.try_commit(scope);
             // If the log cannot be written back now, the next commit that finds the disk full tries again.
             self.write_log_back().ok();
             self.disk.keep_reserve();
@@ -333,7 +424,7 @@ impl Writer {
         result
     }
 
-    fn try_commit(&mut self) -> Result<(), Error> {
+    fn try_commit(&mut self, scope: Scope) -> Result<(), Error> {
         if !self.disk.is_open() {
             self.disk.open(None)?;
         }
@@ -344,13 +435,20 @@ impl Writer {
             if changes.is_empty() {
                 return Ok(());
             }
-            self.disk.commit(changes, &self.queue.runs, &self.queue.streams)?;
+            // What is over the limit can be evicted only from the disk.
+            let is_over = self.queue.waiting.bytes > self.limit_bytes;
+            let is_all = changes.is_urgent() || !self.waiting.is_empty() || is_over;
+            let scope = if is_all { Scope::All } else { scope };
+            self.disk.commit(scope, changes, &self.queue.runs, &self.queue.streams)?;
             self.commits += 1;
             self.due.pause = RETRY.0;
-            self.payload_bytes += changes.rows.iter().map(|row| row.payload.len() as u64).sum::<u64>();
             self.aside += changes.aside.len() as u64;
-            let new_rows = !changes.rows.is_empty();
-            self.queue.committed();
+            let new_rows = scope == Scope::All && !changes.rows.is_empty();
+            if new_rows {
+                self.payload_bytes += changes.rows.iter().map(|row| row.payload.len() as u64).sum::<u64>();
+                self.drained = false;
+            }
+            self.queue.committed(scope);
             if self.queue.waiting.bytes <= self.limit_bytes {
                 return Ok(());
             }
@@ -394,6 +492,9 @@ impl Writer {
             self.write_mark();
         }
         self.due.acks = None;
+        // What the counters say is believed only when the file says it, too.
+        let in_memory = self.queue.changes.rows.len() as u64;
+        self.drained |= self.queue.waiting.rows == in_memory && self.disk.is_empty().is_ok_and(|is_empty| is_empty);
         if self.due.retry.take().is_some() {
             self.clear("disk-full");
             self.clear("disk-error");
@@ -430,6 +531,7 @@ impl Writer {
             Ok(aside) => {
                 self.raise("damaged", damage_detail(error, aside.as_deref()));
                 self.queue.lose_disk();
+                self.drained = true;
                 // Not at once: a card that damages each new file must not keep this thread busy.
                 self.due.retry_later();
             }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use curb_model::{Message, RowId, RunId, Stream};
+use curb_model::{Page, RowId, RunId, Stream};
 use tokio::sync::watch;
 
 /// The store has ended; nothing more will come.
@@ -13,17 +13,19 @@ pub struct Closed;
 /// The queue, seen from its sending end.
 ///
 /// A row that was reported (`delivered`, `receipt`, `set_aside`) is not handed out again once that call has returned,
-/// whether or not it is deleted yet; a row that the store keeps all the same is sent again now and then. All calls may be dropped before they return: `next` then has done nothing, and a
-/// report may or may not have been heard, which costs a duplicate and nothing else.
+/// whether or not it is deleted yet; a row that the store keeps all the same is sent again now and then. All calls may be
+/// dropped before they return: `next` then has done nothing, and a report may or may not have been heard, which costs a
+/// duplicate and nothing else.
 pub trait Outbox: Send + Sync + 'static {
     /// The next rows in order of their ids: those after `after` (None: from the oldest), at most `rows` and some
-    /// `bytes`, but at least one if there is one. Empty: there is none yet, see [`changed`](Self::changed).
+    /// `bytes`, but at least one if there is one; and whether it left some behind. If not, see
+    /// [`changed`](Self::changed).
     fn next(
         &self,
         after: Option<RowId>,
         rows: usize,
         bytes: usize,
-    ) -> impl Future<Output = Result<Vec<Message>, Closed>> + Send;
+    ) -> impl Future<Output = Result<Page, Closed>> + Send;
 
     /// These rows are done.
     fn delivered(&self, rows: Vec<RowId>) -> impl Future<Output = ()> + Send;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use curb_identity::Identity;
-use curb_model::{Fault, Message};
+use curb_model::{Fault, Page};
 use curb_wire::record::{Document as _, Receipt};
 use curb_wire::status::{Points, State as Presence, Status};
 use curb_wire::topic::Topics;
@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// What one turn of the loop waited for.
 enum Step {
     Link(Result<Event, Lost>),
-    Rows(Read, Result<Vec<Message>, Closed>),
+    Rows(Read, Result<Page, Closed>),
     Reported,
     More,
     Changed(Document),
@@ -235,7 +235,7 @@ impl<O: Outbox> Room<O> {
                 }
             }
             if reporting.is_none()
-                && let Some(report) = session.report()
+                && let Some(report) = if phase == Phase::Open { session.report_due(now) } else { session.report() }
             {
                 if matches!(report, Report::SetAside { .. }) {
                     self.now.set_aside += 1;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use curb_model::{Fault, Message, RowId, RunId, Stream};
+use curb_model::{Fault, Message, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::client::{answer_size, packet_size};
@@ -36,6 +36,11 @@ const ANSWERS_IN_FLIGHT: usize = 2;
 /// Rows and receipts that the store has not heard of, at most; then nothing new is read, and further receipts are
 /// forgotten (the core repeats them). A store that stands still must not make the uplink grow.
 const REPORTS_MAX: usize = 1024;
+
+/// How long an acknowledgement may wait for others before the store is told, and how many of them are enough to tell it
+/// at once. Well below the time in which the store would write the message to disk.
+const REPORT_AFTER: Duration = Duration::from_millis(100);
+const REPORT_FROM: usize = 64;
 
 /// What is told to the store, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +122,8 @@ pub(crate) struct Session {
     reports: VecDeque<Report>,
     /// Rows and receipts in `reports`.
     unreported: usize,
+    /// Since when the oldest of them waits.
+    unreported_since: Instant,
 }
 
 impl Session {
@@ -144,6 +151,7 @@ impl Session {
             points: Retained::new("points", config.retry),
             reports: VecDeque::new(),
             unreported: 0,
+            unreported_since: now,
         }
     }
 
@@ -162,18 +170,19 @@ impl Session {
             return None;
         }
         self.settle = false;
+        // What comes from here on is told anew; what this read leaves behind, by its answer.
+        self.more = false;
         Some(Read { after: self.cursor, turn: self.turn })
     }
 
-    /// What the store had. None at all: nothing until it changes.
-    pub(crate) fn rows(&mut self, read: Read, rows: Vec<Message>) {
+    /// What the store had.
+    pub(crate) fn rows(&mut self, read: Read, page: Page) {
         if read.turn != self.turn {
             return;
         }
-        let Some(last) = rows.last() else {
-            self.more = false;
-            return;
-        };
+        self.more |= page.more;
+        let rows = page.messages;
+        let Some(last) = rows.last() else { return };
         self.cursor = Some(last.row);
         // Nothing can be known of rows that were never reached: only a cursor that went back meets them again.
         if self.turn == 0 {
@@ -333,7 +342,7 @@ impl Session {
                     self.go_back(from);
                 }
                 match self.ack {
-                    Ack::Broker => self.delivered(row),
+                    Ack::Broker => self.delivered(row, now),
                     Ack::Core => self.receipts.taken(row, run, topic.1, seq, now),
                 }
             }
@@ -353,7 +362,10 @@ impl Session {
         Ok(Acked::Row { taken: verdict == Verdict::Taken, after: now.saturating_duration_since(at) })
     }
 
-    fn delivered(&mut self, row: RowId) {
+    fn delivered(&mut self, row: RowId, now: Instant) {
+        if self.unreported == 0 {
+            self.unreported_since = now;
+        }
         self.unreported += 1;
         if let Some(Report::Delivered(rows)) = self.reports.back_mut() {
             rows.push(row);
@@ -378,6 +390,13 @@ impl Session {
         ended
     }
 
+    /// The oldest report that the store has not heard, if it is time for one. Acknowledgements are told together.
+    pub(crate) fn report_due(&mut self, now: Instant) -> Option<Report> {
+        let waits = now < self.unreported_since + REPORT_AFTER;
+        let few = self.unreported < REPORT_FROM && matches!(self.reports.front(), Some(Report::Delivered(_)));
+        if waits && few && self.reports.len() == 1 && !self.settle { None } else { self.report() }
+    }
+
     /// The oldest report that the store has not heard.
     pub(crate) fn report(&mut self) -> Option<Report> {
         let report = self.reports.pop_front()?;
@@ -390,7 +409,8 @@ impl Session {
     /// When [`tick`](Self::tick) has something to do, or the broker is to be given up.
     pub(crate) fn due(&self) -> Option<Instant> {
         let stall = (self.flight.len() > 0).then(|| self.progress + self.stall);
-        [stall, self.hold.until(), self.gates.due(), self.receipts.due(), self.status.due(), self.points.due()]
+        let report = (self.unreported > 0).then(|| self.unreported_since + REPORT_AFTER);
+        [report, stall, self.hold.until(), self.gates.due(), self.receipts.due(), self.status.due(), self.points.due()]
             .into_iter()
             .flatten()
             .min()

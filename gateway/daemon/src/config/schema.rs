@@ -101,6 +101,8 @@ pub(super) enum Format {
 pub(super) struct Store {
     pub(super) limit: Option<Quantity>,
     pub(super) when_full: Option<WhenFull>,
+    pub(super) commit_every: Option<Quantity>,
+    pub(super) commit_bytes: Option<Quantity>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

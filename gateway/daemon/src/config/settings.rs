@@ -135,6 +135,10 @@ pub(crate) struct StoreSettings {
     pub(crate) limit: ByteSize,
     /// What gives way at the limit.
     pub(crate) when_full: WhenFull,
+    /// How long data may be in memory only.
+    pub(crate) commit_every: Duration,
+    /// Bytes of data in memory only, at most.
+    pub(crate) commit_bytes: ByteSize,
 }
 
 /// `store.when_full`: what gives way at the limit.

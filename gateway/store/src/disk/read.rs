@@ -113,6 +113,12 @@ impl Disk {
         Ok(counted)
     }
 
+    /// Whether there is no message, those that wait for the clock among them.
+    pub(crate) fn is_empty(&self) -> Result<bool, Error> {
+        let sql = "select not exists (select 1 from message)";
+        Ok(self.connection()?.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// Hub time of the oldest reading in the queue.
     pub(crate) fn oldest_reading(&self) -> Result<Option<HubTime>, Error> {
         let sql = "select first from message where row > ?1 and readings > 0 order by row limit 1";

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use curb_model::{HubTime, Lane, RunId, Stream};
 use curb_wire::record::StreamCounts;
 
+use super::window::{NewRow, Window};
+
 /// What a row costs beside its payload, for the byte limit: its other columns, and its entry in the index. Chosen so
 /// that the file of a full queue is about as large as the limit: `limit_is_about_what_the_disk_sees` in the tests.
 const ROW_COST: u64 = 64;
@@ -45,11 +47,17 @@ impl Waiting {
         self.readings += other.readings;
     }
 
-    /// Saturates: the numbers of a salvaged file may be off.
     pub(super) fn take(&mut self, other: Self) {
-        self.rows = self.rows.saturating_sub(other.rows);
-        self.bytes = self.bytes.saturating_sub(other.bytes);
-        self.readings = self.readings.saturating_sub(other.readings);
+        *self = self.without(other);
+    }
+
+    /// Saturates: the numbers of a salvaged file may be off.
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_sub(other.rows),
+            bytes: self.bytes.saturating_sub(other.bytes),
+            readings: self.readings.saturating_sub(other.readings),
+        }
     }
 }
 
@@ -76,30 +84,14 @@ impl StreamState {
     }
 }
 
-/// A message that the disk does not know yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NewRow {
-    pub(crate) row: i64,
-    pub(crate) stream: i64,
-    pub(crate) seq: u64,
-    pub(crate) lane: Lane,
-    pub(crate) readings: u32,
-    pub(crate) first: HubTime,
-    pub(crate) last: HubTime,
-    pub(crate) payload: Vec<u8>,
-}
-
-impl NewRow {
-    pub(super) fn cost(&self) -> Waiting {
-        Waiting::of(self.lane, 1, self.payload.len() as u64, u64::from(self.readings))
-    }
-}
-
 /// What the next commit writes, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) runs: BTreeSet<RunId>,
-    pub(crate) rows: Vec<NewRow>,
+    /// Messages that are in memory only.
+    pub(crate) rows: Window,
+    /// Whether one among them must be on disk before it is sent: anything but data.
+    pub(crate) commit_first: bool,
     /// Records that nobody has been given yet, rewritten in place.
     pub(crate) replaced: BTreeMap<i64, NewRow>,
     /// Rows to copy aside, with the broker's reason code.
@@ -113,14 +105,15 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Whether somebody waits for this commit: new rows, or rows that may go now. Deletions and counters are written
-    /// with the next one, or when their time is up.
+    /// Whether the uplink waits for this commit: records and alarms, rewritten records, or rows that may go now. Data has
+    /// time until its deadline; deletions are written with the next commit, or when their time is up; counters with the
+    /// next commit.
     pub(crate) fn is_urgent(&self) -> bool {
-        !self.rows.is_empty() || self.release.is_some()
+        self.commit_first || self.release.is_some() || !self.replaced.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         // Whatever else changes, changes a stream or a run as well.
-        !self.is_urgent() && self.streams.is_empty() && self.runs.is_empty()
+        self.rows.is_empty() && self.release.is_none() && self.streams.is_empty() && self.runs.is_empty()
     }
 }

@@ -20,7 +20,7 @@ fn queue_at(config: &Config) -> Vec<u8> {
     let mut writer = writer(config);
     for n in 0..400 {
         let batch = batch(if n % 4 == 0 { "lamp" } else { "meter" }, &writer.clock, n..n + 3);
-        writer.queue.append(&batch);
+        writer.queue.append(&batch, writer.clock.now());
     }
     writer.queue.close(writer.clock.now());
     writer.commit();
@@ -232,8 +232,8 @@ fn damage_while_it_runs_loses_nothing_that_was_not_on_disk() {
     append(&mut writer, &next);
     // Accepted and not committed when the disk is found to be damaged.
     let (meter, lamp) = (batch("meter", &writer.clock, 10..14), batch("lamp", &writer.clock, 14..16));
-    writer.queue.append(&meter);
-    writer.queue.append(&lamp);
+    writer.queue.append(&meter, writer.clock.now());
+    writer.queue.append(&lamp, writer.clock.now());
     writer.failed(&crate::disk::Error::Nonsense { what: "page" });
     writer.commit();
     let mut core = Core::default();
@@ -318,7 +318,7 @@ proptest! {
             writer.commit();
         }
         let run = writer.queue.run();
-        let waiting = writer.next(None, 10_000, usize::MAX).unwrap();
+        let waiting = writer.next(None, 10_000, usize::MAX).unwrap().messages;
         let ours = waiting.iter().filter(|message| message.run == run && message.stream.as_str() == "meter");
         prop_assert_eq!(ours.map(|message| message.seq).collect::<Vec<_>>(), vec![1]);
     }

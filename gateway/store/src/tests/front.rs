@@ -19,7 +19,7 @@ fn open(config: &Config) -> (Store, HubClock) {
 }
 
 async fn all(store: &Store) -> Vec<Message> {
-    store.next(None, 10_000, usize::MAX).await.unwrap()
+    store.next(None, 10_000, usize::MAX).await.unwrap().messages
 }
 
 fn names(messages: &[Message]) -> Vec<String> {
@@ -115,7 +115,7 @@ async fn undated_messages_wait_for_the_clock_and_hold_back_their_own_stream_only
     store.append(undated("lamp", 4)).await.unwrap();
     store.sync().await.unwrap();
     // Behind what was handed out already: a cursor never misses them.
-    let after = store.next(before.last().map(|last| last.row), 100, usize::MAX).await.unwrap();
+    let after = store.next(before.last().map(|last| last.row), 100, usize::MAX).await.unwrap().messages;
     let mut sorted = names(&after);
     sorted.sort();
     assert_eq!(sorted, ["_clock 1", "lamp 2", "meter 1", "meter 2"]);
@@ -213,12 +213,12 @@ async fn next_keeps_its_bounds_and_gives_at_least_one() {
     }
     store.sync().await.unwrap();
     let messages = all(&store).await;
-    let count = async |rows, bytes| store.next(Some(messages[0].row), rows, bytes).await.unwrap().len();
+    let count = async |rows, bytes| store.next(Some(messages[0].row), rows, bytes).await.unwrap().messages.len();
     assert_eq!(count(3, usize::MAX).await, 3);
     assert_eq!(count(100, 1).await, 1);
     assert_eq!(count(100, messages[1].payload.len() * 2).await, 2);
     assert_eq!(count(100, usize::MAX).await, 10);
-    assert!(store.next(messages.last().map(|last| last.row), 100, usize::MAX).await.unwrap().is_empty());
+    assert!(store.next(messages.last().map(|last| last.row), 100, usize::MAX).await.unwrap().messages.is_empty());
 }
 
 #[tokio::test]

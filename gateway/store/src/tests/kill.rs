@@ -28,7 +28,7 @@ async fn child_appends_until_it_is_killed() {
         }
         // The uplink takes some away, so that deletions are under way as well.
         if round % 7 == 0 {
-            let messages = store.next(None, 2, usize::MAX).await.unwrap();
+            let messages = store.next(None, 2, usize::MAX).await.unwrap().messages;
             let rows = messages.iter().filter(|message| message.readings == 0).map(|message| message.row);
             store.delivered(rows.collect()).await.unwrap();
         }

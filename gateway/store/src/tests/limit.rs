@@ -19,7 +19,7 @@ fn small(dir: &std::path::Path, limit_bytes: u64) -> Config {
 fn append_many(writer: &mut Writer, name: &str, messages: u64) {
     for n in 0..messages {
         let batch = batch(name, &writer.clock, n..n + 2);
-        writer.queue.append(&batch);
+        writer.queue.append(&batch, writer.clock.now());
         if n % 16 == 0 {
             writer.commit();
         }
@@ -72,7 +72,7 @@ fn data_goes_before_alarms_and_records_stay() {
         append(&mut writer, &alarm);
     }
     append_many(&mut writer, "meter", 300);
-    let waiting = writer.next(None, 1_000, usize::MAX).unwrap();
+    let waiting = writer.next(None, 1_000, usize::MAX).unwrap().messages;
     assert_eq!(waiting.iter().filter(|message| message.lane == Lane::Alarm).count(), 20);
     assert_eq!(waiting[0].lane, Lane::Run, "the opened record");
     assert!(waiting.iter().any(|message| message.lane == Lane::Data));
@@ -99,14 +99,14 @@ fn outage_makes_no_more_gap_records_than_streams_and_reasons() {
         let mut batch = batch(["meter", "lamp"][usize::from(n % 2 == 0)], &writer.clock, n..n + 2);
         batch.counts.read += 1;
         batch.dropped.push(Dropped { reason: GapReason::Overload, count: 1, from: at(1), to: at(2) });
-        writer.queue.append(&batch);
+        writer.queue.append(&batch, writer.clock.now());
         if n % 16 == 0 {
             writer.commit();
             writer.act(Instant::now() + Duration::from_secs(60) * u32::try_from(n).unwrap());
         }
     }
     writer.commit();
-    let waiting = writer.next(None, 10_000, usize::MAX).unwrap();
+    let waiting = writer.next(None, 10_000, usize::MAX).unwrap().messages;
     let count = |lane| waiting.iter().filter(|message| message.lane == lane).count();
     assert_eq!(count(Lane::Gap), 4, "two streams, two reasons");
     assert!(count(Lane::Run) <= 2, "opened, and the newest counters");
@@ -125,10 +125,10 @@ fn record_that_was_handed_out_never_changes() {
     };
     dropped(&mut writer);
     dropped(&mut writer);
-    let first = writer.next(None, 10, 10_000).unwrap();
+    let first = writer.next(None, 10, 10_000).unwrap().messages;
     assert_eq!(first.len(), 2, "opened, and one gap record for both");
     dropped(&mut writer);
-    let second = writer.next(None, 10, 10_000).unwrap();
+    let second = writer.next(None, 10, 10_000).unwrap().messages;
     assert_eq!(first[..], second[..2]);
     assert_eq!(second.len(), 3);
 }
@@ -140,7 +140,7 @@ fn limit_is_about_what_the_disk_sees() {
     let mut writer = writer(&small(folder.path(), LIMIT));
     for n in 0..25_000_u64 {
         let batch = batch("meter", &writer.clock, [n]);
-        writer.queue.append(&batch);
+        writer.queue.append(&batch, writer.clock.now());
         if n % 64 == 0 {
             writer.commit();
         }
@@ -166,7 +166,7 @@ fn full_disk_holds_back_and_loses_nothing() {
         assert!(refused < 1_000);
     }
     // The uplink still reads and delivers; that is what makes room.
-    let waiting = writer.next(None, 1_000, usize::MAX).unwrap();
+    let waiting = writer.next(None, 1_000, usize::MAX).unwrap().messages;
     assert!(waiting.len() > 50);
     writer.act(Instant::now() + Duration::from_secs(60));
     assert!(writer.faults.contains_key("disk-full"), "still full");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use curb_model::{Dropped, GapReason, Lane, Message, RowId, RunId};
+use curb_wire::record::StreamCounts;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -87,7 +88,7 @@ struct World {
     writer: Writer,
     core: Core,
     truth: BTreeMap<(RunId, String), Truth>,
-    /// `truth` at the last commit: what a kill leaves.
+    /// `truth` at the last commit of all there was: what a kill leaves at least, beside what has arrived.
     durable: BTreeMap<(RunId, String), Truth>,
     commits: u64,
     /// The disk has no room, whether the writer has met that or not.
@@ -117,8 +118,6 @@ impl World {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            // While the disk refuses, nothing more is taken from the channel.
-            Step::Append { .. } if self.is_refused() => {}
             Step::Append { stream, readings, filtered, refused, dropped, dated } => {
                 let values: Vec<u64> = (self.next_value..self.next_value + readings).collect();
                 self.next_value += readings;
@@ -131,7 +130,7 @@ impl World {
                         vec![Dropped { reason: GapReason::Overload, count: dropped, from: at(1), to: at(2) }];
                 }
                 batch.offset = batch.offset.filter(|_| dated);
-                self.writer.queue.append(&batch);
+                self.writer.queue.append(&batch, self.writer.clock.now());
                 let truth = self.truth.entry((self.writer.queue.run(), STREAMS[stream].to_owned())).or_default();
                 truth.read += batch.counts.read;
                 truth.filtered += filtered;
@@ -141,7 +140,7 @@ impl World {
             Step::Commit if !self.is_refused() => self.writer.commit(),
             Step::Commit => {}
             Step::Send { rows, arrive } => {
-                let messages = self.writer.next(self.cursor, rows, 2_000).unwrap();
+                let messages = self.writer.next(self.cursor, rows, 2_000).unwrap().messages;
                 self.cursor = messages.last().map(|last| last.row).or(self.cursor);
                 if arrive {
                     messages.iter().for_each(|message| self.core.accept(message));
@@ -166,7 +165,7 @@ impl World {
             // Refused twice, by the broker and by the disk: a kill in that state may send it once more, out of order.
             Step::Refuse if self.is_refused() || self.full => {}
             Step::Refuse => {
-                let messages = self.writer.next(self.cursor, 1, 2_000).unwrap();
+                let messages = self.writer.next(self.cursor, 1, 2_000).unwrap().messages;
                 if let Some(message) = messages.first() {
                     self.cursor = Some(message.row);
                     if message.lane == Lane::Data {
@@ -189,7 +188,7 @@ impl World {
                 self.writer.disk.limit_growth(full.then_some(0));
             }
             Step::Kill => {
-                self.truth.clone_from(&self.durable);
+                self.lose_memory();
                 self.reopen();
             }
             Step::Restart => {
@@ -200,9 +199,32 @@ impl World {
                 self.reopen();
             }
         }
-        if self.writer.commits > self.commits {
+        if self.writer.commits > self.commits && self.writer.queue.changes.rows.is_empty() {
             self.commits = self.writer.commits;
             self.durable.clone_from(&self.truth);
+        }
+    }
+
+    /// What a kill leaves of this run: what the disk says of it, and what the core has. That is no less than what was
+    /// committed, and no more than what happened; in between, the ledger must close all the same.
+    fn lose_memory(&mut self) {
+        let run = self.writer.queue.run();
+        let on_disk = self.writer.disk.load().unwrap().streams;
+        for ((of, stream), truth) in self.truth.iter_mut().filter(|((of, _), _)| *of == run) {
+            let durable = self.durable.get(&(*of, stream.clone())).cloned().unwrap_or_default();
+            let on_disk = on_disk.iter().find(|state| state.run == run && state.name.as_str() == stream);
+            let on_disk = on_disk.map(|state| state.counts).unwrap_or_default();
+            let told = self.core.account(run, stream).told;
+            let left = |count: fn(&StreamCounts) -> u64, durable: u64, happened: u64| {
+                let left = count(&on_disk).max(count(&told));
+                assert!((durable..=happened).contains(&left), "{stream}: {left} of {durable} to {happened}");
+                left
+            };
+            let messages = left(|counts| counts.seq, durable.messages.len() as u64, truth.messages.len() as u64);
+            truth.read = left(|counts| counts.read, durable.read, truth.read);
+            truth.filtered = left(|counts| counts.filtered, durable.filtered, truth.filtered);
+            truth.refused = left(|counts| counts.refused, durable.refused, truth.refused);
+            truth.messages.truncate(usize::try_from(messages).unwrap());
         }
     }
 
@@ -231,6 +253,7 @@ impl World {
         let waiting = self.writer.queue.waiting;
         let on_disk = on_disk(&self.writer);
         let new = self.writer.queue.changes.rows.len() as u64;
+        assert!(!self.writer.drained || on_disk.rows == 0, "the disk is believed to be empty");
         let gone = self.writer.queue.changes.gone.len() as u64;
         assert_eq!(waiting.rows, on_disk.rows + new - gone);
         if new == 0 && gone == 0 {

@@ -51,7 +51,7 @@ pub(super) fn writer(config: &Config) -> Writer {
 }
 
 pub(super) fn append(writer: &mut Writer, batch: &Batch) {
-    writer.queue.append(batch);
+    writer.queue.append(batch, writer.clock.now());
     writer.commit();
 }
 
@@ -64,7 +64,7 @@ pub(super) fn drain(writer: &mut Writer, core: &mut Core) {
     let mut after: Option<RowId> = None;
     loop {
         let messages = match writer.next(after, 7, 10_000) {
-            Ok(messages) => messages,
+            Ok(page) => page.messages,
             Err(error) => {
                 writer.failed(&error);
                 writer.commit();

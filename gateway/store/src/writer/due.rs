@@ -16,18 +16,28 @@ pub(crate) struct Due {
     pub(super) retry: Option<Instant>,
     pub(super) pause: Duration,
     pub(super) acks: Option<Instant>,
+    /// When to look for messages that have been in memory for too long.
+    pub(super) window: Option<Instant>,
     pub(super) counts: Instant,
     pub(super) mark: Instant,
 }
 
 impl Due {
     pub(crate) fn new(now: Instant, counts_every: Duration) -> Self {
-        Self { retry: None, pause: RETRY.0, acks: None, counts: now + counts_every, mark: now + mark::EVERY }
+        Self {
+            retry: None,
+            pause: RETRY.0,
+            acks: None,
+            window: None,
+            counts: now + counts_every,
+            mark: now + mark::EVERY,
+        }
     }
 
     pub(super) fn first(&self) -> Instant {
-        // Deliveries wait for the next try as everything does: their time may have come long ago.
-        self.retry.or(self.acks).into_iter().fold(self.counts.min(self.mark), Instant::min)
+        // All wait for the next try: their time may have come long ago.
+        let commit = self.retry.or_else(|| self.acks.into_iter().chain(self.window).min());
+        commit.into_iter().fold(self.counts.min(self.mark), Instant::min)
     }
 
     pub(super) fn retry_later(&mut self) {

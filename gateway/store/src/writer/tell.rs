@@ -22,9 +22,15 @@ impl Writer {
         }
     }
 
-    pub(super) fn publish(&self) {
+    /// After a commit: what the disk holds has changed.
+    pub(super) fn publish(&mut self) {
+        self.oldest = if self.drained { None } else { self.disk.oldest_reading().ok().flatten() };
+        self.show();
+    }
+
+    pub(super) fn show(&self) {
         let waiting = self.queue.waiting;
-        let oldest = self.disk.oldest_reading().ok().flatten();
+        let oldest = self.oldest.or_else(|| self.queue.changes.rows.oldest_reading());
         let mut health = self.health.lock().expect("nobody panics while holding it");
         health.rows = waiting.rows;
         health.bytes = waiting.bytes;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use curb_model::{Lane, Message, RowId, RunId, Stream};
+use curb_model::{Lane, Message, Page, RowId, RunId, Stream};
 use curb_uplink::{Closed, Outbox};
 use tokio::sync::watch;
 
@@ -50,9 +50,11 @@ impl Queue {
 }
 
 impl Outbox for Queue {
-    async fn next(&self, after: Option<RowId>, rows: usize, _: usize) -> Result<Vec<Message>, Closed> {
+    async fn next(&self, after: Option<RowId>, rows: usize, _: usize) -> Result<Page, Closed> {
         let from = after.map_or(RowId(i64::MIN), |row| RowId(row.0 + 1));
-        Ok(self.0.rows.lock().unwrap().range(from..).take(rows).map(|(_, row)| row.clone()).collect())
+        let waiting = self.0.rows.lock().unwrap();
+        let messages: Vec<Message> = waiting.range(from..).take(rows).map(|(_, row)| row.clone()).collect();
+        Ok(Page { more: waiting.range(from..).count() > messages.len(), messages })
     }
 
     async fn delivered(&self, rows: Vec<RowId>) {

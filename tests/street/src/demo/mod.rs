@@ -26,9 +26,9 @@ use crate::{Core, CoreFiles, Error, clock};
 
 pub use script::{Length, ParseLengthError};
 
-/// What a SIGKILL may cost: what is in the channels, in the plugins' process and in one commit. The promise of
-/// gateway/ARCHITECTURE.md.
-pub const WINDOW: Duration = Duration::from_secs(1);
+/// What a SIGKILL may cost: what is in the store's memory (`commit_every`, 1 s), and what is in the channels, in the plugins'
+/// process and in one commit. The promise of gateway/ARCHITECTURE.md.
+pub const WINDOW: Duration = Duration::from_secs(2);
 
 /// How long `depot` may take for a certificate or a ledger.
 const DEPOT: Duration = Duration::from_secs(20);

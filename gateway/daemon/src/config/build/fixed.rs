@@ -32,6 +32,10 @@ const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(80)
 const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 /// Below, SQLite's own files would fill it.
 const STORE_LIMIT: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::tib(1);
+/// Longer, and a power cut would cost more than a minute.
+const COMMIT_EVERY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+/// Less, and each message of a busy hub would be a commit; more is memory that a small hub does not have.
+const COMMIT_BYTES: RangeInclusive<ByteSize> = ByteSize::kib(16)..=ByteSize::mib(16);
 
 /// Stands in for a section that no layer has.
 static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::EMPTY };
@@ -118,7 +122,11 @@ pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     let when_full = match part.raw.when_full? {
         schema::WhenFull::DropOldest => WhenFull::DropOldest,
     };
-    Some(StoreSettings { limit, when_full })
+    let commit_every = part.duration("commit_every", part.raw.commit_every.as_ref(), &COMMIT_EVERY, report);
+    let commit_bytes = part.raw.commit_bytes.as_ref().map(|bytes| bytes.0.as_str());
+    let commit_bytes =
+        part.notation(&["commit_bytes"], commit_bytes, |text| notation::size(text, &COMMIT_BYTES), report);
+    Some(StoreSettings { limit, when_full, commit_every: commit_every?, commit_bytes: commit_bytes? })
 }
 
 /// `plugins.dir`: where components without a path of their own lie.

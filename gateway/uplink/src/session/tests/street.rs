@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use curb_model::{Lane, Message, Name, RowId, RunId, Stream};
+use curb_model::{Lane, Message, Name, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::hold::Hold;
@@ -110,8 +110,9 @@ impl Street {
             }
             let Some(read) = self.session.read(true) else { return };
             let after = read.after.map_or(i64::MIN, |row| row.0 + 1);
-            let page = self.rows.range(RowId(after)..).take(READ_ROWS).map(|(_, row)| row.clone()).collect();
-            self.session.rows(read, page);
+            let waiting = self.rows.range(RowId(after)..);
+            let messages: Vec<Message> = waiting.clone().take(READ_ROWS).map(|(_, row)| row.clone()).collect();
+            self.session.rows(read, Page { more: waiting.count() > messages.len(), messages });
         }
     }
 
