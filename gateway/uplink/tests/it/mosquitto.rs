@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -66,6 +66,8 @@ impl Mosquitto {
 
     /// Starts it again on the same port.
     pub(crate) async fn up(&mut self) {
+        let runs = |log: &str| log.lines().filter(|line| line.ends_with(" running")).count();
+        let before = runs(&self.log());
         let log = File::options().create(true).append(true).open(self.dir.join("mosquitto.log")).unwrap();
         let child = Command::new("mosquitto")
             .arg("-c")
@@ -75,8 +77,8 @@ impl Mosquitto {
             .spawn()
             .expect("mosquitto is installed (`make test` does it)");
         self.process = Some(Process(child));
-        let port = self.port;
-        eventually("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok(), || self.log()).await;
+        // It listens before it handles signals, and says when it does both.
+        eventually("mosquitto runs", || runs(&self.log()) > before, || self.log()).await;
     }
 
     /// Stops it as its unit would.
