@@ -1,14 +1,14 @@
-//! What the other rooms hold: a handle with two bounded channels to the writer's thread.
+//! What the other rooms hold: a handle to the writer, and two bounded channels to its thread for what needs the disk.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use curb_model::{Batch, HubTime, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::writer::{Entry, Request, Writer};
+use crate::writer::{Entry, Inbox, Line, Request, Taken, Ticket, Writer};
 use crate::{Error, Health};
 
 /// Entries that wait while a commit is under way. A bad card takes up to a second for one; at 200 messages a second this
@@ -32,8 +32,11 @@ pub struct Store(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     run: RunId,
-    entries: mpsc::Sender<Entry>,
-    requests: mpsc::Sender<Request>,
+    writer: Arc<Mutex<Writer>>,
+    line: Line,
+    wake: Arc<Notify>,
+    entries: mpsc::Sender<(Ticket, Entry)>,
+    requests: mpsc::Sender<(Ticket, Request)>,
     changed: watch::Receiver<u64>,
     health: Arc<Mutex<Health>>,
     /// Behind the senders: fields are dropped in their order, and the thread ends when the senders are gone.
@@ -68,10 +71,18 @@ pub(crate) fn start(
     let (entries, entries_out) = mpsc::channel(ENTRIES);
     let (requests, requests_out) = mpsc::channel(REQUESTS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Error::Thread)?;
-    let write = move || runtime.block_on(writer.run(previous, entries_out, requests_out));
-    let thread = std::thread::Builder::new().name("store".to_owned()).spawn(write).map_err(Error::Thread)?;
+    let writer = Arc::new(Mutex::new(writer));
+    let wake = Arc::new(Notify::new());
+    let line = Line::default();
+    let first = line.join();
+    let inbox = Inbox { entries: entries_out, requests: requests_out, wake: Arc::clone(&wake) };
+    let thread = {
+        let writer = Arc::clone(&writer);
+        let write = move || runtime.block_on(Writer::run(writer, first, previous, inbox));
+        std::thread::Builder::new().name("store".to_owned()).spawn(write).map_err(Error::Thread)?
+    };
     let thread = Thread(Mutex::new(Some(thread)));
-    Ok(Store(Arc::new(Shared { run, entries, requests, changed, health, thread })))
+    Ok(Store(Arc::new(Shared { run, writer, line, wake, entries, requests, changed, health, thread })))
 }
 
 impl Store {
@@ -239,10 +250,41 @@ impl Store {
     }
 
     async fn enter(&self, entry: Entry) -> Result<(), Closed> {
-        self.0.entries.send(entry).await.map_err(|_| Closed)
+        if let Entry::Batch(batch) = &entry
+            && self.take_here(batch)
+        {
+            return Ok(());
+        }
+        let ticket = self.0.line.join();
+        self.0.entries.send((ticket, entry)).await.map_err(|_| Closed)
     }
 
     async fn request(&self, request: Request) -> Result<(), Closed> {
-        self.0.requests.send(request).await.map_err(|_| Closed)
+        let Some(request) = self.answer_here(request) else { return Ok(()) };
+        let ticket = self.0.line.join();
+        self.0.requests.send((ticket, request)).await.map_err(|_| Closed)
+    }
+
+    /// The writer, if it is not at work and nothing is on its way to it.
+    fn idle_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        let writer = self.0.writer.try_lock().ok()?;
+        self.0.line.is_empty().then_some(writer)
+    }
+
+    fn take_here(&self, batch: &Batch) -> bool {
+        let Some(mut writer) = self.idle_writer().filter(|_| !self.0.entries.is_closed()) else { return false };
+        let taken = writer.take_here(batch);
+        drop(writer);
+        if taken == Taken::Wake {
+            self.0.wake.notify_one();
+        }
+        taken != Taken::No
+    }
+
+    fn answer_here(&self, request: Request) -> Option<Request> {
+        match self.idle_writer().filter(|_| !self.0.requests.is_closed()) {
+            Some(mut writer) => writer.answer_here(request),
+            None => Some(request),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The one thread that owns the database: waits for entries, requests and its own due times, and commits.
+//! The queue and its database in one hand, and the thread that commits: it waits for entries, requests and its own due
+//! times. What needs no disk is done by whoever asks ([`here`]).
 //!
 //! Entries change the queue, in the order in which they were accepted. Records and alarms are committed at once, with
 //! everything that is in memory then; data has [`Config::commit_every`](crate::Config::commit_every) to be delivered, and
@@ -10,6 +11,7 @@
 //! Deliberately absent: SQL (`disk`), and what a commit contains (`queue`).
 
 mod due;
+mod here;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::Health;
@@ -28,6 +30,7 @@ use crate::mark::{self, Mark, MarkFile};
 use crate::queue::{Leaves, NewRow, Queue};
 
 pub(crate) use due::Due;
+pub(crate) use here::{Line, Taken, Ticket};
 pub(crate) use tell::damage_detail;
 
 use due::RETRY;
@@ -75,9 +78,19 @@ pub(crate) enum Request {
     Close(oneshot::Sender<()>),
 }
 
+/// The thread's ends of its channels. What comes through them has a place in the line until it is done.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) entries: mpsc::Receiver<(Ticket, Entry)>,
+    pub(crate) requests: mpsc::Receiver<(Ticket, Request)>,
+    /// Something was done elsewhere that has to be committed, now or in time.
+    pub(crate) wake: Arc<Notify>,
+}
+
 enum Event {
-    Entry(Option<Entry>),
-    Request(Option<Request>),
+    Entry(Option<(Ticket, Entry)>),
+    Request(Option<(Ticket, Request)>),
+    Woken,
     Due,
 }
 
@@ -131,33 +144,40 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Until all handles are gone or one asks to close.
-    pub(crate) async fn run(
-        mut self,
-        previous: Option<Previous>,
-        mut entries: mpsc::Receiver<Entry>,
-        mut requests: mpsc::Receiver<Request>,
-    ) {
-        self.begin(previous);
+    /// The thread: until all handles are gone or one asks to close. `first` holds everybody back until the run has begun.
+    pub(crate) async fn run(writer: Arc<Mutex<Self>>, first: Ticket, previous: Option<Previous>, mut inbox: Inbox) {
+        let lock = || writer.lock().expect("nobody panics while holding it");
+        lock().begin(previous);
+        drop(first);
         loop {
+            let (due, has_room) = {
+                let writer = lock();
+                (writer.due.first(), writer.has_room())
+            };
             // Everything here can be dropped half-way: recv takes an item only when it is ready.
             let event = tokio::select! {
-                request = requests.recv() => Event::Request(request),
-                () = tokio::time::sleep_until(self.due.first()) => Event::Due,
-                entry = entries.recv(), if self.has_room() && !entries.is_closed() => Event::Entry(entry),
+                request = inbox.requests.recv() => Event::Request(request),
+                () = tokio::time::sleep_until(due) => Event::Due,
+                () = inbox.wake.notified() => Event::Woken,
+                entry = inbox.entries.recv(), if has_room && !inbox.entries.is_closed() => Event::Entry(entry),
             };
+            let mut writer = lock();
             match event {
-                Event::Due => self.act(Instant::now()),
-                Event::Entry(None) => {}
-                Event::Entry(Some(entry)) => self.group(entry, &mut entries),
-                Event::Request(Some(Request::Close(reply))) => {
-                    self.finish(&mut entries);
+                Event::Due => writer.act(Instant::now()),
+                Event::Woken if writer.must_commit() => writer.commit(),
+                Event::Woken | Event::Entry(None) => {}
+                Event::Entry(Some(entry)) => writer.group(entry, &mut inbox.entries),
+                Event::Request(Some((_ticket, Request::Close(reply)))) => {
+                    writer.finish(&mut inbox.entries);
                     // The asker may have gone.
                     reply.send(()).ok();
                     return;
                 }
-                Event::Request(None) => return self.finish(&mut entries),
-                Event::Request(Some(request)) => self.answer(request),
+                Event::Request(None) => return writer.finish(&mut inbox.entries),
+                Event::Request(Some((ticket, request))) => {
+                    writer.answer(request);
+                    drop(ticket);
+                }
             }
         }
     }
@@ -174,27 +194,40 @@ impl Writer {
         self.due.retry.is_none() || self.queue.changes.rows.memory() < self.commit_bytes
     }
 
-    fn group(&mut self, first: Entry, entries: &mut mpsc::Receiver<Entry>) {
+    fn group(&mut self, (ticket, first): (Ticket, Entry), entries: &mut mpsc::Receiver<(Ticket, Entry)>) {
         self.apply(first, entries);
+        drop(ticket);
         for _ in 1..GROUP {
-            let Ok(entry) = entries.try_recv() else { break };
+            let Ok((_ticket, entry)) = entries.try_recv() else { break };
             self.apply(entry, entries);
         }
+        if self.must_commit() {
+            self.commit();
+        } else {
+            self.keep();
+        }
+    }
+
+    /// Whether something may wait no longer, and the disk is not known to refuse.
+    fn must_commit(&self) -> bool {
         let changes = &self.queue.changes;
         let is_due = changes.is_urgent()
             || !self.waiting.is_empty()
             || changes.rows.memory() >= self.commit_bytes
-            || self.commit_every.is_zero();
-        if is_due && self.due.retry.is_none() {
-            self.commit();
-        } else if !changes.rows.is_empty() {
+            || (self.commit_every.is_zero() && !changes.rows.is_empty());
+        is_due && self.due.retry.is_none()
+    }
+
+    /// Leaves what is new in memory for its time, and says that it is there.
+    fn keep(&mut self) {
+        if !self.queue.changes.rows.is_empty() {
             self.due.window.get_or_insert_with(|| Instant::now() + self.commit_every);
             self.show();
             self.changed.send_modify(|count| *count += 1);
         }
     }
 
-    fn apply(&mut self, entry: Entry, entries: &mut mpsc::Receiver<Entry>) {
+    fn apply(&mut self, entry: Entry, entries: &mut mpsc::Receiver<(Ticket, Entry)>) {
         match entry {
             Entry::Batch(batch) => self.queue.append(&batch, self.clock.now()),
             Entry::Clock { event, at, offset, trust } => self.queue.clock_record(event, at, offset, &trust),
@@ -212,9 +245,9 @@ impl Writer {
     }
 
     /// Takes what is left in the channel and commits it, once; a disk that refuses now keeps what it has.
-    fn finish(&mut self, entries: &mut mpsc::Receiver<Entry>) {
+    fn finish(&mut self, entries: &mut mpsc::Receiver<(Ticket, Entry)>) {
         entries.close();
-        while let Ok(entry) = entries.try_recv() {
+        while let Ok((_ticket, entry)) = entries.try_recv() {
             self.apply(entry, entries);
         }
         self.commit();
@@ -280,7 +313,7 @@ impl Writer {
     pub(crate) fn next(&mut self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Error> {
         // A record that is handed out keeps its bytes, so what it does not say yet is written first.
         self.queue.settle();
-        if self.queue.changes.is_urgent() && self.due.retry.is_none() {
+        if self.must_commit() {
             self.commit();
         }
         let after = after.map_or(0, |row| row.0);
@@ -365,16 +398,17 @@ impl Writer {
     }
 
     fn set_aside(&mut self, row: RowId, code: u8) -> Result<(), Error> {
+        // It is copied aside on the disk. While the disk refuses it stays, and is refused once more.
+        let is_in_memory = |queue: &Queue| queue.changes.rows.get(row.0).is_some();
+        if is_in_memory(&self.queue) {
+            self.commit();
+        }
+        if is_in_memory(&self.queue) {
+            return Ok(());
+        }
         let Some(stored) = self.find(row)? else { return Ok(()) };
         match stored.lane {
             Lane::Data | Lane::Alarm => {
-                // It is copied aside on the disk. While the disk refuses it stays, and is refused once more.
-                if self.queue.changes.rows.get(row.0).is_some() {
-                    self.commit();
-                }
-                if self.queue.changes.rows.get(row.0).is_some() {
-                    return Ok(());
-                }
                 self.queue.remove(&stored, Leaves::SetAside(code));
                 // At once: later messages of the stream go out from here on, and a kill must not put this one behind them.
                 if self.due.retry.is_none() {

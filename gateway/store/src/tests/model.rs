@@ -8,10 +8,10 @@ use curb_wire::record::StreamCounts;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::support::{Core, at, batch, config, deliver, drain, stream, writer};
+use super::support::{Core, at, batch, config, drain, stream, writer};
 use crate::Config;
 use crate::queue::Waiting;
-use crate::writer::{Request, Writer};
+use crate::writer::{Request, Taken, Writer};
 
 const STREAMS: [&str; 3] = ["meter", "lamp", "quiet.alarm"];
 
@@ -130,7 +130,9 @@ impl World {
                         vec![Dropped { reason: GapReason::Overload, count: dropped, from: at(1), to: at(2) }];
                 }
                 batch.offset = batch.offset.filter(|_| dated);
-                self.writer.queue.append(&batch, self.writer.clock.now());
+                if self.writer.take_here(&batch) == Taken::No {
+                    return;
+                }
                 let truth = self.truth.entry((self.writer.queue.run(), STREAMS[stream].to_owned())).or_default();
                 truth.read += batch.counts.read;
                 truth.filtered += filtered;
@@ -153,7 +155,11 @@ impl World {
                 let rows = rows.min(self.arrived.len());
                 let from = if newest { self.arrived.len() - rows } else { 0 };
                 let acked: Vec<Message> = self.arrived.drain(from..from + rows).collect();
-                deliver(&mut self.writer, &acked);
+                let rows = acked.iter().map(|message| message.row).collect();
+                // As the handle does it.
+                if let Some(request) = self.writer.answer_here(Request::Delivered(rows)) {
+                    self.writer.answer(request);
+                }
             }
             Step::Receipt { stream: index } => {
                 let (run, stream) = (self.writer.queue.run(), stream(STREAMS[index]));
