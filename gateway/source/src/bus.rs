@@ -85,7 +85,10 @@ impl<'a, L: Line> Bus<'a, L> {
         for (name, device) in devices {
             let DeviceConfig::Modbus(config) = device else { continue };
             panel.devices.entry(name.clone()).or_default();
-            let limits = Limits { timeout: config.timeout.unwrap_or(context.timeout), min_gap: config.min_gap };
+            let limits = Limits {
+                timeout: config.timeout.unwrap_or(context.timeout),
+                min_gap: config.min_gap.unwrap_or(context.min_gap),
+            };
             let device = Device { name, stream: Stream::device(name), config, limits };
             all.push(device.clone());
             rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));

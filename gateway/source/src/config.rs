@@ -28,6 +28,11 @@ pub const RTU_TIMEOUT: Duration = Duration::from_millis(300);
 /// serial line and the network.
 pub const TCP_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Least silence before a request to a unit on a serial line, where the config says nothing: the device is unknown. Some take
+/// a request that comes at once after an answer for part of it, and one meter restarts over it. 20 ms is what the makers of
+/// most meters ask for.
+pub const MIN_GAP: Duration = Duration::from_millis(20);
+
 /// How long a talker may be silent, where the config says nothing. Air and weather sensors speak every 1 to 5 s.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
 
@@ -81,6 +86,15 @@ impl Link {
         match self {
             Self::Rtu(_) | Self::Talker { .. } => RTU_TIMEOUT,
             Self::Tcp(_) | Self::RtuOverTcp(_) => TCP_TIMEOUT,
+        }
+    }
+
+    /// Least silence before a request to a device, where the config does not say. Behind a serial server is a serial line.
+    #[must_use]
+    pub const fn min_gap(&self) -> Duration {
+        match self {
+            Self::Rtu(_) | Self::RtuOverTcp(_) => MIN_GAP,
+            Self::Tcp(_) | Self::Talker { .. } => Duration::ZERO,
         }
     }
 }

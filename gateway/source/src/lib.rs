@@ -57,7 +57,7 @@ pub use codec::{EncodeError, Encoded, decode, encode};
 pub use command::{BusHandle, Outcome, Probe, ProbeError, Probed, Proof, Question, WriteError, Written};
 pub use config::{
     Bits, BusConfig, Checksum, ChecksumKind, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing,
-    Grant, Half, LengthPrefix, Link, ModbusDevice, ModbusPoint, Order, Parity, Pattern, PatternError, Place,
+    Grant, Half, LengthPrefix, Link, MIN_GAP, ModbusDevice, ModbusPoint, Order, Parity, Pattern, PatternError, Place,
     RTU_TIMEOUT, Request, Rs485, STALE_AFTER, SerialConfig, Setup, StopBits, TCP_TIMEOUT, Table, TalkerDevice,
     TalkerPoint, WriteWith,
 };

@@ -21,6 +21,7 @@ use std::time::Duration;
 use curb_model::{Name, PointName};
 
 use crate::config::{BusConfig, DeviceConfig, Link, ModbusDevice, SerialConfig};
+use crate::modbus::Limits;
 use crate::plan;
 use crate::port::Timing;
 
@@ -89,6 +90,8 @@ pub enum Remedy {
     },
     /// All periods so many times as long.
     Slower(u32),
+    /// No rest before requests to devices whose config says nothing of one, if they stand that.
+    NoRest,
 }
 
 /// Predicts how full `bus` is, if its units begin to answer after `answer`.
@@ -98,7 +101,10 @@ pub fn load(bus: &BusConfig, answer: Duration) -> Load {
     let requests = devices.iter().flat_map(|(_, device)| plan::rounds(device));
     let requests_per_second = requests.map(|round| round.blocks.len() as f64 / round.period.as_secs_f64()).sum();
     let line = match &bus.link {
-        Link::Rtu(serial) if serial.baud > 0 => Some(line_load(serial, bus.link.timeout(), &devices, answer)),
+        Link::Rtu(serial) if serial.baud > 0 => {
+            let usual = Limits { timeout: bus.link.timeout(), min_gap: bus.link.min_gap() };
+            Some(line_load(serial, usual, &devices, answer))
+        }
         Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Tcp(_) | Link::Talker { .. } => None,
     };
     Load { requests_per_second, line }
@@ -139,9 +145,10 @@ fn timing_of(serial: &SerialConfig) -> Timing {
     Timing::of(serial, serial.latency.unwrap_or_default())
 }
 
-fn costs(timing: &Timing, timeout: Duration, device: &ModbusDevice, answer: Duration) -> Costs {
-    let before = timing.silence.max(device.min_gap);
-    let timeout = device.timeout.unwrap_or(timeout);
+/// `usual` is what holds where the device does not say.
+fn costs(timing: &Timing, usual: Limits, device: &ModbusDevice, answer: Duration) -> Costs {
+    let before = timing.silence.max(device.min_gap.unwrap_or(usual.min_gap));
+    let timeout = device.timeout.unwrap_or(usual.timeout);
     let mut silent = Duration::ZERO;
     let rounds: Vec<Costed> = plan::rounds(device)
         .into_iter()
@@ -164,14 +171,9 @@ fn costs(timing: &Timing, timeout: Duration, device: &ModbusDevice, answer: Dura
     Costs { all: rounds.iter().map(Costed::all).sum(), rounds, silent }
 }
 
-fn line_load(
-    serial: &SerialConfig,
-    timeout: Duration,
-    devices: &[(&Name, &ModbusDevice)],
-    answer: Duration,
-) -> LineLoad {
+fn line_load(serial: &SerialConfig, usual: Limits, devices: &[(&Name, &ModbusDevice)], answer: Duration) -> LineLoad {
     let timing = timing_of(serial);
-    let costs: Vec<Costs> = devices.iter().map(|(_, device)| costs(&timing, timeout, device, answer)).collect();
+    let costs: Vec<Costs> = devices.iter().map(|(_, device)| costs(&timing, usual, device, answer)).collect();
     let cycle: Duration = costs.iter().map(|device| device.all).sum();
     let mut worst_cycle = cycle;
     let mut tightest: Option<Tightest> = None;
@@ -193,7 +195,7 @@ fn line_load(
         }
     }
     let share = costs.iter().map(share_of).sum();
-    let remedies = if share > 1.0 { remedies(serial, devices, answer) } else { Vec::new() };
+    let remedies = if share > 1.0 { remedies(serial, usual, devices, answer) } else { Vec::new() };
     LineLoad { share, cycle, worst_cycle, tightest, remedies }
 }
 
@@ -201,11 +203,12 @@ fn share_of(costs: &Costs) -> f64 {
     costs.rounds.iter().map(|round| round.all().as_secs_f64() / round.period.as_secs_f64()).sum()
 }
 
-fn remedies(serial: &SerialConfig, devices: &[(&Name, &ModbusDevice)], answer: Duration) -> Vec<Remedy> {
-    let share = |baud: u32, device: &ModbusDevice| {
+fn remedies(serial: &SerialConfig, usual: Limits, devices: &[(&Name, &ModbusDevice)], answer: Duration) -> Vec<Remedy> {
+    let share_if = |usual: Limits, baud: u32, device: &ModbusDevice| {
         let timing = timing_of(&SerialConfig { baud, ..serial.clone() });
-        share_of(&costs(&timing, Duration::ZERO, device, answer))
+        share_of(&costs(&timing, usual, device, answer))
     };
+    let share = |baud: u32, device: &ModbusDevice| share_if(usual, baud, device);
     let all = |baud| -> f64 { devices.iter().map(|(_, device)| share(baud, device)).sum() };
     let baud = RATES.into_iter().filter(|&rate| rate > serial.baud).find(|&rate| all(rate) <= COMFORTABLE);
     let now = all(serial.baud);
@@ -226,7 +229,10 @@ fn remedies(serial: &SerialConfig, devices: &[(&Name, &ModbusDevice)], answer: D
     }
     let every = least.map(|(_, remedy)| remedy);
     let slower = || (2..).find(|&times| now / f64::from(times) <= COMFORTABLE).map(Remedy::Slower);
-    baud.map(Remedy::Baud).into_iter().chain(every.or_else(slower)).collect()
+    let restless = Limits { min_gap: Duration::ZERO, ..usual };
+    let without: f64 = devices.iter().map(|(_, device)| share_if(restless, serial.baud, device)).sum();
+    let no_rest = (without <= COMFORTABLE).then_some(Remedy::NoRest);
+    baud.map(Remedy::Baud).into_iter().chain(every.or_else(slower)).chain(no_rest).collect()
 }
 
 #[cfg(test)]

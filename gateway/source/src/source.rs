@@ -148,6 +148,7 @@ impl Source {
                 board: board.clone(),
                 stop: stop.clone(),
                 timeout: config.link.timeout(),
+                min_gap: config.link.min_gap(),
             };
             let trace = Trace::new(self.clock.clone());
             let (handle, orders) = mailbox(trace.clone());

@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     /// How long a device may take to begin its answer, where the config does not say.
     pub(crate) timeout: Duration,
+    /// Least silence before a request, where the config does not say.
+    pub(crate) min_gap: Duration,
 }
 
 /// What a bus is joined to the rest of the hub by.

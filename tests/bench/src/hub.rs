@@ -145,7 +145,8 @@ fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin) 
         for unit in &bus.units {
             let every = bus.every.as_millis();
             write(format_args!("\n[device.b{number}u{unit}]\nbus = \"b{number}\"\nunit_id = {unit}\n"));
-            write(format_args!("every = \"{every}ms\"\n"));
+            // The units are known: they need no more than the 3.5 characters.
+            write(format_args!("every = \"{every}ms\"\nmin_gap = \"0s\"\n"));
             if let Some(timeout) = bus.timeout {
                 write(format_args!("timeout = \"{}ms\"\n", timeout.as_millis()));
             }

@@ -241,8 +241,10 @@ impl<L: Line> Bus<'_, L> {
     }
 
     async fn question(&mut self, probe: &Probe) -> Outcome {
-        let limits = Limits { timeout: probe.timeout.unwrap_or(self.context.timeout), min_gap: Duration::ZERO };
         let unit = probe.unit;
+        let known = self.devices.iter().find(|device| device.config.unit_id == unit);
+        let min_gap = known.map_or(self.context.min_gap, |device| device.limits.min_gap);
+        let limits = Limits { timeout: probe.timeout.unwrap_or(self.context.timeout), min_gap };
         let result = match &probe.question {
             Question::Read { table, address, quantity } => {
                 let ask = Ask { unit, table: *table, address: *address, quantity: *quantity };

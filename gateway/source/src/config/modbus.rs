@@ -15,8 +15,9 @@ pub struct ModbusDevice {
     pub every: Duration,
     /// From the end of a request to the first byte of its answer; `None` is [`super::Link::timeout`].
     pub timeout: Option<Duration>,
-    /// Least silence before a request to this device; zero means only the 3.5 characters that the standard asks for.
-    pub min_gap: Duration,
+    /// Least silence on the line before a request to this device, so also between its answer and the next request to it; zero
+    /// means only the 3.5 characters that the standard asks for. `None` is [`super::Link::min_gap`].
+    pub min_gap: Option<Duration>,
     /// Registers in one read at most: 1 to [`Self::MAX_REGISTERS`].
     pub max_registers: u16,
     /// Bits in one read at most: 1 to [`Self::MAX_BITS`].
@@ -52,7 +53,7 @@ impl ModbusDevice {
             unit_id,
             every,
             timeout: None,
-            min_gap: Duration::ZERO,
+            min_gap: None,
             max_registers: Self::MAX_REGISTERS,
             max_bits: Self::MAX_BITS,
             max_hole: Self::MAX_HOLE,

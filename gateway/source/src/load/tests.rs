@@ -27,7 +27,8 @@ fn device(unit: u8, every: Duration, registers: u16) -> (Name, DeviceConfig) {
         ModbusPoint::new(Arc::new(point), Table::Holding, address, Encoding::U16)
     };
     let points = (0..registers).map(point).collect();
-    (name.clone(), DeviceConfig::Modbus(ModbusDevice { points, ..ModbusDevice::new(unit, every) }))
+    let min_gap = Some(Duration::ZERO);
+    (name.clone(), DeviceConfig::Modbus(ModbusDevice { min_gap, points, ..ModbusDevice::new(unit, every) }))
 }
 
 fn bus(baud: u32, devices: impl IntoIterator<Item = (Name, DeviceConfig)>) -> BusConfig {
@@ -53,9 +54,24 @@ fn a_poll_takes_its_characters_its_silence_and_the_units_time() {
     same(line(&bus(115_200, [device(1, ms(1000), 20)])).cycle, 5_061 + 1_750 + 10_000);
     let (name, mut rests) = device(1, ms(1000), 20);
     if let DeviceConfig::Modbus(device) = &mut rests {
-        device.min_gap = ms(50);
+        device.min_gap = Some(ms(50));
     }
     same(line(&bus(9_600, [(name, rests)])).cycle, 60_729 + 50_000 + 10_000);
+}
+
+/// The same, and nothing is said of its rest.
+fn unknown_device(unit: u8, every: Duration, registers: u16) -> (Name, DeviceConfig) {
+    let (name, device) = device(unit, every, registers);
+    let DeviceConfig::Modbus(device) = device else { unreachable!("it is one") };
+    (name, DeviceConfig::Modbus(ModbusDevice { min_gap: None, ..device }))
+}
+
+#[test]
+fn a_device_of_which_nothing_is_said_is_reckoned_with_its_rest_of_20_ms() {
+    same(line(&bus(9_600, [unknown_device(1, ms(1000), 20)])).cycle, 60_729 + 20_000 + 10_000);
+    // Eight registers: 29 characters of 11 bits at 19,200 baud, and 10 ms: 26.6 ms, or 46.6 ms with its rest.
+    let full = line(&bus(19_200, (1..=24).map(|unit| unknown_device(unit, ms(1000), 8))));
+    assert_eq!(full.remedies, [Remedy::Baud(57_600), Remedy::Slower(2), Remedy::NoRest]);
 }
 
 #[test]

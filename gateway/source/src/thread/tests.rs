@@ -14,6 +14,7 @@ fn context() -> Context {
         board: Board::default(),
         stop: CancellationToken::new(),
         timeout: Duration::from_millis(300),
+        min_gap: Duration::ZERO,
     }
 }
 

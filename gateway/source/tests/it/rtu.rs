@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use curb_model::{Reading, Reason, Sample};
-use curb_source::{DeviceConfig, DeviceState, Encoding, Link, ModbusDevice, Table};
+use curb_source::{DeviceConfig, DeviceState, Encoding, Link, MIN_GAP, ModbusDevice, Table};
 
 use crate::peers::eventually;
 use crate::street::{Behaviour, Hub, Line, PATIENCE, bus, name, number, register, serial, twin};
@@ -192,4 +192,20 @@ async fn the_silence_between_frames_is_kept_and_not_much_more() {
     assert!(least >= Duration::from_micros(2_005), "{least:?}");
     // The source reckons with the 4.6 ms that its request would take on a wire, during which this line is silent too.
     assert!(median < Duration::from_millis(8), "{median:?}");
+}
+
+#[tokio::test]
+async fn a_unit_of_which_nothing_is_said_rests_for_20_ms_after_each_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers)]);
+    let (name, device) = twin("unit-3", 3, Duration::from_millis(1));
+    let DeviceConfig::Modbus(device) = device else { panic!("{device:?}") };
+    let unknown = DeviceConfig::Modbus(ModbusDevice { min_gap: None, ..device });
+    let mut hub = Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), [(name, unknown)])]);
+    for _ in 0..10 {
+        hub.good("unit-3").await;
+    }
+    hub.stop().await;
+    let silences = std::mem::take(&mut line.record.lock().unwrap().silences);
+    assert!(silences.len() >= 19 && silences.iter().all(|silence| *silence >= MIN_GAP), "{silences:?}");
 }

@@ -232,7 +232,8 @@ pub(crate) fn twin(device: &str, unit_id: u8, every: Duration) -> (Name, DeviceC
     let at = |point, address| register(device, point, Table::Holding, address, Encoding::U16);
     let points = vec![at("first", 100), at("second", 200)];
     let timeout = Some(Duration::from_millis(100));
-    (name(device), DeviceConfig::Modbus(ModbusDevice { timeout, points, ..ModbusDevice::new(unit_id, every) }))
+    let min_gap = Some(Duration::ZERO);
+    (name(device), DeviceConfig::Modbus(ModbusDevice { timeout, min_gap, points, ..ModbusDevice::new(unit_id, every) }))
 }
 
 pub(crate) fn serial(link: &Path) -> SerialConfig {

@@ -59,7 +59,7 @@ fn granted(at: &str, address: u16, encoding: Encoding) -> ModbusPoint {
 }
 
 fn device(points: Vec<ModbusPoint>) -> ModbusDevice {
-    ModbusDevice { points, ..ModbusDevice::new(1, Duration::from_millis(20)) }
+    ModbusDevice { min_gap: Some(Duration::ZERO), points, ..ModbusDevice::new(1, Duration::from_millis(20)) }
 }
 
 fn float(number: f64) -> Value {
@@ -176,6 +176,7 @@ async fn a_device_that_ignores_its_settings_costs_its_neighbours_one_try_and_is_
     let deaf = ModbusDevice { unit_id: 3, setup, ..device(vec![granted("u16", 10, Encoding::U16)]) };
     let every = Duration::from_millis(20);
     let well = ModbusDevice {
+        min_gap: Some(Duration::ZERO),
         points: vec![register("well", "u16", Table::Holding, 10, Encoding::U16)],
         ..ModbusDevice::new(4, every)
     };

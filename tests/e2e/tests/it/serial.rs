@@ -24,7 +24,7 @@ fn config(line: &RtuLine) -> String {
     // The lamp's is short, because a silent unit is asked again only when its time-out is a small share of the time since.
     let device = |(unit, name, timeout): (u8, &str, &str)| {
         format!(
-            "[device.{name}]\nbus = \"cabinet\"\nunit_id = {unit}\nevery = \"100ms\"\n{timeout}\
+            "[device.{name}]\nbus = \"cabinet\"\nunit_id = {unit}\nevery = \"100ms\"\nmin_gap = \"0s\"\n{timeout}\
              point.value = {{ register = \"holding:0\", type = \"u16\" }}\n\n"
         )
     };

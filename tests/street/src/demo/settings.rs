@@ -84,7 +84,7 @@ impl Settings<'_> {
 }
 
 fn modbus_device(out: &mut String, device: &Device, bus: &str, id: u8) -> fmt::Result {
-    writeln!(out, "\n[device.{}]\nbus = {bus:?}\nunit_id = {id}\nevery = \"1s\"", device.name)
+    writeln!(out, "\n[device.{}]\nbus = {bus:?}\nunit_id = {id}\nevery = \"1s\"\nmin_gap = \"0s\"", device.name)
 }
 
 fn modbus_points(out: &mut String, device: &Device) -> fmt::Result {

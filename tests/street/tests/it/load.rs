@@ -51,7 +51,9 @@ fn bus(port: &Path, baud: u32) -> BusConfig {
             ModbusPoint::new(Arc::new(point), Table::Holding, address, Encoding::U16)
         };
         let points = (0..REGISTERS).map(point).collect();
-        let device = ModbusDevice { timeout: Some(TIMEOUT), points, ..ModbusDevice::new(unit, EVERY) };
+        // These units are known: they need no more than the 3.5 characters.
+        let (timeout, min_gap) = (Some(TIMEOUT), Some(Duration::ZERO));
+        let device = ModbusDevice { timeout, min_gap, points, ..ModbusDevice::new(unit, EVERY) };
         (name.clone(), DeviceConfig::Modbus(device))
     };
     let serial = SerialConfig { latency: Some(Duration::ZERO), ..SerialConfig::new(port, baud) };

@@ -107,7 +107,7 @@ fn modbus(
     let setup = setup::build(device, part, report);
     Some(DeviceConfig::Modbus(ModbusDevice {
         timeout,
-        min_gap: min_gap.unwrap_or(Duration::ZERO),
+        min_gap,
         max_registers,
         max_bits: max_bits.unwrap_or(ModbusDevice::MAX_BITS),
         max_hole: max_hole.unwrap_or(ModbusDevice::MAX_HOLE),

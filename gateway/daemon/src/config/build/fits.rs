@@ -34,5 +34,6 @@ fn words(remedy: &Remedy) -> String {
             format!("with every = \"{}\" on device {device}", humantime::format_duration(*every))
         }
         Remedy::Slower(times) => format!("with all periods {times} times as long"),
+        Remedy::NoRest => "with min_gap = \"0s\" on devices that stand it".to_owned(),
     }
 }

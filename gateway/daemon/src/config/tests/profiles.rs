@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use curb_model::{Reason, Sample, Value};
 use curb_profiles::{Profile, Scalar};
-use curb_source::{DeviceConfig, ModbusDevice, ModbusPoint, Table};
+use curb_source::{DeviceConfig, Link, ModbusDevice, ModbusPoint, Table};
 
 use super::{Folder, LEAST, check};
 use crate::config::{load_last_good, notation, save_last_good};
@@ -133,6 +133,21 @@ fn the_devices_own_keys_win_one_by_one() {
         (before.address, before.encoding, before.point.range)
     );
     assert_eq!((after.point.unit.as_deref(), after.conversion.scale), (Some("kV"), Some(0.001)));
+}
+
+#[test]
+fn a_rest_is_the_devices_own_else_the_profiles_else_the_lines() {
+    let check = |text: &str, expected: Option<u64>| {
+        assert_eq!(of(text).min_gap, expected.map(std::time::Duration::from_millis), "{text}");
+    };
+    check("profile = \"dfrobot-urm12\"", Some(50));
+    check("profile = \"dfrobot-urm12\"\nmin_gap = \"0s\"", Some(0));
+    check("[device.d.point]\nextra = { register = \"coil:7\" }\n", None);
+    check("min_gap = \"0s\"\n[device.d.point]\nextra = { register = \"coil:7\" }\n", Some(0));
+    let serial = curb_source::SerialConfig::new("/dev/x", 9_600);
+    let address = "192.0.2.1:502".to_owned();
+    let links = [Link::Rtu(serial), Link::RtuOverTcp(address.clone()), Link::Tcp(address)];
+    assert_eq!(links.map(|link| link.min_gap().as_millis()), [20, 20, 0]);
 }
 
 #[test]
