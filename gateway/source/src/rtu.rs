@@ -26,16 +26,17 @@ use crate::health::LineCounters;
 use crate::modbus::{Failure, Limits, Line};
 use crate::plan::Ask;
 use crate::port::Timing;
-use crate::query::{Query, Shape};
+use crate::query::Query;
 use crate::step::Step;
 use crate::trace::{Direction, Trace};
 
+mod expected;
 mod frames;
+mod receive;
 mod sort;
 mod wire;
 
 pub(crate) use frames::crc16;
-use frames::{AROUND_PDU, Head};
 use sort::{Sorted, Sorter};
 use wire::{AfterFailure, Wire};
 
@@ -46,9 +47,6 @@ const MAX_HEARD: usize = 1024;
 
 /// How long to wait for a line that is never silent, before or after an exchange. Longer than the longest frame at 9,600.
 const BABBLE_LIMIT: Duration = Duration::from_millis(500);
-
-/// Bytes that make a cut answer one, and not noise that begins like it: unit, function and byte count.
-const LEAST_SHORT: usize = 3;
 
 /// How long writing may be stuck. A port takes a request into its buffer at once, unless its driver hangs.
 const WRITE_LIMIT: Duration = Duration::from_secs(1);
@@ -180,110 +178,11 @@ impl<W: Wire> RtuLine<W> {
                 self.heard.clear();
                 self.trace.show(Direction::Sent, request);
                 self.last_byte = Instant::now() + self.timing.sending(request.len());
-                self.sorter.echo = Some(request.to_vec());
+                self.sorter.expected.sent(request, Instant::now());
                 Ok(())
             }
             Ok(Err(error)) => Err(self.gone(error)),
             Err(_elapsed) => Err(self.gone(io::ErrorKind::TimedOut.into())),
-        }
-    }
-
-    /// What `heard` is that begins with the request. The answer to a write of one register repeats the request: on a line
-    /// of which it is not known yet whether it echoes, only a second copy tells the two apart.
-    fn copy(&self, heard: &[u8], query: Query, request: &[u8]) -> Copy {
-        match (frames::head(heard, query, request), query.shape, self.echoes) {
-            (Head::Whole(len), Shape::Echo(_), None) if len == request.len() && heard.len() == len => Copy::Unclear,
-            (Head::Whole(len), Shape::Echo(_), None | Some(true)) if len == request.len() => Copy::Echo,
-            (Head::Whole(_), ..) => Copy::Answer,
-            (Head::Partial | Head::Garbled | Head::Other, ..) => Copy::Echo,
-        }
-    }
-
-    /// Reads until the answer is there, or will not come.
-    async fn receive(
-        &mut self,
-        query: Query,
-        request: &[u8],
-        limits: Limits,
-        counters: &mut LineCounters,
-    ) -> Result<Vec<u8>, Failure> {
-        let answer_len = query.least_len() + AROUND_PDU;
-        let sending = self.timing.sending(query.most_len() + AROUND_PDU);
-        let deadline = self.last_byte + limits.timeout + self.timing.latency + sending;
-        let mut start = 0;
-        loop {
-            let heard = &self.stray[start..];
-            if start == 0 && heard.starts_with(request) {
-                match self.copy(heard, query, request) {
-                    Copy::Answer => {}
-                    Copy::Unclear if self.hears_until(deadline).await? => continue,
-                    Copy::Unclear => {}
-                    Copy::Echo => {
-                        self.echoes = Some(true);
-                        start = request.len();
-                        continue;
-                    }
-                }
-            }
-            let heard = &self.stray[start..];
-            if let Some((at, len)) = frames::find(heard, query, request) {
-                self.echoes.get_or_insert(false);
-                return self.take(query, start + at, len, counters);
-            }
-            // Enough for an answer has come, and it is none: the rest of it may end, but no answer begins after it.
-            let until =
-                if heard.len() < answer_len { deadline } else { deadline.min(self.last_byte + self.timing.settle) };
-            if !self.hears_until(until).await? {
-                break;
-            }
-            if self.stray.len() > MAX_HEARD {
-                counters.babble += 1;
-                break;
-            }
-        }
-        Err(self.name(query, request, start, counters))
-    }
-
-    /// Takes the answer that was found, if it is beyond doubt.
-    fn take(&mut self, query: Query, at: usize, len: usize, counters: &mut LineCounters) -> Result<Vec<u8>, Failure> {
-        let is_split = self.pauses.iter().any(|pause| (at + 1..at + len).contains(pause));
-        self.pauses.clear();
-        let rest = self.stray.split_off(at);
-        self.sort_strays(0, Some(query), counters);
-        // What comes after the answer may be the beginning of a frame.
-        self.stray = rest;
-        if self.sorter.owed.look_alike(query, Instant::now()).is_some() {
-            // Another master has asked for the same since we did, and this may be its answer.
-            return Err(Failure::Framing);
-        }
-        counters.split += u64::from(is_split);
-        let after = self.stray.split_off(len);
-        Ok(std::mem::replace(&mut self.stray, after))
-    }
-
-    /// What went wrong, if nothing comes any more. The echo of the request ends at `start`.
-    fn name(&mut self, query: Query, request: &[u8], start: usize, counters: &mut LineCounters) -> Failure {
-        let heard = &self.stray[start..];
-        let head = frames::head(heard, query, request);
-        let is_headless = frames::is_headless(heard, query);
-        let is_short = !is_headless && head == Head::Partial && heard.len() >= LEAST_SHORT;
-        let noise_bytes = counters.noise_bytes;
-        let is_strange = if is_headless || is_short {
-            self.sort_strays(0, Some(query), counters);
-            counters.noise_bytes = noise_bytes;
-            true
-        } else {
-            let sorted = self.sort_strays(frames::MAX_FRAME, Some(query), counters);
-            sorted.is_strange || !self.stray.is_empty()
-        };
-        counters.headless += u64::from(is_headless);
-        counters.short += u64::from(is_short);
-        if head == Head::Garbled {
-            Failure::Crc
-        } else if is_strange {
-            Failure::Framing
-        } else {
-            Failure::Timeout
         }
     }
 
@@ -305,17 +204,6 @@ fn park_until(moment: Instant) {
     while let Some(left) = moment.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
     }
-}
-
-/// What a copy of our request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Copy {
-    /// We hear ourselves.
-    Echo,
-    /// The unit repeats the request, as it should.
-    Answer,
-    /// One of both.
-    Unclear,
 }
 
 impl<W: Wire> Line for RtuLine<W> {
@@ -377,10 +265,9 @@ impl<W: Wire> Line for RtuLine<W> {
         self.send(request).await?;
         counters.requests += 1;
         let received = self.receive(query, request, limits, counters).await;
-        // An echo comes with its exchange or not at all.
         let failure = match received {
             Ok(frame) => {
-                self.sorter.echo = None;
+                self.sorter.expected.answered();
                 if frames::is_refusal(&frame) {
                     self.sorter.owed.refused(query, Instant::now());
                 }
@@ -388,6 +275,7 @@ impl<W: Wire> Line for RtuLine<W> {
             }
             Err(failure) => failure,
         };
+        self.sorter.expected.failed(query, request, self.echoes, Instant::now());
         if !matches!(failure, Failure::Crc) {
             self.sorter.owed.failed(query, failure.reason(), Instant::now());
         }
@@ -406,7 +294,6 @@ impl<W: Wire> Line for RtuLine<W> {
                 self.port = None;
             }
         }
-        self.sorter.echo = None;
         Err(failure)
     }
 

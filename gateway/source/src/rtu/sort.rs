@@ -1,8 +1,8 @@
 //! Tells apart what is heard on a line beside the answers that are waited for. Pure, but for what it remembers.
 //!
 //! ```text
-//! our own request            echo        an adapter that hears itself
-//! an answer that was owed    late        a slow unit
+//! our own request            echo        an adapter that hears itself, also late or in two pieces
+//! an answer that was owed    late        a slow unit; also the answer to a write
 //! the same from another unit wrong_unit  two units with one address, or a wrong one in the config
 //! a master's request         foreign     a second master, and the answers to it
 //! another right frame        foreign
@@ -11,6 +11,7 @@
 
 use tokio::time::Instant;
 
+use super::expected::Expected;
 use super::frames::{self, Kind};
 use crate::health::LineCounters;
 use crate::query::Query;
@@ -20,8 +21,7 @@ use crate::step::{Owed, Whose};
 #[derive(Debug, Default)]
 pub(super) struct Sorter {
     pub(super) owed: Owed,
-    /// The request whose echo may still come: once, and not after its exchange.
-    pub(super) echo: Option<Vec<u8>>,
+    pub(super) expected: Expected,
 }
 
 /// What bytes that are no answer turned out to be.
@@ -44,24 +44,37 @@ impl Sorter {
         counters: &mut LineCounters,
     ) -> (Sorted, usize) {
         let now = Instant::now();
+        self.expected.expire(now, counters);
         let mut sorted = Sorted::default();
         let mut at = 0;
         // Bytes of no frame, up to here.
         let mut run = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            if let Some(request) = self.echo.take_if(|request| rest.starts_with(request)) {
-                counters.echo += 1;
-                at += request.len();
+            if let Some(heard) = self.expected.whole(rest, counters) {
+                if let (true, (Kind::Request(Some(query)), _)) = (heard.may_be_foreign, frames::first(rest)) {
+                    self.owed.overheard(query, now);
+                }
+                at += heard.len;
                 sorted.end_run(&mut run);
                 continue;
             }
             let (kind, len) = frames::first(rest);
-            at += len;
             if kind == Kind::Noise {
-                run += 1;
+                // A right frame comes before what a piece might be: another master's must not be missed.
+                let len = match self.expected.rest(rest, counters) {
+                    Some(heard) => Some(heard.len),
+                    None => (keep == 0 && self.expected.piece(rest)).then_some(rest.len()),
+                };
+                if len.is_some() {
+                    sorted.end_run(&mut run);
+                } else {
+                    run += 1;
+                }
+                at += len.unwrap_or(1);
                 continue;
             }
+            at += len;
             sorted.end_run(&mut run);
             match kind {
                 Kind::Noise => {}

@@ -10,11 +10,12 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::frames::Kind;
+use super::frames::{Head, Kind};
 use super::*;
 use crate::config::{SerialConfig, Table};
 use crate::modbus::{Answer, Client};
 
+mod echo;
 mod fuzz;
 
 /// A port in memory.
@@ -63,6 +64,10 @@ enum Act {
     Refuse(u8),
     /// Hears itself, as on a two-wire adapter that does not mute its receiver.
     Echo,
+    /// Does not answer, and is heard by an adapter that hands over the echo when the next request has come.
+    EchoLate,
+    /// The same, but so many bytes of the echo come at once.
+    EchoCut(usize),
     /// Answers after these bytes.
     After(Vec<u8>),
     /// Answers before these bytes.
@@ -123,6 +128,15 @@ async fn play(mut port: DuplexStream, script: Vec<Act>) {
             }
             Act::AnswerOutOfOrder => {
                 out_of_order.extend(answer);
+                continue;
+            }
+            Act::EchoLate => {
+                late.extend(request);
+                continue;
+            }
+            Act::EchoCut(at) => {
+                port.write_all(&request[..at]).await.unwrap();
+                late.extend(&request[at..]);
                 continue;
             }
             Act::Silent => Vec::new(),
