@@ -190,7 +190,7 @@ pub struct Probed {
     pub outcome: Outcome,
     /// All bytes that came after the request, the answer's and others; empty over Modbus TCP.
     pub heard: Vec<u8>,
-    /// From the request to its outcome.
+    /// From the moment that the request was sent to its outcome, without what the line had to rest before.
     pub took: Duration,
 }
 

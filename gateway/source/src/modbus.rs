@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use curb_model::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
 use tokio_modbus::client::{Client as _, Context};
 use tokio_modbus::prelude::ReadCode;
 use tokio_modbus::slave::{Slave, SlaveContext};
@@ -59,6 +60,9 @@ pub(crate) trait Line {
 
     /// Uses other settings of the line than its own, or its own again (`None`).
     fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()>;
+
+    /// When the last request was sent: after the silence before it.
+    fn asked(&self) -> Option<Instant>;
 
     /// All that came after the last request, as far as it is kept.
     fn heard(&self) -> &[u8];

@@ -63,6 +63,8 @@ pub(crate) struct RtuLine<W: Wire> {
     rest: Duration,
     /// When the last byte passed, or will have passed.
     last_byte: Instant,
+    /// When the last request was sent.
+    asked: Option<Instant>,
     /// Whether our own requests are heard on this line; `None` until something has come.
     echoes: Option<bool>,
     /// All that came after the last request.
@@ -85,6 +87,7 @@ impl<W: Wire> RtuLine<W> {
             port: None,
             rest,
             last_byte: Instant::now(),
+            asked: None,
             echoes: None,
             heard: Vec::new(),
             stray: Vec::new(),
@@ -172,6 +175,7 @@ impl<W: Wire> RtuLine<W> {
     }
 
     async fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
+        self.asked = Some(Instant::now());
         let Some(port) = &mut self.port else { return Err(Failure::Gone(io::ErrorKind::NotConnected.into())) };
         match timeout(WRITE_LIMIT, port.write_all(request)).await {
             Ok(Ok(())) => {
@@ -232,6 +236,10 @@ impl<W: Wire> Line for RtuLine<W> {
     fn configure(&mut self, settings: Option<&SerialConfig>) -> io::Result<()> {
         self.timing = self.wire.configure(self.port.as_mut(), settings)?;
         Ok(())
+    }
+
+    fn asked(&self) -> Option<Instant> {
+        self.asked
     }
 
     fn heard(&self) -> &[u8] {

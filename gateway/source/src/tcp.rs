@@ -44,11 +44,13 @@ pub(crate) struct TcpLine {
     stream: Option<TcpStream>,
     /// When the last frame passed.
     last_frame: Instant,
+    /// When the last request was sent.
+    asked: Option<Instant>,
 }
 
 impl TcpLine {
     pub(crate) fn new(address: String, trace: Trace) -> Self {
-        Self { address, trace, stream: None, last_frame: Instant::now() }
+        Self { address, trace, stream: None, last_frame: Instant::now(), asked: None }
     }
 
     async fn send_and_receive(&mut self, query: Query, request: &[u8], wait: Duration) -> Result<Vec<u8>, Failure> {
@@ -135,6 +137,10 @@ impl Line for TcpLine {
         }
     }
 
+    fn asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
     fn heard(&self) -> &[u8] {
         &[]
     }
@@ -162,6 +168,7 @@ impl Line for TcpLine {
             sleep_until(self.last_frame + limits.min_gap).await;
         }
         counters.requests += 1;
+        self.asked = Some(Instant::now());
         let result = self.send_and_receive(query, request, limits.timeout).await;
         self.last_frame = Instant::now();
         match &result {

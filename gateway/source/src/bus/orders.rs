@@ -220,8 +220,10 @@ impl<L: Line> Bus<'_, L> {
         if let Some(lent) = &mut self.lent {
             lent.until = Instant::now() + probe.hold;
         }
+        // What the line rested before, as after opening, was not the device's.
+        let asked = self.client.line.asked().filter(|&asked| asked > began).unwrap_or(began);
         // A tool that was ended does not want it.
-        drop(reply.send(Probed { outcome, heard, took: began.elapsed() }));
+        drop(reply.send(Probed { outcome, heard, took: asked.elapsed() }));
     }
 
     /// Opens the line, and sets it as the tool wants it.

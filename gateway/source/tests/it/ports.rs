@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use curb_model::{Name, Reason};
-use curb_source::{BusConfig, DeviceConfig, Link};
+use curb_source::{BusConfig, DeviceConfig, Link, Outcome, Probe, Question, RTU_TIMEOUT, Table};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_serial::{SerialPort as _, SerialStream};
 
-use crate::street::{Hub, PATIENCE, bus, number, point_to, serial, twin};
+use crate::street::{Hub, PATIENCE, bus, crc16, number, point_to, serial, twin};
 use crate::talker::air;
 
 /// So long that no poll comes between.
@@ -182,5 +182,30 @@ async fn a_server_that_was_deaf_is_read_as_soon_as_it_listens() {
         }
     });
     assert_eq!(number(&hub.good("meter").await), Some(7));
+    hub.stop().await;
+}
+
+/// A serial server is listened to for as long as a unit may take before the first request goes out.
+#[tokio::test]
+async fn what_a_line_rests_after_opening_is_no_part_of_the_first_answers_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut unit = JoinSet::new();
+    unit.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        while stream.read_exact(&mut request).await.is_ok() {
+            let body = [request[0], request[1], 2, 0, 7];
+            stream.write_all(&[&body[..], &crc16(&body).to_le_bytes()].concat()).await.unwrap();
+        }
+    });
+    let hub = Hub::start([bus("cabinet", Link::RtuOverTcp(address), [])]);
+    let question = Question::Read { table: Table::Holding, address: 0, quantity: 1 };
+    let probe = Probe { unit: 1, question, settings: None, timeout: None, hold: Duration::ZERO };
+    let began = Instant::now();
+    let probed = hub.source.bus(&Name::new("cabinet").unwrap()).unwrap().probe(probe).await.unwrap();
+    let took = began.elapsed();
+    assert_eq!(probed.outcome, Outcome::Registers(vec![7]));
+    assert!(probed.took + RTU_TIMEOUT <= took, "{:?} of {took:?}", probed.took);
     hub.stop().await;
 }

@@ -200,7 +200,7 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
 }
 
 /// Bit by bit, unlike the code that is tested.
-fn crc16(bytes: &[u8]) -> u16 {
+pub(crate) fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, &byte| {
         (0..8).fold(crc ^ u16::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xA001 } else { crc >> 1 })
     })
