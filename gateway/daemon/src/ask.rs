@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use curb_model::Name;
+use curb_model::{Access, Name};
+use curb_source::DeviceConfig;
 use serde::Serialize;
 
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, FOUND, USAGE, exit};
-use crate::config::{Origin, Problem};
+use crate::config::{Origin, Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
 use crate::reload::Reloaded;
@@ -44,6 +45,8 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         /// Components that a hub would not run.
         unfit: &'a [String],
         buses: fill::Buses,
+        /// Points that are never read, and so take no time of their bus.
+        only_written: Vec<String>,
     }
     #[derive(Serialize)]
     struct Entry<'a> {
@@ -79,10 +82,14 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
     let problems = || loaded.problems.iter().chain(&loaded.too_full);
     let ok = problems().next().is_none() && unfit.is_empty();
     let buses = loaded.settings.as_ref().map(|settings| fill::of(&settings.source)).unwrap_or_default();
+    let only_written = loaded.settings.as_ref().map(only_written).unwrap_or_default();
     if json {
         let problems = problems().map(entry).collect();
         let warnings = loaded.warnings.iter().map(entry).collect();
-        serde_json::to_writer_pretty(&mut *out, &Document { v: 1, ok, problems, warnings, unfit: &unfit, buses })?;
+        serde_json::to_writer_pretty(
+            &mut *out,
+            &Document { v: 1, ok, problems, warnings, unfit: &unfit, buses, only_written },
+        )?;
         writeln!(out)?;
     } else {
         for problem in problems().chain(&loaded.warnings) {
@@ -94,6 +101,9 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         let (errors, warnings) = (problems().count() + unfit.len(), loaded.warnings.len());
         // Also beside a bus that is too full: it tells which point is the tightest.
         fill::write(&buses, out)?;
+        if !only_written.is_empty() {
+            writeln!(out, "only written, never read: {}", only_written.join(", "))?;
+        }
         match &loaded.settings {
             Some(settings) if ok => {
                 let (buses, devices) = (&settings.source.buses, settings.source.buses.values());
@@ -113,6 +123,16 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         }
     }
     Ok(exit(if ok { FINE } else { USAGE }))
+}
+
+/// Points that their config says cannot be read.
+fn only_written(settings: &Settings) -> Vec<String> {
+    let devices = settings.source.buses.values().flat_map(|bus| bus.devices.values());
+    let points = devices.flat_map(|device| match device {
+        DeviceConfig::Modbus(device) => device.points.as_slice(),
+        DeviceConfig::Talker(_) => &[],
+    });
+    points.filter(|point| point.access == Access::Write).map(|point| point.point.name.to_string()).collect()
 }
 
 /// `curb status`.

@@ -78,9 +78,10 @@ fn one(library: &Library, name: &str, json: bool, out: &mut impl Write) -> io::R
         let mut notes = Vec::new();
         notes.extend(point.optional.then(|| "optional".to_owned()));
         notes.extend(point.when.iter().map(|(setting, values)| format!("if {setting} is {}", list(values))));
+        let written = if point.is_only_written() { "can only be written" } else { "can be written" };
         notes.extend(point.write.as_ref().map(|limits| match (limits.min, limits.max) {
-            (Some(min), Some(max)) => format!("can be written, {min} to {max}"),
-            _ => "can be written".to_owned(),
+            (Some(min), Some(max)) => format!("{written}, {min} to {max}"),
+            _ => written.to_owned(),
         }));
         let kind = point.r#type.clone().unwrap_or_else(|| "bool".to_owned());
         [name.clone(), point.register.clone(), kind, point.unit.clone().unwrap_or_default(), notes.join("; ")]
@@ -129,7 +130,7 @@ fn document(name: &str, source: &ProfileSource, profile: &Profile) -> Value {
         let unit = &point.unit;
         json!({
             "name": name, "register": point.register, "type": kind, "unit": unit, "optional": point.optional, "when": when,
-            "write": write,
+            "write": write, "only_written": point.is_only_written(),
         })
     });
     let settings = profile.settings.iter().map(|(name, setting)| {

@@ -21,7 +21,7 @@ pub use gap::GapReason;
 pub use health::{Fault, Room};
 pub use hubtime::{HubClock, HubTime, UtcOffset};
 pub use name::{Glob, Name, NameError, PointName, Stream};
-pub use point::{Point, PointSet, Usage, Writable};
+pub use point::{Access, Point, PointSet, Usage, Writable};
 pub use queue::{Lane, Message, Page, RowId, RunId, RunIdError};
 pub use reading::{ParseReasonError, Reading, Reason, Sample};
 pub use value::{Finite, Value, ValueType};

@@ -29,6 +29,18 @@ pub struct Usage {
     pub names: Vec<Arc<str>>,
     /// That it may be written.
     pub write: Option<Writable>,
+    /// Whether readings of it can be expected.
+    pub access: Access,
+}
+
+/// Whether a point can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// It is read, and written where that is granted.
+    #[default]
+    Read,
+    /// It cannot be read: there is never a reading of it. It is written where that is granted.
+    Write,
 }
 
 /// That a point may be written.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use curb_model::{Name, PointName};
+use curb_model::{Access, Name, PointName};
 
 use crate::config::{
     Bits, BusConfig, Config, Conversion, DataBits, Decode, DeviceConfig, Encoding, Framing, Link, ModbusDevice,
@@ -101,6 +101,12 @@ pub enum Problem {
         found: u16,
         /// The device's limit.
         most: u16,
+    },
+    /// Nobody would notice that it is there, or that it has come back.
+    #[error("device {device}: settings are told after a read was answered, and it has no point that is read")]
+    SettingsUnread {
+        /// The device.
+        device: Name,
     },
     /// A limit on reads that no read keeps.
     #[error("device {device}: a limit of {found} on what one read may ask for; it lies within 1 and {most}")]
@@ -228,6 +234,9 @@ fn check_modbus(name: &Name, device: &ModbusDevice, problems: &mut Vec<Problem>)
             problems.push(Problem::Limit { device: name.clone(), found, most });
         }
     }
+    if !device.setup.is_empty() && device.points.iter().all(|point| point.access == Access::Write) {
+        problems.push(Problem::SettingsUnread { device: name.clone() });
+    }
     for point in &device.points {
         check_modbus_point(point, device, problems);
     }
@@ -256,8 +265,11 @@ fn check_modbus_point(point: &ModbusPoint, device: &ModbusDevice, problems: &mut
     if matches!(point.encoding, Encoding::Text(_)) && point.conversion != Conversion::default() {
         wrong("a text has neither scale nor names");
     }
-    if point.write.is_some() && !point.table.is_writable() {
+    if (point.write.is_some() || point.access == Access::Write) && !point.table.is_writable() {
         wrong("only holding registers and coils can be written");
+    }
+    if point.access == Access::Write && shares_its_register(point) && !device.mask_write {
+        wrong("what stands beside it in its register cannot be read: its device would have to know function 22");
     }
     let (first, span) = point.span();
     let most = if point.table.is_bits() { device.max_bits } else { device.max_registers };
@@ -267,6 +279,11 @@ fn check_modbus_point(point: &ModbusPoint, device: &ModbusDevice, problems: &mut
         problems.push(Problem::Span { point: name.clone(), found: span, most });
     }
     check_conversion(name, &point.conversion, problems);
+}
+
+/// Whether a write of it has to leave other bits of its register as they are.
+fn shares_its_register(point: &ModbusPoint) -> bool {
+    point.bits.is_some() || matches!(point.encoding, Encoding::U8(_) | Encoding::I8(_))
 }
 
 fn check_talker(name: &Name, device: &TalkerDevice, problems: &mut Vec<Problem>) {

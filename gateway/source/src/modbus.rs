@@ -64,6 +64,9 @@ pub(crate) trait Line {
     /// When the last request was sent: after the silence before it.
     fn asked(&self) -> Option<Instant>;
 
+    /// Whether it is known that our own requests are heard back from it, or that they are not.
+    fn knows_echo(&self) -> bool;
+
     /// All that came after the last request, as far as it is kept.
     fn heard(&self) -> &[u8];
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use curb_model::Access;
+
 use crate::config::{ModbusDevice, Table};
 use crate::query::{Query, Shape};
 
@@ -83,10 +85,11 @@ pub(crate) struct Place {
     pub(crate) offset: u16,
 }
 
-/// The rounds of a device, most frequent first.
+/// The rounds of a device, most frequent first. A point that can only be written is in none.
 pub(crate) fn rounds(device: &ModbusDevice) -> Vec<Round> {
     let mut periods: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (index, point) in device.points.iter().enumerate() {
+    let read = device.points.iter().enumerate().filter(|(_, point)| point.access == Access::Read);
+    for (index, point) in read {
         periods.entry(point.every.unwrap_or(device.every)).or_default().push(index);
     }
     periods.into_iter().map(|(period, points)| Round::new(device, period, points)).collect()

@@ -242,6 +242,10 @@ impl<W: Wire> Line for RtuLine<W> {
         self.asked
     }
 
+    fn knows_echo(&self) -> bool {
+        self.echoes.is_some()
+    }
+
     fn heard(&self) -> &[u8] {
         &self.heard
     }

@@ -141,6 +141,11 @@ impl Line for TcpLine {
         self.asked
     }
 
+    /// A connection has none.
+    fn knows_echo(&self) -> bool {
+        true
+    }
+
     fn heard(&self) -> &[u8] {
         &[]
     }

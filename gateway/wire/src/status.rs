@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use curb_model::{Fault, PointSet};
+use curb_model::{Access, Fault, PointSet};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Document, VERSION};
@@ -114,6 +114,17 @@ pub struct PointEntry {
     /// That the hub's configuration lets it be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<WriteEntry>,
+    /// What can be done with it; left out where it is read, and written if there is `write`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessEntry>,
+}
+
+/// What can be done with a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessEntry {
+    /// It is only written: no reading of it ever comes.
+    Write,
 }
 
 /// Within which bounds a point may be written; an empty object where it is no number.
@@ -138,6 +149,7 @@ impl Points {
             range: point.range,
             names: Vec::new(),
             write: None,
+            access: None,
         };
         let used = |point: &curb_model::Point| match points.usage(&point.name) {
             Some(usage) => PointEntry {
@@ -146,6 +158,10 @@ impl Points {
                     let (min, max) = write.bounds.unzip();
                     WriteEntry { min, max }
                 }),
+                access: match usage.access {
+                    Access::Read => None,
+                    Access::Write => Some(AccessEntry::Write),
+                },
                 ..entry(point)
             },
             None => entry(point),

@@ -262,6 +262,7 @@ fn retained_documents_of_version_1_are_golden() {
     let usage = |names: &[&str], bounds| Usage {
         names: names.iter().map(|name| Arc::from(*name)).collect(),
         write: Some(Writable { bounds }),
+        access: Access::Read,
     };
     let usages = [
         (mode.name.clone(), usage(&["off", "on", "dimmed"], None)),
@@ -270,6 +271,11 @@ fn retained_documents_of_version_1_are_golden() {
     ];
     let points = PointSet::default().and([mode, dim]).with_usages(usages);
     golden_document("points-written.json", &Points::new("lamp-0042", &points));
+
+    let enable = point("charger/enable", None, ValueType::Bool);
+    let usage = Usage { access: Access::Write, ..usage(&[], None) };
+    let points = PointSet::default().and([enable.clone()]).with_usages([(enable.name.clone(), usage)]);
+    golden_document("points-only-written.json", &Points::new("lamp-0042", &points));
 }
 
 #[test]

@@ -191,8 +191,30 @@ pub struct Point {
     /// Read only if each of these settings has one of its values.
     #[serde(default)]
     pub when: BTreeMap<String, Vec<Scalar>>,
+    /// Whether it can be read.
+    #[serde(default)]
+    pub access: Access,
     /// What the device can take.
     pub write: Option<Limits>,
+}
+
+/// `access` of a point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// It is read.
+    #[default]
+    Read,
+    /// It cannot be read, only written.
+    Write,
+}
+
+impl Point {
+    /// Whether there is never a reading of it.
+    #[must_use]
+    pub fn is_only_written(&self) -> bool {
+        self.access == Access::Write
+    }
 }
 
 /// `write` of a point: what the device can take. It grants nothing.

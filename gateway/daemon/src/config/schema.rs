@@ -294,7 +294,16 @@ pub(super) struct Point {
     pub(super) absent: Option<Vec<Raw>>,
     #[serde(rename = "enum")]
     pub(super) names: Option<BTreeMap<String, String>>,
+    pub(super) access: Option<Access>,
     pub(super) write: Option<Write>,
+}
+
+/// What can be done with a point of a Modbus device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Access {
+    Read,
+    Write,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use curb_model::Reason;
+use curb_model::{Access, Reason};
 use curb_source::{Outcome, Probe, Probed, Question};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -114,7 +114,8 @@ pub(crate) async fn run(args: &PingArgs, out: &mut impl Write) -> Result<u8, Err
         Some(unit) => (known.bus(&args.target, &args.line)?, unit, None),
         None => {
             let device = known.device(&args.target, Some(&args.line))?;
-            let first = device.points.first().map(|point| (point.table, point.span()));
+            let mut read = device.points.iter().filter(|point| point.access == Access::Read);
+            let first = read.next().map(|point| (point.table, point.span()));
             (device.bus, device.device.unit_id, first)
         }
     };

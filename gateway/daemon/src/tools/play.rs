@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write};
 use std::path::Path;
 
-use curb_model::Sample;
+use curb_model::{Access, Sample};
 use curb_source::{DeviceConfig, Direction, ModbusDevice, Table};
 use serde::Serialize;
 
@@ -119,7 +119,8 @@ impl<'a> Player<'a> {
 
 /// The device's points that lie within what was read.
 fn readings(device: &ModbusDevice, table: Table, first: u16, registers: &[u16]) -> Vec<Event> {
-    let within = device.points.iter().filter(|point| point.table == table).filter_map(|point| {
+    let here = |point: &&curb_source::ModbusPoint| point.table == table && point.access == Access::Read;
+    let within = device.points.iter().filter(here).filter_map(|point| {
         let (at, span) = point.span();
         let offset = usize::from(at.checked_sub(first)?);
         Some((point, registers.get(offset..offset + usize::from(span))?))

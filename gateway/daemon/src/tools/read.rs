@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use curb_model::{Reason, Sample};
+use curb_model::{Access, Reason, Sample};
 use curb_source::{Encoding, ModbusPoint, Outcome, Probe, Question, Table};
 use serde::Serialize;
 
@@ -57,7 +57,13 @@ pub(crate) async fn run(args: &ReadArgs, out: &mut impl Write) -> Result<u8, Err
         let Device { bus, device, points, .. } = known.device(&args.target, Some(&args.line))?;
         let name = |point: &ModbusPoint| Some(point.point.name.to_string());
         let wanted = |point: ModbusPoint| Wanted { unit: device.unit_id, name: name(&point), point };
-        (bus, points.into_iter().map(wanted).collect())
+        let read: Vec<_> = points.into_iter().filter(|point| point.access == Access::Read).map(wanted).collect();
+        if read.is_empty() {
+            return Err(Error::Usage(
+                "its config says that it can only be written (access); -a and -r read it all the same",
+            ));
+        }
+        (bus, read)
     } else {
         let bus = known.bus(&args.target, &args.line)?;
         let wanted = registers(args, &bus)?;

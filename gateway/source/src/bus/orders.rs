@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use curb_model::{Reason, Value};
+use curb_model::{Access, Reason, Value};
 use tokio::time::{Instant, sleep};
 
 use super::{Bus, Device};
@@ -11,6 +11,7 @@ use crate::command::{
     LONGEST_HOLD, Outcome, Probe, ProbeOrder, Probed, Proof, Question, WriteError, WriteOrder, Written,
 };
 use crate::config::{ModbusPoint, SerialConfig, Table};
+use crate::health::DeviceState;
 use crate::modbus::{Answer, Failure, Limits, Line, Put};
 use crate::plan::Ask;
 use crate::write::{self, Plan};
@@ -74,7 +75,11 @@ impl<L: Line> Bus<'_, L> {
             Some((device, point))
         });
         let result = match found {
-            Some((device, point)) => self.write_point(&device, point, &value, deadline).await,
+            Some((device, point)) => {
+                let result = self.write_point(&device, point, &value, deadline).await;
+                self.tell_write(&device, &result);
+                result
+            }
             None => Err(WriteError::Unknown(point)),
         };
         self.context.board.lock().bus.counters = self.client.counters;
@@ -99,13 +104,19 @@ impl<L: Line> Bus<'_, L> {
         let plan = Plan::new(device.config, point, grant, value, exponent)?;
         let before =
             if plan.needs_before() { Some(self.registers(plan.target, limits, deadline).await?) } else { None };
+        if point.access == Access::Write {
+            self.know_echo(unit, plan.target, limits, deadline).await?;
+        }
         for (sent, put) in plan.puts(before.as_deref()).iter().enumerate() {
             let result = self.put_either(unit, put, limits, deadline).await;
             // What was written in part is not what was there before, whatever became of the rest.
             let part = |error| if sent > 0 { WriteError::Unconfirmed(error_reason(&error)) } else { error };
             result.map_err(part)?;
         }
-        let proof = self.read_back(point, &plan, limits).await?;
+        let proof = match point.access {
+            Access::Read => self.read_back(point, &plan, limits).await?,
+            Access::Write => Proof::Echo,
+        };
         Ok(Written { point: point.point.clone(), value: value.clone(), proof, at: self.context.clock.now() })
     }
 
@@ -277,6 +288,35 @@ impl<L: Line> Bus<'_, L> {
 }
 
 impl<L: Line> Bus<'_, L> {
+    /// Puts on the board what a write says of a device that is never read; of any other its polls say more. There is no
+    /// word that it keeps: the next write is sent whatever came of this one, and says anew.
+    fn tell_write(&self, device: &Device<'_>, result: &Result<Written, WriteError>) {
+        if device.config.points.iter().any(|point| point.access == Access::Read) {
+            return;
+        }
+        let state = match result {
+            Ok(_) | Err(WriteError::Refused(_)) => DeviceState::Answering,
+            Err(WriteError::NotSent(reason) | WriteError::Unconfirmed(reason)) => DeviceState::Failing(*reason),
+            // The device was not asked.
+            Err(_) => return,
+        };
+        self.context.board.lock().devices.entry(device.name.clone()).or_default().state = state;
+    }
+
+    /// Finds out whether the line echoes, if that is not known yet: what cannot be read back is known by its answer alone,
+    /// which an echo looks like. A line on which nothing at all is heard does not echo.
+    async fn know_echo(&mut self, unit: u8, target: Ask, limits: Limits, deadline: Instant) -> Result<(), WriteError> {
+        self.ready(deadline).await?;
+        if self.client.line.knows_echo() {
+            return Ok(());
+        }
+        self.learn_echo(unit, target.table, target.address, limits).await;
+        if self.client.line.knows_echo() || self.client.line.heard().is_empty() {
+            return Ok(());
+        }
+        Err(WriteError::NotSent(Reason::Framing))
+    }
+
     /// Reads once before a write whose answer repeats it: on a line that echoes, the echo of a read cannot be taken for an
     /// answer, and tells what the line does. What the unit answers does not matter.
     async fn learn_echo(&mut self, unit: u8, table: Table, address: u16, limits: Limits) {

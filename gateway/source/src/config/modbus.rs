@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Name, Point, ValueType};
+use curb_model::{Access, Name, Point, ValueType};
 
 /// A Modbus device.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub struct ModbusDevice {
     pub write_with: WriteWith,
     /// What is written at each connect, in this order: settings that the device forgets.
     pub setup: Vec<Setup>,
-    /// What is read.
+    /// What is read, and what is only written.
     pub points: Vec<ModbusPoint>,
 }
 
@@ -113,7 +113,9 @@ pub struct ModbusPoint {
     pub conversion: Conversion,
     /// How often this point is read; `None` is as often as its device. Not zero.
     pub every: Option<Duration>,
-    /// Whether and how it may be written; `None`: read only.
+    /// Whether it can be read at all.
+    pub access: Access,
+    /// Whether and how it may be written; `None`: not at all.
     pub write: Option<Grant>,
 }
 
@@ -132,6 +134,7 @@ impl ModbusPoint {
             exponent: None,
             conversion: Conversion::default(),
             every: None,
+            access: Access::Read,
             write: None,
         }
     }

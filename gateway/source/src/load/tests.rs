@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use curb_model::{Class, Point, Stream};
+use curb_model::{Access, Class, Point, Stream};
 
 use super::*;
 use crate::config::{Encoding, ModbusPoint, Table};
@@ -72,6 +72,15 @@ fn a_device_of_which_nothing_is_said_is_reckoned_with_its_rest_of_20_ms() {
     // Eight registers: 29 characters of 11 bits at 19,200 baud, and 10 ms: 26.6 ms, or 46.6 ms with its rest.
     let full = line(&bus(19_200, (1..=24).map(|unit| unknown_device(unit, ms(1000), 8))));
     assert_eq!(full.remedies, [Remedy::Baud(57_600), Remedy::Slower(2), Remedy::NoRest]);
+}
+
+#[test]
+fn a_point_that_is_only_written_takes_none_of_the_line() {
+    let (name, with) = device(1, ms(1000), 20);
+    let DeviceConfig::Modbus(mut with) = with else { unreachable!("it is one") };
+    with.points[19].access = Access::Write;
+    let without = line(&bus(9_600, [device(1, ms(1000), 19)]));
+    assert_eq!(line(&bus(9_600, [(name, DeviceConfig::Modbus(with))])), without);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) enum Behaviour {
     IgnoresWrites,
     /// Answers, but only after this time.
     Late(Duration),
+    /// Does not answer, on a line that echoes.
+    DeadBesideAnEcho,
     /// Answers under the next address.
     WrongUnit,
     /// Answers in single bytes.
@@ -141,6 +143,7 @@ async fn serve(
                     }
                 }
                 Behaviour::Answers
+                | Behaviour::DeadBesideAnEcho
                 | Behaviour::WrongUnit
                 | Behaviour::Garbled
                 | Behaviour::Refuses(_)
@@ -168,6 +171,9 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
     let number = record.requests;
     let mut body = match behaviour {
         Behaviour::Refuses(code) => vec![unit, function | 0x80, code],
+        Behaviour::DeadBesideAnEcho => request[..6].to_vec(),
+        // The answer to a write of one register repeats it.
+        Behaviour::Answers if function == 6 => request[..6].to_vec(),
         Behaviour::Answers
         | Behaviour::Dead
         | Behaviour::IgnoresWrites
@@ -185,6 +191,7 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
             record.served.insert((unit, number));
         }
         Behaviour::Dead
+        | Behaviour::DeadBesideAnEcho
         | Behaviour::IgnoresWrites
         | Behaviour::Late(_)
         | Behaviour::Garbled

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use curb_model::{Name, PointName, Reason, Sample, Value};
+use curb_model::{Access, Name, PointName, Reason, Sample, Value};
 use curb_source::{
-    Bits, Conversion, DeviceConfig, Encoding, Grant, Half, Link, ModbusDevice, ModbusPoint, Order, Outcome, Probe,
-    ProbeError, Proof, Question, Setup, Table, WriteError, WriteWith, Written,
+    Bits, Conversion, DeviceConfig, DeviceState, Encoding, Grant, Half, Link, ModbusDevice, ModbusPoint, Order,
+    Outcome, Probe, ProbeError, Proof, Question, Setup, Table, WriteError, WriteWith, Written,
 };
 use tokio::time::Instant;
 
@@ -227,5 +227,54 @@ async fn a_port_that_is_gone_sends_nothing_and_says_so() {
     let deadline = Instant::now() + Duration::from_secs(10);
     let write = hub.source.bus_of(&name(DEVICE)).unwrap().write(point, Value::U64(1), deadline).await;
     assert_eq!(write.unwrap_err(), WriteError::NotSent(Reason::Port));
+    hub.stop().await;
+}
+
+/// A unit that nobody reads, with one register that is written by function 6.
+fn only_written(line: &Line) -> Hub {
+    let timeout = Some(Duration::from_millis(100));
+    let points = vec![ModbusPoint { access: Access::Write, ..granted("enable", 10, Encoding::U16) }];
+    let device = ModbusDevice { unit_id: 3, timeout, ..device(points) };
+    Hub::start([bus("cabinet", Link::Rtu(serial(&line.link)), [(name(DEVICE), DeviceConfig::Modbus(device))])])
+}
+
+async fn enable(hub: &Hub) -> Result<Proof, WriteError> {
+    let point = PointName::new(name(DEVICE), name("enable"));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let written = hub.source.bus_of(&name(DEVICE)).unwrap().write(point, Value::U64(1), deadline).await;
+    written.map(|written| written.proof)
+}
+
+#[tokio::test]
+async fn a_unit_that_is_only_written_is_never_polled_and_comes_back_with_the_next_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::Answers)]);
+    let hub = only_written(&line);
+    let state = || hub.source.health().devices[&name(DEVICE)].state;
+    assert_eq!(enable(&hub).await, Ok(Proof::Echo), "the device's own word, and nothing that was read back");
+    assert_eq!(state(), DeviceState::Answering);
+    line.behave(3, Behaviour::Dead);
+    for _ in 0..4 {
+        assert_eq!(enable(&hub).await, Err(WriteError::Unconfirmed(Reason::Timeout)));
+        assert_eq!(state(), DeviceState::Failing(Reason::Timeout));
+    }
+    line.behave(3, Behaviour::Refuses(4));
+    assert_eq!(enable(&hub).await, Err(WriteError::Refused(4)));
+    line.behave(3, Behaviour::Answers);
+    assert_eq!(enable(&hub).await, Ok(Proof::Echo));
+    assert_eq!((state(), hub.fault_words()), (DeviceState::Answering, vec![]));
+    // Each write was asked once, and one read before the first told whether the line echoes.
+    assert_eq!(line.record.lock().unwrap().asked[&3], 1 + 7);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_echo_is_no_proof_of_what_cannot_be_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = Line::new(dir.path().join("port"), [(3, Behaviour::DeadBesideAnEcho)]);
+    let hub = only_written(&line);
+    for _ in 0..2 {
+        assert_eq!(enable(&hub).await, Err(WriteError::Unconfirmed(Reason::Timeout)));
+    }
     hub.stop().await;
 }

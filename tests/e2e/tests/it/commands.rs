@@ -13,12 +13,13 @@ use street::eventually;
 
 use crate::meter;
 
-/// A meter on `port`, three of whose points may be written, and one with a register that the server does not have.
+/// A meter on `port`, some of whose points may be written, one of them never read, and one with a register that the server does not have.
 fn lamp(port: u16) -> String {
     format!(
         "{}[device.meter.point.dim]\nregister = \"holding:10\"\ntype = \"u16\"\nunit = \"%\"\nwrite = {{ min = 0, max = 100 }}\n\
          [device.meter.point.offset]\nregister = \"holding:12\"\ntype = \"i16\"\nscale = 0.5\nwrite = {{ min = -40, max = 40 }}\n\
          [device.meter.point.relay]\nregister = \"coil:7\"\ntype = \"bool\"\nwrite = {{}}\n\
+         [device.meter.point.latch]\nregister = \"coil:9\"\naccess = \"write\"\nwrite = {{}}\n\
          [device.meter.point.beyond]\nregister = \"holding:4000\"\ntype = \"u16\"\nwrite = {{ min = 0, max = 9 }}\n\n",
         meter(port, "100ms")
     )
@@ -80,12 +81,15 @@ async fn the_core_writes_what_is_granted_and_each_refusal_has_its_word() {
     check(How::Id("b8"), &dim(json!(101)), "out-of-bounds").await;
     check(How::Id("b9"), &dim(json!(1.5)), "not-representable").await;
     check(How::Id("b10"), &request("meter/beyond", json!(1), soon), "refused-by-device").await;
+    let latch = operator.write("c1", "meter/latch", json!(true)).await;
+    assert_eq!((&latch["ok"], &latch["proof"]), (&json!(true), &json!("echo")), "{latch}");
+    assert_eq!(ingest.readings("meter/latch"), [] as [Value; 0], "it is never read");
     let still = ingest.readings("meter/dim").pop().unwrap();
     assert_eq!(still["value"], 50, "nothing refused has changed anything");
 
     assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
-    let recorded = || (audit(&site).len() == 15).then_some(());
-    let told = eventually(e2e::PATIENCE, "15 records", &[&ingest.process], recorded).await;
+    let recorded = || (audit(&site).len() == 16).then_some(());
+    let told = eventually(e2e::PATIENCE, "16 records", &[&ingest.process], recorded).await;
     assert!(told.is_ok(), "{:#?}", audit(&site));
     let records = audit(&site);
     assert_eq!(
@@ -94,6 +98,7 @@ async fn the_core_writes_what_is_granted_and_each_refusal_has_its_word() {
     );
     assert_eq!(records[3], "0 bad-request - -");
     assert_eq!(records[12], "0 out-of-bounds meter/dim 101");
+    assert_eq!(records[15], "1 echo meter/latch 1");
     let (closed, ledger) = site.ledger().await;
     assert!(closed, "{ledger:#}");
 }

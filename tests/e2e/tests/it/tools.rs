@@ -31,7 +31,8 @@ fn meter(port: u16) -> String {
     format!(
         "[bus.lan]\ntcp = \"127.0.0.1:{port}\"\n\n[device.meter]\nbus = \"lan\"\nunit_id = 1\nevery = \"100ms\"\n\
          point.voltage = {{ register = \"holding:100\", type = \"f32\", unit = \"V\" }}\n\
-         point.setpoint = {{ register = \"holding:105\", type = \"u16\", write = {{ min = 0, max = 100 }} }}\n"
+         point.setpoint = {{ register = \"holding:105\", type = \"u16\", write = {{ min = 0, max = 100 }} }}\n\
+         point.latch = {{ register = \"coil:9\", access = \"write\", write = {{}} }}\n"
     )
 }
 
@@ -64,6 +65,12 @@ async fn the_tools_work_alone_and_beside_the_daemon() {
         check(&["ping", "meter", "-c", "3", "-i", "20ms"], 0, "3 sent, 3 answered, 0 % lost; min/avg/max").await;
         check(&["write", "meter/setpoint", "42"], 0, "meter/setpoint = 42  (read back)").await;
         check(&["read", "meter/setpoint"], 0, " 42").await;
+        check(&["check"], 0, "only written, never read: meter/latch").await;
+        check(&["write", "meter/latch", "on"], 0, "meter/latch = true  (the device said so; it cannot be read back)")
+            .await;
+        check(&["read", "meter/latch"], 2, "can only be written").await;
+        let all = check(&["read", "meter"], 0, "meter/setpoint").await;
+        assert!(!all.contains("latch"), "{all}");
         check(&["write", "meter/setpoint", "101"], 2, "not within 0 to 100").await;
         check(&["write", "meter/voltage", "1"], 4, "may not be written").await;
     };

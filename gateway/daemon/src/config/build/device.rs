@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use curb_model::{Name, PointName};
-use curb_source::{DeviceConfig, ModbusDevice, WriteWith};
+use curb_model::{Access, Name, PointName};
+use curb_source::{DeviceConfig, ModbusDevice, ModbusPoint, WriteWith};
 
 use super::field::Medium;
 use super::{Part, register, setup, talker};
@@ -103,8 +103,13 @@ fn modbus(
     let max_registers = max_registers.unwrap_or(ModbusDevice::MAX_REGISTERS);
     let max_bits = part.number(&["max_bits"], raw.max_bits, 1..=ModbusDevice::MAX_BITS, "bits in one read", report);
     let max_hole = part.number(&["max_hole"], raw.max_hole, HOLE, "registers between two points", report);
-    let points = names.iter().filter_map(|name| register::point(part, name, max_registers, report)).collect();
+    let points = names.iter().filter_map(|name| register::point(part, name, max_registers, report));
+    let points: Vec<ModbusPoint> = points.collect();
     let setup = setup::build(device, part, report);
+    if !setup.is_empty() && !points.is_empty() && points.iter().all(|point| point.access == Access::Write) {
+        let expected = "no setup: settings are told after a read was answered, and no point of this device is read";
+        part.wrong(&["setup"], Misfit::expected(expected), report);
+    }
     Some(DeviceConfig::Modbus(ModbusDevice {
         timeout,
         min_gap,

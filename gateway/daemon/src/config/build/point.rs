@@ -38,11 +38,12 @@ pub(super) fn usages(source: &Config) -> impl Iterator<Item = (PointName, Usage)
                 let usage = |point: &ModbusPoint| Usage {
                     names: names(&point.conversion),
                     write: point.write.map(|grant| Writable { bounds: grant.bounds }),
+                    access: point.access,
                 };
                 device.points.iter().map(|point| (point.point.name.clone(), usage(point))).collect()
             }
             DeviceConfig::Talker(device) => {
-                let usage = |point: &TalkerPoint| Usage { names: names(&point.conversion), write: None };
+                let usage = |point: &TalkerPoint| Usage { names: names(&point.conversion), ..Usage::default() };
                 device.points.iter().map(|point| (point.point.name.clone(), usage(point))).collect()
             }
         }

@@ -145,7 +145,8 @@ fn chosen<'p>(
             }
         }
     } else {
-        let usual = points.iter().filter(|(_, point)| !point.optional && there(point));
+        // One that can only be written is of use to those alone who grant it, and say so at the point.
+        let usual = points.iter().filter(|(_, point)| !point.optional && !point.is_only_written() && there(point));
         chosen.extend(usual.map(|(name, _)| name.as_str()));
     }
     let own = part.raw.point.iter().flat_map(BTreeMap::keys);

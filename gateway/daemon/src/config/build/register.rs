@@ -1,6 +1,6 @@
 //! Where a point lies in a Modbus device, and whether it may be written.
 
-use curb_model::{PointName, Value, ValueType};
+use curb_model::{Access, PointName, Value, ValueType};
 use curb_source::{EncodeError, Encoding, Grant, ModbusPoint};
 
 use super::Part;
@@ -28,8 +28,33 @@ pub(super) fn point(
     let every = raw.every.as_ref().map(|text| text.0.as_str());
     let every = at.notation("every", every, |text| notation::duration(text, &EVERY_BOUNDS), report);
     let point = value(&at, name, max_registers, report)?;
+    let access = access(&at, &point, device.raw.mask_write.unwrap_or(false), report);
     let write = raw.write.as_ref().and_then(|write| grant(&at, write, &point, report));
-    Some(ModbusPoint { every, write, ..point })
+    Some(ModbusPoint { every, access, write, ..point })
+}
+
+/// `access`: whether it can be read. What is said of reading it would be said in vain of a point that cannot.
+fn access(at: &At<'_, '_>, point: &ModbusPoint, mask_write: bool, report: &mut Report) -> Access {
+    if at.raw.access != Some(schema::Access::Write) {
+        return Access::Read;
+    }
+    at.misplaced(&["every", "absent"], "no such key: the point is never read, as access says", report);
+    if !point.table.is_writable() {
+        let table = point.table.as_str();
+        let expected = format!("\"read\": only holding registers and coils can be written, not {table}");
+        at.wrong(&["access"], Misfit::expected(expected), report);
+    } else if at.raw.write.is_none() {
+        let misfit = Misfit::expected("a write beside it: a point that is neither read nor written does nothing");
+        at.doubtful(
+            "access",
+            misfit.help("write = { min = 0, max = 100 }, or write = {} for a bool, a text or names"),
+            report,
+        );
+    } else if !mask_write && (point.bits.is_some() || matches!(point.encoding, Encoding::U8(_) | Encoding::I8(_))) {
+        let misfit = Misfit::expected("\"read\": the rest of its register cannot be left as it is without being read");
+        at.wrong(&["access"], misfit.help("a device that knows function 22 has mask_write = true"), report);
+    }
+    Access::Write
 }
 
 /// A value in registers or in a bit, that is neither asked for nor granted yet.

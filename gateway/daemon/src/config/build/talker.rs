@@ -178,7 +178,7 @@ fn point(
     let raw = at.raw;
     let (_, own) = PLACES.into_iter().find(|(of, _)| *of == decode)?;
     let why = format!("no such key: with decode = {:?} a point has {own}", decode.as_str());
-    for field in PLACE_KEYS.into_iter().filter(|field| *field != own).chain(["register"]) {
+    for field in PLACE_KEYS.into_iter().filter(|field| *field != own).chain(["register", "access"]) {
         at.misplaced(&[field], &why, report);
     }
     at.misplaced(&["byte", "radix", "exponent", "write"], "no such key: only points in registers have it", report);

@@ -21,7 +21,7 @@ fn the_example_is_right() {
     let folder = Folder::new(EXAMPLE);
     let loaded = folder.load();
     assert_eq!(folder.show(&loaded.problems) + &folder.show(&loaded.warnings), "");
-    assert_eq!(loaded.settings.unwrap().points.len(), 20);
+    assert_eq!(loaded.settings.unwrap().points.len(), 21);
 }
 
 #[test]

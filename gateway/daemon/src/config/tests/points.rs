@@ -1,6 +1,6 @@
 //! Every mistake about how a value lies in a device, and about writing it, is told with what was probably meant.
 
-use curb_model::ValueType;
+use curb_model::{Access, ValueType};
 use curb_source::{Bits, DeviceConfig, Encoding, Half, Link, ModbusDevice, ModbusPoint, Order, Rs485, WriteWith};
 
 use super::{Folder, LEAST, LINE, check};
@@ -275,6 +275,40 @@ curb.toml:14:30: error: P.write.least: found an unknown key, expected one of min
     check(
         &format!("{LINE}register = \"discrete:1\"\nwrite = {{}}"),
         "curb.toml:13:1: error: device.d.point.p.write: found a table, expected no write: only holding registers and coils can be written, not discrete",
+    );
+}
+
+#[test]
+fn a_point_that_cannot_be_read_says_so_and_is_written_whole() {
+    let only = right("type = \"u16\"\naccess = \"write\"\nwrite = { min = 0, max = 1 }");
+    assert_eq!((only.access, only.write.is_some()), (Access::Write, true));
+    assert_eq!(right("type = \"u16\"\naccess = \"read\"").access, Access::Read);
+    point(
+        "type = \"u16\"\naccess = \"write\"",
+        "curb.toml:14:1: warning: P.access: found \"write\", expected a write beside it: a point that is neither read nor written does nothing
+  help: write = { min = 0, max = 100 }, or write = {} for a bool, a text or names",
+    );
+    point(
+        "type = \"u16\"\naccess = \"write\"\nevery = \"5s\"\nabsent = [1]\nwrite = { min = 0, max = 1 }",
+        "curb.toml:15:1: error: P.every: found \"5s\", expected no such key: the point is never read, as access says
+curb.toml:16:1: error: P.absent: found [1], expected no such key: the point is never read, as access says",
+    );
+    point(
+        "type = \"u16\"\nbits = \"3\"\naccess = \"write\"\nwrite = {}",
+        "curb.toml:15:1: error: P.access: found \"write\", expected \"read\": the rest of its register cannot be left as it is without being read
+  help: a device that knows function 22 has mask_write = true",
+    );
+    check(
+        &format!("{LINE}register = \"input:1\"\ntype = \"u16\"\naccess = \"write\""),
+        "curb.toml:14:1: error: device.d.point.p.access: found \"write\", expected \"read\": only holding registers and coils can be written, not input",
+    );
+    let told = "access = \"write\"\nwrite = {}\nregister = \"coil:0\"";
+    check(
+        &LINE.replace(
+            "[device.d.point.p]\n",
+            &format!("setup = [{{ register = \"coil:3\", value = true }}]\n[device.d.point.p]\n{told}\n"),
+        ),
+        "curb.toml:11:1: error: device.d.setup: found [a table], expected no setup: settings are told after a read was answered, and no point of this device is read",
     );
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use curb_model::{Reason, Sample, Value};
+use curb_model::{Access, Reason, Sample, Value};
 use curb_profiles::{Profile, Scalar};
 use curb_source::{DeviceConfig, Link, ModbusDevice, ModbusPoint, Table};
 
@@ -31,9 +31,13 @@ fn names(device: &ModbusDevice) -> Vec<&str> {
     device.points.iter().map(|point| point.point.name.point().as_str()).collect()
 }
 
-/// A device with all that its profile has: every point, with the settings that each depends on.
+fn read_by(profile: &Profile) -> impl Iterator<Item = &String> {
+    profile.device.points.iter().filter(|(_, point)| !point.is_only_written()).map(|(name, _)| name)
+}
+
+/// A device with all that is read of its profile: every point, with the settings that each depends on.
 fn with_everything(name: &str, profile: &Profile) -> ModbusDevice {
-    let points: Vec<_> = profile.device.points.keys().collect();
+    let points: Vec<_> = read_by(profile).collect();
     let mut settings: BTreeMap<&String, &Scalar> = BTreeMap::new();
     for (setting, values) in profile.device.points.values().flat_map(|point| &point.when) {
         // Of the points that depend on a setting the strictest has its first value in the lists of all.
@@ -51,7 +55,7 @@ fn every_example_of_every_profile_is_read_as_it_says() {
     for (name, text) in curb_profiles::embedded() {
         let profile = Profile::parse(name, text).unwrap();
         let device = with_everything(name, &profile);
-        assert_eq!(device.points.len(), profile.device.points.len(), "{name}");
+        assert_eq!(device.points.len(), read_by(&profile).count(), "{name}");
         assert!(device.points.iter().all(|point| point.write.is_none()), "{name} grants nothing by itself");
         for example in &profile.examples {
             let mut image: BTreeMap<(Table, u16), u16> = BTreeMap::new();
@@ -148,6 +152,16 @@ fn a_rest_is_the_devices_own_else_the_profiles_else_the_lines() {
     let address = "192.0.2.1:502".to_owned();
     let links = [Link::Rtu(serial), Link::RtuOverTcp(address.clone()), Link::Tcp(address)];
     assert_eq!(links.map(|link| link.min_gap().as_millis()), [20, 20, 0]);
+}
+
+#[test]
+fn a_point_that_can_only_be_written_is_there_for_those_who_grant_it() {
+    let usual = of("profile = \"keba-kecontact-p30\"");
+    assert!(!names(&usual).contains(&"enable"), "{:?}", names(&usual));
+    let granted = of("profile = \"keba-kecontact-p30\"\npoints = [\"power\"]\npoint.enable.write = {}\n");
+    assert_eq!(names(&granted), ["enable", "power"]);
+    let enable = &granted.points[0];
+    assert_eq!((enable.access, enable.write.is_some()), (Access::Write, true));
 }
 
 #[test]
