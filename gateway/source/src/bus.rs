@@ -359,3 +359,6 @@ fn sample(answer: &Result<Answer, Failure>, point: &ModbusPoint, offset: usize) 
         Err(failure) => Sample::Bad(failure.reason()),
     }
 }
+
+#[cfg(test)]
+mod tests;
