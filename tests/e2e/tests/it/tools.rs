@@ -176,6 +176,16 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
     let twice = FaultyLine::new(&line("twice"), move |_, request| {
         if asked(request, 3) { [framed(&[3, 3, 2, 0, 7]), framed(&[3, 3, 2, 0, 9])].concat() } else { Vec::new() }
     });
+    // The second is slower: it answers when the first has long been heard.
+    let mut rest = 0_u32;
+    let apart = FaultyLine::new(&line("apart"), move |_, request| {
+        if asked(request, 3) {
+            rest = 20;
+            return framed(&[3, 3, 2, 0, 7]);
+        }
+        rest = rest.saturating_sub(1);
+        if rest == 1 { framed(&[3, 3, 2, 0, 9]) } else { Vec::new() }
+    });
     let mut looks = 0_u32;
     let beside = good(3);
     let master = FaultyLine::new(&line("master"), move |baud, request| {
@@ -206,6 +216,7 @@ async fn a_scan_names_what_is_wrong_with_a_line() {
         check("noise", few, &["never-a-crc"], noise),
         check("two", few, &["two-on-one-id"], two),
         check("twice", few, &["two-on-one-id"], twice),
+        check("apart", few, &["two-on-one-id"], apart),
         check("master", few, &["foreign-master"], master),
         check("rate", &["-a", "3", "-P", "even"], &[], rate),
         check("meter", few, &[], meter),

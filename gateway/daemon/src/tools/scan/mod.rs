@@ -47,6 +47,10 @@ const PATIENT_SETTINGS: usize = 3;
 /// The same over TCP, where a gateway and its own line lie between.
 const TCP_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long is listened behind an answer, or for as long as the unit was given if that is shorter: a second device with this
+/// address may be slower than the first. Most devices that are slow take 30 to 100 ms.
+const SECOND_ANSWER: Duration = Duration::from_millis(150);
+
 /// How long is listened before anything is asked. Another master polls more often than that.
 const LISTEN: Duration = Duration::from_millis(1_000);
 
@@ -151,7 +155,7 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
         progress(setting, unit, outcomes.len(), &sweep, began.elapsed(), args.budget);
         let probe = probe(unit, table, setting, serial.as_ref(), timeout);
         let probed = tokio::select! {
-            probed = line.probe(probe) => probed?,
+            probed = line.probe(probe.clone()) => probed?,
             _ = tokio::signal::ctrl_c() => break,
         };
         requests += 1;
@@ -159,7 +163,14 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
             seen.gone = Some(why);
             break;
         }
-        let sign = sign(unit, &probed);
+        let mut sign = sign(unit, &probed);
+        // Connections of Modbus TCP carry the unit's word and no line.
+        if sign == Sign::Answer && !matches!(bus.link, Link::Tcp(_)) {
+            let listen = Probe { question: Question::Listen, timeout: Some(timeout.min(SECOND_ANSWER)), ..probe };
+            if sign::is_second_answer(unit, table, &line.probe(listen).await?.heard) {
+                sign = Sign::Doubled;
+            }
+        }
         let is_silent = matches!(sign, Sign::Silence | Sign::Echo);
         if is_silent && is_likely && table == Table::Holding {
             as_input = Some(ask);

@@ -1,7 +1,7 @@
 //! One request, and what its bytes are a sign of. Pure.
 
 use curb_model::Reason;
-use curb_source::{Outcome, Probed};
+use curb_source::{Outcome, Probed, Table};
 
 use super::super::frames::has_right_crc;
 
@@ -91,6 +91,18 @@ impl Sign {
     pub(crate) const fn is_understood(self) -> bool {
         matches!(self, Self::Answer | Self::Doubled | Self::Spoilt | Self::Other(_))
     }
+}
+
+/// Whether another device with this address has answered the read of `table`, after the first one was done: that is among
+/// what was heard since.
+pub(crate) fn is_second_answer(unit: u8, table: Table, heard: &[u8]) -> bool {
+    let function = if table == Table::Input { 4 } else { 3 };
+    let is_answer = |frame: &&[u8]| {
+        frame[0] == unit
+            && (frame[1] == function && frame.len() == usize::from(frame[2]) + 5
+                || frame[1] == function | 0x80 && frame.len() == 5)
+    };
+    frames(&without_echoes(heard)).iter().any(is_answer)
 }
 
 /// What was heard without our own requests, wherever they stand: an echo may come later than the next request goes out.
@@ -202,6 +214,10 @@ mod tests {
         check("zeros", strange(), &[&[0, 0, 0]], Sign::Constant(0));
         check("ones behind our echo", strange(), &[request, &[0xFF; 4]], Sign::Constant(0xFF));
         check("noise", strange(), &[&[7, 1, 200, 3]], Sign::Garbage);
+        let later = |heard: &[&[u8]]| is_second_answer(3, Table::Holding, &heard.concat());
+        assert!(later(&[other]) && later(&[&framed(&[3, 0x83, 2])]) && later(&[request, &[0], answer]));
+        assert!(!later(&[]) && !later(&[request]) && !later(&[&framed(&[9, 3, 2, 0, 7])]) && !later(&[theirs]));
+        assert!(!later(&[&framed(&[3, 4, 2, 0, 7])]), "the late answer to another question");
         assert_eq!(Sign::of_strangers(&[]), Sign::Silence);
         assert_eq!(Sign::of_strangers(&[request, answer].concat()), Sign::Foreign);
         assert_eq!(Sign::of_strangers(&framed(&[9, 4, 0, 1, 0, 2])), Sign::Stray);

@@ -27,13 +27,22 @@ pub(crate) struct Seen {
     pub(crate) gone: Option<String>,
 }
 
+/// How two devices with one address are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// At once: nobody can read them.
+    Spoilt,
+    /// One after the other.
+    Two,
+}
+
 /// What there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Somebody answers at other settings than those of the config. `garbled`: bytes came at the config's, too.
     OtherSettings { own: Setting, right: Setting, unit: u8, garbled: bool },
     /// More than one device has this address.
-    TwoOnOneId { unit: u8 },
+    TwoOnOneId { unit: u8, answers: Answers },
     /// Another master talks on the line.
     ForeignMaster,
     /// All of the same byte.
@@ -84,7 +93,12 @@ impl fmt::Display for Verdict {
             Self::OtherSettings { own, right, unit, garbled: false } => {
                 write!(f, "nothing answers at {own}; at {right} unit {unit} does: change the settings of the bus")
             }
-            Self::TwoOnOneId { unit } => write!(
+            Self::TwoOnOneId { unit, answers: Answers::Two } => write!(
+                f,
+                "two devices answer on unit {unit}, one after the other: give one of them another address (unplug one and \
+                 scan again)"
+            ),
+            Self::TwoOnOneId { unit, answers: Answers::Spoilt } => write!(
                 f,
                 "answers of unit {unit} are spoilt again and again: two devices have this address (unplug one and scan \
                  again), or its driver is broken"
@@ -162,7 +176,7 @@ pub(crate) fn verdicts(seen: &Seen, all_the_same: bool) -> Vec<Verdict> {
     // Once for each unit, with the first that was asked.
     let others: BTreeMap<u8, u8> = others.rev().collect();
     verdicts.extend(others.into_iter().map(|(unit, asked)| Verdict::WrongUnit { asked, unit }));
-    verdicts.extend(doubled(seen).into_iter().map(|unit| Verdict::TwoOnOneId { unit }));
+    verdicts.extend(doubled(seen).into_iter().map(|(unit, answers)| Verdict::TwoOnOneId { unit, answers }));
     if let (Some(own), Some(&(unit, Some(right)))) = (seen.own, units.first())
         && right != own
     {
@@ -178,14 +192,14 @@ pub(crate) fn verdicts(seen: &Seen, all_the_same: bool) -> Vec<Verdict> {
 }
 
 /// Units whose answers are spoilt, or come twice.
-fn doubled(seen: &Seen) -> BTreeSet<u8> {
+fn doubled(seen: &Seen) -> BTreeMap<u8, Answers> {
     let mut spoilt: BTreeMap<u8, usize> = BTreeMap::new();
-    let mut doubled = BTreeSet::new();
+    let mut doubled = BTreeMap::new();
     for (_, unit, sign) in &seen.signs {
         match sign {
             Sign::Spoilt => *spoilt.entry(*unit).or_default() += 1,
             Sign::Doubled => {
-                doubled.insert(*unit);
+                doubled.insert(*unit, Answers::Two);
             }
             Sign::Answer
             | Sign::Silence
@@ -198,7 +212,9 @@ fn doubled(seen: &Seen) -> BTreeSet<u8> {
             | Sign::Garbage => {}
         }
     }
-    doubled.extend(spoilt.into_iter().filter(|(_, times)| *times >= SPOILT).map(|(unit, _)| unit));
+    for (unit, _) in spoilt.into_iter().filter(|(_, times)| *times >= SPOILT) {
+        doubled.entry(unit).or_insert(Answers::Spoilt);
+    }
     doubled
 }
 
