@@ -9,6 +9,8 @@ mod ports;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod reloads;
+#[cfg(test)]
 mod rtu;
 #[cfg(test)]
 mod stop;

@@ -42,21 +42,6 @@ async fn only_the_bus_that_differs_is_started_anew() {
 }
 
 #[tokio::test]
-async fn a_hundred_reloads_leave_every_point_fresh() {
-    let dir = tempfile::tempdir().unwrap();
-    let line = Line::new(dir.path().join("port"), [(1, Behaviour::Answers), (2, Behaviour::Answers)]);
-    let config = |unit| bus("cabinet", Link::Rtu(serial(&line.link)), [twin("lamp", unit, EVERY)]);
-    let mut hub = Hub::start([config(1)]);
-    for round in 0..100 {
-        hub.source.apply(Config { buses: [config(1 + round % 2)].into() }).await.unwrap();
-        while hub.received.try_recv().is_ok() {}
-    }
-    hub.good("lamp").await;
-    assert_eq!(hub.fault_words(), [""; 0]);
-    hub.stop().await;
-}
-
-#[tokio::test]
 async fn a_config_that_cannot_be_is_refused_with_all_that_is_wrong_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let line = Line::new(dir.path().join("port"), [(1, Behaviour::Answers)]);

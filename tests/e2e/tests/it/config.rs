@@ -115,3 +115,73 @@ async fn a_certificate_made_anew_is_taken_by_a_reload_and_a_broken_one_is_refuse
     hub.no_fault("not-pem").await;
     assert_eq!(hub.stop().await, Some(0));
 }
+
+/// Two buses, one of them there now and then; devices, points and periods that come and go with the round.
+fn changing(ports: [u16; 2], round: usize) -> String {
+    let every = ["50ms", "100ms", "200ms"][round % 3];
+    let device = |bus: &str, name: &str, points: usize| {
+        let points: String = (0..points)
+            .map(|n| format!("[device.{name}.point.r{n}]\nregister = \"holding:{}\"\ntype = \"u16\"\n", n * 7))
+            .collect();
+        format!("[device.{name}]\nbus = \"{bus}\"\nunit_id = 1\nevery = \"{every}\"\n{points}\n")
+    };
+    let bus = |bus: &str, port: u16| format!("[bus.{bus}]\ntcp = \"127.0.0.1:{port}\"\n\n");
+    let mut text = bus("lan", ports[0]) + &device("lan", ["meter", "lamp"][round / 2 % 2], 1 + round % 4);
+    if round % 3 != 1 {
+        let name = ["yard", "gate"][round % 2];
+        text += &(bus(name, ports[1]) + &device(name, "pump", 1 + round % 2));
+    }
+    text
+}
+
+/// A process's threads of buses, and its sockets to these ports.
+fn left(process: u32, ports: [u16; 2]) -> (Vec<String>, usize) {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    // One may end while it is looked at.
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    let mut buses: Vec<String> = names.filter_map(|name| Some(name.trim().strip_prefix("bus-")?.to_owned())).collect();
+    buses.sort();
+    let sockets = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let sockets: Vec<String> = sockets
+        .filter_map(|file| Some(std::fs::read_link(file.unwrap().path()).ok()?.to_str()?.to_owned()))
+        .filter_map(|target| Some(target.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    // Local and remote address, of which the second ends with the port in hexadecimal digits; further on the inode.
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ours = connections.lines().skip(1).filter(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        ports.iter().any(|port| words[2].ends_with(&format!(":{port:04X}")))
+            && sockets.iter().any(|own| own == words[9])
+    });
+    (buses, ours.count())
+}
+
+#[tokio::test]
+async fn after_thirty_reloads_every_point_is_fresh_and_nothing_of_before_is_left() {
+    let site = Site::new().await;
+    let servers = [peers::libmodbus_tcp(&site).await, peers::libmodbus_tcp(&site).await];
+    let ports = servers.each_ref().map(|server| server.port);
+    let url = "mqtts://localhost:1";
+    let mut hub = Hub::with_core(&site, url, &changing(ports, 0));
+    hub.start().await;
+    for round in 1..=30 {
+        hub.configure(&site, url, &changing(ports, round));
+        let (code, out) = hub.curb(&["reload", "--json"]).await;
+        assert_eq!(code, Some(0), "round {round}: {out}");
+    }
+    let good = |status: &Value| {
+        let devices = status["devices"].as_object()?;
+        assert_eq!(devices.keys().collect::<Vec<_>>(), ["lamp", "pump"], "{status:#}");
+        devices.values().map(|device| device["good"].as_u64()).collect::<Option<Vec<_>>>()
+    };
+    let before = hub.shows("readings", |status| good(status).filter(|good| good.iter().all(|&good| good > 0))).await;
+    let more = |status: &Value| good(status)?.iter().zip(&before).all(|(now, before)| *now >= before + 6).then_some(());
+    hub.shows("fresh readings of all", more).await;
+    let process = hub.process().id().unwrap();
+    let expected = (vec!["lan".to_owned(), "yard".to_owned()], 2);
+    let alone = || (left(process, ports) == expected).then_some(());
+    eventually(e2e::PATIENCE, "only what the last config has", &[hub.process()], alone).await.unwrap();
+    let status = hub.status().await;
+    assert!(status["devices"].as_object().unwrap().values().all(|device| device["bad"] == 0), "{status:#}");
+    assert_eq!(hub.stop().await, Some(0));
+}
