@@ -41,12 +41,21 @@ async fn a_silent_unit_with_a_long_time_out_does_not_delay_a_stop_or_a_reload() 
     let dir = tempfile::tempdir().unwrap();
     let line = |name: &str| Line::new(dir.path().join(name), [(1, Behaviour::Dead)]);
     let (left, right) = (line("left"), line("right"));
-    let config = |line: &Line| patient(Link::Rtu(serial(&line.link)));
-    let mut hub = Hub::start([config(&left)]);
+    // A line rests for as long as its unit may take before it is asked for the first time: both at once, and three
+    // times what a reload or stop may take.
+    let on = |name: &str, device: &str, line: &Line| {
+        let mut device = twin(device, 1, Duration::from_millis(20));
+        if let DeviceConfig::Modbus(device) = &mut device.1 {
+            device.timeout = Some(3 * AT_ONCE);
+        }
+        bus(name, Link::Rtu(serial(&line.link)), [device])
+    };
+    let (leaves, stays) = (on("left", "lamp", &left), on("right", "sign", &right));
+    let mut hub = Hub::start([leaves, stays.clone()]);
     until_asked(&left).await;
-    let config = Config { buses: [config(&right)].into() };
-    timeout(AT_ONCE, hub.source.apply(config)).await.expect("a reload waits for nobody").unwrap();
     until_asked(&right).await;
+    let config = Config { buses: [stays].into() };
+    timeout(AT_ONCE, hub.source.apply(config)).await.expect("a reload waits for nobody").unwrap();
     stops_without_a_reading(hub).await;
 }
 
