@@ -14,18 +14,16 @@ DESTDIR ?=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
 
-build: plugins ## build curb, depot and the standard plugins
-	cargo build --locked -p curb -p depot
+build: plugins ## build every program and the standard plugins
+	cargo build --locked --workspace --bins
 
 plugins: ## build the plugins into components
 	$(MAKE) -C plugins components
 
 demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever)
-	cargo build --locked -p street
 	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR))
 
-test: needs plugins ## every test, with real peers (installs what they need from Debian, saying so first)
-	cargo build --locked --workspace --bins
+test: needs build ## every test, with real peers (installs what they need from Debian, saying so first)
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --locked --workspace; \
 	else \
