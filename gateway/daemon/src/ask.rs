@@ -79,12 +79,13 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         .map(|(plugin, error)| format!("plugin.{}.component: failed to {}", plugin.name, crate::chain(&error)))
         .collect();
     // A hub runs a bus that is too full all the same; whoever checks is there to mend it.
-    let problems = || loaded.problems.iter().chain(&loaded.too_full);
-    let ok = problems().next().is_none() && unfit.is_empty();
+    let mut problems: Vec<_> = loaded.problems.iter().chain(&loaded.too_full).collect();
+    problems.sort();
+    let ok = problems.is_empty() && unfit.is_empty();
     let buses = loaded.settings.as_ref().map(|settings| fill::of(&settings.source)).unwrap_or_default();
     let only_written = loaded.settings.as_ref().map(only_written).unwrap_or_default();
     if json {
-        let problems = problems().map(entry).collect();
+        let problems = problems.into_iter().map(entry).collect();
         let warnings = loaded.warnings.iter().map(entry).collect();
         serde_json::to_writer_pretty(
             &mut *out,
@@ -92,13 +93,13 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         )?;
         writeln!(out)?;
     } else {
-        for problem in problems().chain(&loaded.warnings) {
+        for problem in problems.iter().copied().chain(&loaded.warnings) {
             writeln!(out, "{problem}")?;
         }
         for component in &unfit {
             writeln!(out, "{component}")?;
         }
-        let (errors, warnings) = (problems().count() + unfit.len(), loaded.warnings.len());
+        let (errors, warnings) = (problems.len() + unfit.len(), loaded.warnings.len());
         // Also beside a bus that is too full: it tells which point is the tightest.
         fill::write(&buses, out)?;
         if !only_written.is_empty() {

@@ -77,15 +77,19 @@ impl Node {
         })
     }
 
-    /// Takes out what stands at `path`: a list as a whole, since an element's place is its name. `false` when nothing
-    /// stands there, or `path` is this node itself.
+    /// Takes out what stands at `path`: a list as a whole where an element itself is meant, since an element's place is
+    /// its name. `false` when nothing stands there, or `path` is this node itself.
     pub(super) fn remove(&mut self, path: &[String]) -> bool {
-        let (Kind::Table(entries), Some((key, rest))) = (&mut self.kind, path.split_first()) else {
-            return false;
-        };
-        match entries.get_mut(key) {
-            Some(node) if !rest.is_empty() && node.table().is_some() => node.remove(rest),
-            _ => entries.remove(key).is_some(),
+        let Some((key, rest)) = path.split_first() else { return false };
+        match &mut self.kind {
+            Kind::Table(entries) => {
+                entries.get_mut(key).is_some_and(|node| node.remove(rest)) || entries.remove(key).is_some()
+            }
+            Kind::List(elements) => {
+                let element = key.parse().ok().and_then(|index: usize| elements.get_mut(index));
+                element.is_some_and(|element| element.remove(rest))
+            }
+            Kind::Bool(_) | Kind::Int(_) | Kind::Uint(_) | Kind::Float(_) | Kind::Text(_) => false,
         }
     }
 }

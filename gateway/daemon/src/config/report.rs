@@ -46,6 +46,14 @@ impl Report {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// Whether something at the key or below it does not fit.
+    pub(super) fn has_errors_at(&self, key: &[String]) -> bool {
+        let key = key_text(key);
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).any(|problem| {
+            problem.key.strip_prefix(&key).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+        })
+    }
+
     /// Notes what stands at `at` and does not fit.
     pub(super) fn wrong(&mut self, at: &Origin, key: &[String], found: impl Into<String>, misfit: Misfit) {
         self.push(Severity::Error, at, key, found.into(), misfit);

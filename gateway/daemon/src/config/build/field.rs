@@ -79,15 +79,21 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
         }
     }
     for (bus, medium) in mediums {
-        let devices = on_bus.get(bus).map_or(&[][..], Vec::as_slice);
+        let (part, devices) = (&buses[bus], on_bus.get(bus).map_or(&[][..], Vec::as_slice));
         if medium == Some(Medium::Talker) {
-            one_talker(&buses[bus], devices, report);
+            one_talker(part, devices, report);
         } else {
             own_unit_ids(bus, devices, report);
         }
+        // Of what is wrong in itself it is not known what it asks for.
+        let sound = devices.iter().map(|(_, device)| &device.key).chain([&part.key]);
+        if !sound.into_iter().any(|key| report.has_errors_at(key))
+            && let Some(config) = field.source.buses.get(bus)
+        {
+            fits::check(config, part, report);
+        }
     }
     if !report.has_errors() {
-        fits::check(&field.source, &buses, report);
         // All of its rules are checked above, where the place is known. One that was added there alone still holds.
         for problem in field.source.check() {
             report.wrong(&root.origin, &[], problem.to_string(), Misfit::expected("what the source can run"));

@@ -4,27 +4,21 @@
 //! skipped and counted, each point keeps its turn, and the units may be faster than was assumed. An update that reckons
 //! more strictly must not stop a hub.
 
-use std::collections::BTreeMap;
-
-use curb_model::Name;
-use curb_source::{ANSWER, Config, Remedy};
+use curb_source::{ANSWER, BusConfig, Remedy};
 
 use super::Part;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
 use crate::config::schema;
 
-/// Notes each bus that is asked for more than it can carry.
-pub(super) fn check(source: &Config, parts: &BTreeMap<Name, Part<'_, schema::Bus>>, report: &mut Report) {
-    for (name, bus) in &source.buses {
-        let Some(line) = curb_source::load(bus, ANSWER).line.filter(|line| line.share > 1.0) else { continue };
-        let Some(part) = parts.get(name) else { continue };
-        let found = format!("devices that keep the line busy for {:.0} % of its time", line.share * 100.0);
-        let remedies: Vec<String> = line.remedies.iter().map(words).collect();
-        let expected = format!("at most 100 %, if each unit answers within {}", humantime::format_duration(ANSWER));
-        let help = (!remedies.is_empty()).then(|| format!("it fits {}", remedies.join(", or ")));
-        report.too_full(part.origin(&[]), &part.key(&[]), found, Misfit { expected, help });
-    }
+/// Notes a bus that is asked for more than it can carry.
+pub(super) fn check(bus: &BusConfig, part: &Part<'_, schema::Bus>, report: &mut Report) {
+    let Some(line) = curb_source::load(bus, ANSWER).line.filter(|line| line.share > 1.0) else { return };
+    let found = format!("devices that keep the line busy for {:.0} % of its time", line.share * 100.0);
+    let remedies: Vec<String> = line.remedies.iter().map(words).collect();
+    let expected = format!("at most 100 %, if each unit answers within {}", humantime::format_duration(ANSWER));
+    let help = (!remedies.is_empty()).then(|| format!("it fits {}", remedies.join(", or ")));
+    report.too_full(part.origin(&[]), &part.key(&[]), found, Misfit { expected, help });
 }
 
 fn words(remedy: &Remedy) -> String {

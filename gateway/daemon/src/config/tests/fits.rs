@@ -30,6 +30,17 @@ fn a_bus_that_cannot_fit_is_told_with_its_place_and_what_would() {
 }
 
 #[test]
+fn a_mistake_elsewhere_does_not_hide_it_and_one_of_its_own_does() {
+    let loaded = |rest: &str| Folder::new(&format!("{}{rest}", bus("1s"))).load();
+    let elsewhere = loaded("[log]\nlevel = 3\n");
+    assert_eq!((elsewhere.problems.len(), elsewhere.too_full.len()), (1, 1));
+    let own = loaded(
+        "[device.e]\nbus = \"b\"\nunit_id = 41\nevery = 5\npoint.x = { register = \"holding:0\", type = \"u16\" }\n",
+    );
+    assert_eq!((own.problems.len(), own.too_full.len()), (1, 0), "what that device asks for is not known");
+}
+
+#[test]
 fn a_bus_that_fits_is_not_spoken_of() {
     assert_eq!(Folder::new(&bus("2s")).load().too_full, []);
 }

@@ -136,6 +136,37 @@ curb.toml:15:17: error: device.meter.point.power.register: found "40101", expect
 }
 
 #[test]
+fn a_wrong_type_in_one_table_hides_nothing_in_another() {
+    check(
+        "[bus.b]\nserial = \"/dev/rs485\"\nbaud = 9600\npartiy = \"none\"\n\
+         [device.d]\nbus = \"b\"\nunit_id = 1\npoint.p = { register = \"holding:1\", type = 7 }\n\
+         [device.e]\nbus = \"b\"\nunit_id = 2\nevry = \"1s\"\npoint.p = { register = \"holding:1\", type = \"u16\" }\n\
+         [device.f]\nbus = \"b\"\nunit_id = 300\npoint.p = { register = \"holding:1\", type = \"u16\" }\n\
+         [plugin.q]\norder = \"first\"\ncomponent = \"/bin/sh\"\npoints = [\"*\"]",
+        r#"curb.toml:8:1: error: bus.b.partiy: found an unknown key, expected one of serial, baud, parity, data, stop, rs485, latency, tcp, rtu_over_tcp, frame
+  help: did you mean "parity"?
+curb.toml:12:37: error: device.d.point.p.type: found 7, expected text in quotes
+curb.toml:16:1: error: device.e.evry: found an unknown key, expected one of bus, unit_id, every, timeout, min_gap, max_registers, max_bits, max_hole, mask_write, write_with, setup, profile, points, settings, decode, separator, pattern, checksum, request, stale_after, point
+  help: did you mean "every"?
+curb.toml:20:1: error: device.f.unit_id: found 300, expected a unit id from 1 to 247
+curb.toml:23:1: error: plugin.q.order: found "first", expected a whole number"#,
+    );
+}
+
+#[test]
+fn a_wrong_type_in_one_setup_entry_hides_nothing_in_the_next() {
+    check(
+        &format!(
+            "{LINE}register = \"coil:1\"\n[[device.d.setup]]\nregister = \"holding:3\"\ntype = \"u16\"\nvalue = []\n\
+             [[device.d.setup]]\nregister = \"holding:70000\"\ntype = 5\nvalue = 3"
+        ),
+        r#"curb.toml:16:1: error: device.d.setup.0.value: found [], expected true, false, a number, or text in quotes
+curb.toml:18:1: error: device.d.setup.1.register: found "holding:70000", expected a register as table:address, from holding:0 to holding:65535 (or input, coil, discrete)
+curb.toml:19:1: error: device.d.setup.1.type: found 5, expected text in quotes"#,
+    );
+}
+
+#[test]
 fn what_cannot_be_read_hides_nothing_else() {
     let folder = Folder::new("[hub]\nsite = \"s\"\n[core]\nurl = mqtts\n[store]\nlimit = 5\n[bus.b]\nbaud = 96 00\n")
         .with("conf.d/10-latin.toml", b"# stra\xdfe\n")
