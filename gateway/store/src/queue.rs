@@ -227,6 +227,12 @@ impl Queue {
         self.counts.take_if(|open| open.row == row);
     }
 
+    /// What audit records take, of all runs.
+    pub(crate) fn audit_bytes(&self) -> u64 {
+        let audit = Stream::audit();
+        self.streams.values().filter(|stream| stream.name == audit).map(|stream| stream.waiting.bytes).sum()
+    }
+
     pub(crate) fn stream_of(&self, run: RunId, name: &Stream) -> Option<i64> {
         self.streams.values().find(|stream| stream.run == run && stream.name == *name).map(|stream| stream.id)
     }

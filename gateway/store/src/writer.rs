@@ -47,6 +47,9 @@ const ACKS_WAIT: Duration = Duration::from_secs(2);
 /// messages sent once more. Some MiB of memory.
 const ACKS_MAX: usize = 1 << 16;
 
+/// Audit records may take one part in so many of the limit while there is data to keep: of 256 MiB, some 130,000 commands.
+const AUDIT_SHARE: u64 = 4;
+
 /// Rows looked up at once for a receipt or an eviction.
 const CHUNK: usize = 1024;
 
@@ -494,23 +497,26 @@ impl Writer {
         }
     }
 
-    /// Takes the oldest rows out until the limit is kept with some room: one commit for many rows. Data goes before
-    /// alarms; records stay.
+    /// Takes the oldest rows out until the limit is kept with some room: one commit for many rows. Audit records go first
+    /// as far as they have more than their share, so that whoever commands a hub without end does not cost it its data;
+    /// then data, alarms, and the other audit records last. Records of runs, gaps and the clock stay: they are few.
     fn evict(&mut self) -> Result<(), Error> {
         if self.queue.waiting.bytes <= self.limit_bytes {
             return Ok(());
         }
         let aim = self.limit_bytes - self.limit_bytes / 64;
-        for lane in [Lane::Data, Lane::Alarm] {
-            while self.queue.waiting.bytes > aim {
+        let share = self.limit_bytes / AUDIT_SHARE;
+        for (lane, keeps) in [(Lane::Audit, share), (Lane::Data, 0), (Lane::Alarm, 0), (Lane::Audit, 0)] {
+            while self.is_over(aim, lane, keeps) {
                 let rows = self.disk.oldest(lane, &self.queue.changes.gone, CHUNK)?;
                 if rows.is_empty() {
                     break;
                 }
-                let detail = format!("the limit of {} bytes is reached; the oldest data is dropped", self.limit_bytes);
+                let what = if lane == Lane::Audit { "records of commands are" } else { "data is" };
+                let detail = format!("the limit of {} bytes is reached; the oldest {what} dropped", self.limit_bytes);
                 self.raise("full", detail);
                 for row in &rows {
-                    if self.queue.waiting.bytes <= aim {
+                    if !self.is_over(aim, lane, keeps) {
                         break;
                     }
                     self.queue.remove(row, Leaves::Evicted);
@@ -518,6 +524,11 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Whether more than `aim` waits, and of a lane that keeps some room more than that.
+    fn is_over(&self, aim: u64, lane: Lane, keeps: u64) -> bool {
+        self.queue.waiting.bytes > aim && (lane != Lane::Audit || self.queue.audit_bytes() > keeps)
     }
 
     fn committed(&mut self) {

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use curb_model::{Batch, Class, Dropped, GapReason, Lane};
+use curb_model::{Batch, Class, Dropped, GapReason, Lane, RunId};
+use curb_wire::command::{Audit, Origin, Outcome, Proof};
+use curb_wire::record::Gap;
 use tokio::time::Instant;
 
 use super::support::{Core, append, at, batch, config, drain, stream, writer};
@@ -89,6 +91,53 @@ fn data_goes_before_alarms_and_records_stay() {
     assert!(core.account(writer.queue.run(), "quiet.alarm").lost() > 0);
     assert_eq!(core.account(writer.queue.run(), "meter").lost(), 600, "counters went with them and are told again");
     core.check_closes();
+}
+
+fn audit_many(writer: &mut Writer, records: u64) {
+    for _ in 0..records {
+        let outcome = Outcome { point: None, value: None, result: Ok(Proof::Echo), time_ms: None };
+        let (ht, command) = (writer.clock.now(), "write".to_owned());
+        writer.queue.audit(Audit { ht, origin: Origin::Core, command, correlation: None, outcome });
+        writer.commit();
+    }
+}
+
+/// Numbers of the audit records that a core has, and what it is told of the others.
+fn audits(core: &mut Core, run: RunId) -> (Vec<u64>, Vec<Gap>) {
+    let account = core.account(run, "_audit");
+    (account.received.keys().copied().collect(), account.gaps.clone())
+}
+
+#[test]
+fn records_of_commands_keep_to_their_share_and_leave_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 40_000));
+    append_many(&mut writer, "meter", 20);
+    let data = writer.queue.waiting.readings;
+    audit_many(&mut writer, 500);
+    assert!(writer.queue.waiting.bytes <= 40_000);
+    assert_eq!(writer.queue.waiting.readings, data, "no data went for them");
+    assert!(writer.faults.contains_key("full"));
+    let (mut core, run) = (Core::default(), writer.queue.run());
+    drain(&mut writer, &mut core);
+    let (kept, gaps) = audits(&mut core, run);
+    assert!(kept.len() as u64 >= 40_000 / 4 / 512 && kept.last() == Some(&500), "{kept:?}");
+    let [gap] = &gaps[..] else { panic!("one record tells all: {gaps:?}") };
+    assert_eq!((gap.reason, gap.from, gap.to), (GapReason::Full, Some(1), Some(kept[0] - 1)), "the oldest");
+    core.check_closes();
+}
+
+#[test]
+fn records_of_commands_within_their_share_outlast_all_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(&small(folder.path(), 40_000));
+    audit_many(&mut writer, 15);
+    append_many(&mut writer, "meter", 600);
+    assert!(writer.queue.waiting.bytes <= 40_000);
+    let (mut core, run) = (Core::default(), writer.queue.run());
+    drain(&mut writer, &mut core);
+    assert_eq!(audits(&mut core, run), ((1..=15).collect(), vec![]));
+    assert!(core.account(run, "meter").lost() > 0);
 }
 
 #[test]
