@@ -10,7 +10,7 @@ use curb_model::{Access, Name};
 use curb_source::DeviceConfig;
 use serde::Serialize;
 
-use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, FOUND, USAGE, exit};
+use crate::cli::{CANNOT, ConfigArgs, FINE, FOUND, USAGE, exit};
 use crate::config::{Origin, Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
@@ -276,13 +276,5 @@ fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Res
     } else {
         writeln!(out, "{text}")?;
     }
-    let code = match error {
-        control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
-        control::Error::Refused(_) => USAGE,
-        control::Error::Connect { .. }
-        | control::Error::Listen { .. }
-        | control::Error::Talk(_)
-        | control::Error::Answer(_) => CANNOT,
-    };
-    Ok(exit(code))
+    Ok(exit(error.exit_code()))
 }

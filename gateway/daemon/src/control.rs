@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::cli::{CANNOT, DENIED, USAGE};
 use crate::field::ProbeForm;
 
 /// The socket's name in the run folder.
@@ -131,6 +132,8 @@ pub(crate) enum Answer {
     Json(Box<RawValue>),
     /// Why not.
     Refused(String),
+    /// Why not now: the same may be taken in a moment.
+    Busy(String),
 }
 
 impl Answer {
@@ -151,6 +154,9 @@ struct Line {
     answer: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     error: Option<String>,
+    /// Whether trying again may help.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    again: bool,
 }
 
 /// What can go wrong on either end of the socket.
@@ -166,6 +172,19 @@ pub(crate) enum Error {
     Answer(#[source] serde_json::Error),
     #[error("do that: {0}")]
     Refused(String),
+    #[error("do that now: {0}")]
+    Busy(String),
+}
+
+impl Error {
+    /// The exit code of a command that ends with it. What is only not taken now is no wrong usage.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
+            Self::Refused(_) => USAGE,
+            Self::Busy(_) | Self::Connect { .. } | Self::Listen { .. } | Self::Talk(_) | Self::Answer(_) => CANNOT,
+        }
+    }
 }
 
 /// Makes the socket. A stale one from a daemon that was killed is replaced; a live one is not.
@@ -235,8 +254,9 @@ async fn call(mut stream: UnixStream, requests: mpsc::Sender<Request>) {
         };
         let Some(answer) = answer else { return };
         let line = match answer {
-            Answer::Json(answer) => Line { v: VERSION, ok: true, answer: Some(answer), error: None },
-            Answer::Refused(error) => Line { v: VERSION, ok: false, answer: None, error: Some(error) },
+            Answer::Json(answer) => Line { v: VERSION, ok: true, answer: Some(answer), error: None, again: false },
+            Answer::Refused(error) => Line { v: VERSION, ok: false, answer: None, error: Some(error), again: false },
+            Answer::Busy(error) => Line { v: VERSION, ok: false, answer: None, error: Some(error), again: true },
         };
         let mut bytes = serde_json::to_vec(&line).expect("text and raw JSON always serialize");
         bytes.push(b'\n');
@@ -295,6 +315,7 @@ impl Call {
         };
         let line: Line = serde_json::from_str(&text).map_err(Error::Answer)?;
         match line.error {
+            Some(why) if line.again => Err(Error::Busy(why)),
             Some(refusal) => Err(Error::Refused(refusal)),
             None => Ok(line.answer),
         }

@@ -83,7 +83,8 @@ fn number_value(number: &serde_json::Number) -> Option<Value> {
 pub(crate) async fn probe(bus: BusHandle, form: ProbeForm, own: Option<SerialConfig>, answers: mpsc::Sender<Answer>) {
     let answer = match bus.probe(form.probe(own.as_ref())).await {
         Ok(probed) => Answer::json(&ProbedForm::from(&probed)),
-        Err(error) => Answer::Refused(error.to_string()),
+        // It is full, or was stopped for another config.
+        Err(error) => Answer::Busy(error.to_string()),
     };
     // A caller that hung up does not want it.
     drop(answers.try_send(answer));

@@ -70,5 +70,5 @@ impl Daemon {
 }
 
 fn too_many_taps() -> Answer {
-    Answer::Refused(format!("{MAX_TAPS} taps run already: end one of them"))
+    Answer::Busy(format!("{MAX_TAPS} taps run already: end one of them"))
 }

@@ -91,6 +91,9 @@ pub(crate) fn fits(shown: Shown, asked: u16, table: Table, registers: &BTreeMap<
                     let point = with_scale(nameless(table, address, encoding, order), scale);
                     let Sample::Good(value) = curb_source::decode(&point, &own) else { continue };
                     let Some(value) = value.as_f64().filter(|&value| shown.fits(value)) else { continue };
+                    if is_chance(value, scale) {
+                        continue;
+                    }
                     let fit = Fit { address, encoding, order, scale, value };
                     // The asked address before its neighbours, no scale before one, plain orders and types first.
                     let far = u32::from(address.abs_diff(asked));
@@ -102,6 +105,14 @@ pub(crate) fn fits(shown: Shown, asked: u16, table: Table, registers: &BTreeMap<
     }
     fits.sort_by_key(|(rank, _)| *rank);
     fits.into_iter().map(|(_, fit)| fit).collect()
+}
+
+/// Whether a float this small comes of registers that hold something else: whole numbers read as floats are subnormal, or
+/// next to it, and no device measures so little. Nought itself is meant.
+fn is_chance(value: f64, scale: Option<f64>) -> bool {
+    /// Far below what is measured in any unit, far above what small whole numbers look like.
+    const LEAST: f64 = 1e-12;
+    value != 0.0 && (value / scale.unwrap_or(1.0)).abs() < LEAST
 }
 
 /// Numbers that a display may show, the most usual first.
@@ -266,6 +277,16 @@ mod tests {
         check("-12.5", 100, 99, &[7, 0xFF83, 7, 7, 7, 7], (100, Encoding::I16, Order::Abcd, Some(0.1)));
         check("123456", 100, 99, &[7, 0x0001, 0xE240, 7, 7, 7], (100, Encoding::U32, Order::Abcd, None));
         check("123456", 100, 99, &[7, 0xE240, 0x0001, 7, 7, 7], (100, Encoding::U32, Order::Cdab, None));
+    }
+
+    #[test]
+    fn nought_is_nought_and_no_float_of_chance() {
+        // As floats these are subnormal, or nearly: 7 is 1e-44, 0x0002_0007 2e-40, 0x0A00_0000 6e-33.
+        let found = fits(shown("0"), 100, Table::Holding, &around(99, &[7, 0, 7, 2, 0x0A00, 0, 0, 9]));
+        assert!(found.iter().any(|fit| fit.encoding == Encoding::U16 && fit.address == 100));
+        assert!(found.iter().all(|fit| fit.value == 0.0 || fit.value.abs() >= 0.001), "{found:?}");
+        let floats = fits(shown("0"), 100, Table::Holding, &around(99, &[7, 0, 0, 0, 0, 7]));
+        assert!(floats.iter().any(|fit| fit.encoding == Encoding::F32), "a float that is nought is one: {floats:?}");
     }
 
     #[test]

@@ -27,12 +27,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use curb_model::Reason;
-use curb_source::{Outcome, ProbeError};
+use curb_source::Outcome;
 
 use self::args::LineArgs;
 use self::target::Known;
 use crate::cli::{CANNOT, DENIED, USAGE, exit};
-use crate::control;
 
 /// Why a tool did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +56,7 @@ pub(crate) enum Error {
 impl Error {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Line(line::Error::Control(error)) => control_code(error),
+            Self::Line(line::Error::Control(error)) => error.exit_code(),
             Self::Line(line::Error::RawBesideDaemon) => DENIED,
             Self::Line(line::Error::Start(curb_source::Error::Config(_))) => USAGE,
             Self::Target(_) | Self::Option { .. } | Self::Usage(_) => USAGE,
@@ -65,24 +64,6 @@ impl Error {
             Self::Line(_) | Self::Unusable(_) | Self::File { .. } | Self::Output(_) => CANNOT,
         }
     }
-}
-
-fn control_code(error: &control::Error) -> u8 {
-    match error {
-        control::Error::Connect { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => DENIED,
-        // What the bus answers may be otherwise in a moment; any other refusal is about what was asked.
-        control::Error::Refused(why) if is_probe_error(why) => CANNOT,
-        control::Error::Refused(_) => USAGE,
-        control::Error::Connect { .. }
-        | control::Error::Listen { .. }
-        | control::Error::Talk(_)
-        | control::Error::Answer(_) => CANNOT,
-    }
-}
-
-/// Whether these are a bus's words for taking no request, which come over the socket as text.
-fn is_probe_error(why: &str) -> bool {
-    [ProbeError::Full, ProbeError::Stopped].iter().any(|error| error.to_string() == why)
 }
 
 /// The exit code of a tool; says on the way what went wrong.
@@ -164,13 +145,16 @@ const fn exception(code: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use curb_source::ProbeError;
+
     use super::*;
+    use crate::control;
 
     #[test]
     fn an_exit_code_tells_what_to_mend() {
         let check = |error: Error, code: u8| assert_eq!(error.exit_code(), code, "{error}");
         let refused = |why: String| Error::Line(line::Error::Control(control::Error::Refused(why)));
-        check(refused(ProbeError::Full.to_string()), CANNOT);
+        check(Error::Line(line::Error::Control(control::Error::Busy("4 taps run already".to_owned()))), CANNOT);
         check(refused("no bus \"x\" runs here".to_owned()), USAGE);
         check(Error::Line(ProbeError::Full.into()), CANNOT);
         check(Error::Line(line::Error::RawBesideDaemon), DENIED);

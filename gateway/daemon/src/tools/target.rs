@@ -6,7 +6,7 @@ use curb_model::{Name, PointName};
 use curb_source::{BusConfig, DeviceConfig, Link, ModbusDevice, ModbusPoint, SerialConfig, StopBits};
 
 use super::args::LineArgs;
-use crate::config::Settings;
+use crate::config::{Library, Settings};
 
 /// The rate of a line where nobody says one: what most devices leave the factory with.
 const BAUD: u32 = 9_600;
@@ -57,6 +57,7 @@ pub(crate) struct Known {
     config: String,
     settings: Option<Settings>,
     problems: usize,
+    library: Library,
 }
 
 impl Known {
@@ -64,7 +65,13 @@ impl Known {
     pub(crate) fn load(args: &LineArgs) -> Self {
         let loaded = crate::config::load(&crate::sources(&args.config));
         let config = args.config.config.display().to_string();
-        Self { config, problems: loaded.problems.len(), settings: loaded.settings }
+        let (problems, library) = (loaded.problems.len(), Library::new(loaded.paths.profiles));
+        Self { config, problems, library, settings: loaded.settings }
+    }
+
+    /// The profiles that a config here may name.
+    pub(crate) const fn library(&self) -> &Library {
+        &self.library
     }
 
     /// The settings.

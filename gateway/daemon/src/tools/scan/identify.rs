@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::super::Error;
 use super::super::line::Line;
 use super::super::read::as_registers;
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{Fingerprint, Strength, weigh};
 
 /// Longest text that is shown of a unit's words.
 const LONGEST: usize = 60;
@@ -33,23 +33,24 @@ pub(crate) struct Identity {
     pub(crate) readable: Option<&'static str>,
     /// The profile that fits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) profile: Option<&'static str>,
-    /// Whether it is such a device, or only one of its kind.
+    pub(crate) profile: Option<String>,
+    /// How much speaks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sure: Option<bool>,
+    pub(crate) fit: Option<Strength>,
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.identification.as_slice(), &self.server_id, self.profile) {
+        match (self.identification.as_slice(), &self.server_id, &self.profile) {
             ([], None, None) => f.write_str("says nothing of itself")?,
             ([], None, Some(_)) => {}
             ([], Some(id), _) => write!(f, "server id {id}  ")?,
             (objects, ..) => write!(f, "{}  ", objects.join(" "))?,
         }
-        match (self.profile, self.sure) {
-            (Some(profile), Some(true)) => write!(f, "profile {profile}"),
-            (Some(profile), _) => write!(f, "perhaps profile {profile}"),
+        match (&self.profile, self.fit) {
+            (Some(profile), Some(Strength::Sure)) => write!(f, "profile {profile}"),
+            (Some(profile), Some(Strength::Likely)) => write!(f, "likely profile {profile}"),
+            (Some(profile), _) => write!(f, "possible profile {profile}"),
             (None, _) => Ok(()),
         }
     }
@@ -85,8 +86,9 @@ pub(super) async fn identify(
     let words = (object(0), object(1));
     let mut read: BTreeMap<(Table, u16, u16), Option<Vec<u16>>> = BTreeMap::new();
     let mut silent = 0;
+    let mut fits = Vec::new();
     for fingerprint in known {
-        let fits = match &fingerprint.point {
+        let fit = match &fingerprint.point {
             None => fingerprint.fits_words(words),
             Some(point) => {
                 let (address, quantity) = point.span();
@@ -100,11 +102,14 @@ pub(super) async fn identify(
                 read.get(&key).and_then(Option::as_ref).is_some_and(|registers| fingerprint.fits(registers))
             }
         };
-        if fits {
-            identity.profile = Some(fingerprint.profile);
-            identity.sure = Some(fingerprint.sure);
+        fits.push(fit);
+        if fit && fingerprint.sure {
             break;
         }
+    }
+    if let Some((profile, strength)) = weigh(known, &fits) {
+        identity.profile = Some(profile.to_owned());
+        identity.fit = Some(strength);
     }
     Ok(identity)
 }

@@ -31,6 +31,7 @@ use super::args::ScanArgs;
 use super::line::Line;
 use super::target::{Bus, Known};
 use crate::cli::{CANNOT, FINE, FOUND};
+use crate::config::Library;
 
 /// How long a unit on a line may take to begin its answer. Slow meters take 100 ms; a scan waits for hundreds of units that
 /// are not there.
@@ -91,7 +92,7 @@ pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Err
     let known = Known::load(&args.line);
     let bus = known.bus(&args.bus, &args.line)?;
     let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
-    let report = scan(args, bus, &line).await;
+    let report = scan(args, bus, known.library(), &line).await;
     line.close().await;
     let report = report?;
     if args.line.json {
@@ -110,7 +111,7 @@ pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Err
 }
 
 /// The whole of it.
-async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
+async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Result<Report, Error> {
     let serial = match (&bus.settings, &bus.link) {
         (Some(settings), _) => Some(settings.clone()),
         (None, link) => crate::field::serial(link).cloned(),
@@ -190,7 +191,7 @@ async fn scan(args: &ScanArgs, bus: Bus, line: &Line) -> Result<Report, Error> {
     let mut units = Vec::new();
     outcomes.sort_by_key(|(unit, ..)| *unit);
     outcomes.dedup_by_key(|(unit, ..)| *unit);
-    let known = fingerprint::known(serial.is_some());
+    let known = fingerprint::known(library, serial.is_some());
     // One device is told once.
     for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
         // It is there, and may take its time.

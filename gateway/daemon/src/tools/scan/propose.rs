@@ -7,6 +7,7 @@ use curb_model::Name;
 use curb_source::Link;
 
 use super::super::Error;
+use super::fingerprint::Strength;
 use super::{Report, Setting, Unit};
 
 /// A device cannot be without a point; this one can be replaced by what its manual says.
@@ -50,7 +51,7 @@ fn blocks(report: &Report) -> String {
         line(format_args!("[device.{}-{id}]", name(&bus, 28)));
         line(format_args!("bus = \"{bus}\""));
         line(format_args!("unit_id = {id}"));
-        if let (Some(profile), Some(true)) = (identity.profile, identity.sure) {
+        if let (Some(profile), Some(Strength::Sure)) = (&identity.profile, identity.fit) {
             line(format_args!("profile = \"{profile}\""));
             continue;
         }
@@ -88,14 +89,14 @@ mod tests {
 
     #[test]
     fn curb_check_accepts_what_is_proposed() {
-        let check = |link: Link, label: &str, setting: Option<Setting>, words: &str, profile| {
+        let check = |link: Link, label: &str, setting: Option<Setting>, words: &str, profile: Option<&str>| {
             let units = vec![1_u8, 3, 247].into_iter().map(|id| Unit {
                 id,
                 setting,
                 identity: Identity {
                     identification: vec![words.to_owned()],
-                    profile,
-                    sure: Some(true),
+                    profile: profile.map(str::to_owned),
+                    fit: Some(Strength::Sure),
                     ..Identity::default()
                 },
             });
