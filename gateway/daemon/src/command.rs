@@ -30,6 +30,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use keeper::{Keeper, Saver};
 use seen::{Admission, Known, Seen};
 
+use crate::spool::Spool;
+
 /// Commands under way at most: those of the core that are started at once, and as many from the control socket, each
 /// with its own share.
 const MOST: usize = 2 * COMMANDS;
@@ -105,6 +107,12 @@ impl Commands {
         let mut tasks = JoinSet::new();
         if !interrupted.is_empty() {
             tasks.spawn(desk.clone().tell_interrupted(interrupted));
+        }
+        match Spool::open_if_there(state) {
+            Ok(None) => {}
+            Ok(Some(spool)) => drop(tasks.spawn(desk.clone().take_up(spool))),
+            // They wait for the next start.
+            Err(error) => tracing::error!("failed to record what curb write did: failed to {}", crate::chain(&error)),
         }
         Ok(Self { desk, keeper, incoming, hand_over, tasks })
     }
@@ -334,6 +342,18 @@ impl Desk {
         self.saver.save().await;
     }
 
+    /// Records what the tools wrote while no daemon ran.
+    async fn take_up(self, spool: Spool) {
+        for audit in spool.audits() {
+            if !self.keep(Audit { ht: self.clock.now(), ..audit }).await {
+                return;
+            }
+        }
+        if let Err(error) = spool.remove() {
+            tracing::warn!("what curb write did will be recorded again: failed to {}", crate::chain(&error));
+        }
+    }
+
     fn outcome(&self, write: Option<&Write>, result: Result<wire::Proof, Refusal>) -> Outcome {
         let (point, value) = write.map(|write| (write.point.clone(), write.value.clone())).unzip();
         let time_ms = self.clock.offset().map(|offset| self.clock.now().utc_millis(offset));
@@ -346,9 +366,6 @@ impl Desk {
 
     /// Writes the audit record; whether it is durable.
     async fn record(&self, origin: Origin, command: &str, correlation: Option<&[u8]>, outcome: Outcome) -> bool {
-        let word = outcome.result.as_ref().map_or_else(|refusal| refusal.word.clone(), |_| "done".to_owned());
-        let point = outcome.point.as_ref().map(ToString::to_string).unwrap_or_default();
-        tracing::info!(?origin, command = clip(command), point, word, "command");
         let audit = Audit {
             ht: self.clock.now(),
             origin,
@@ -356,6 +373,14 @@ impl Desk {
             correlation: correlation.map(|id| id[..id.len().min(ID_MAX)].to_vec()),
             outcome,
         };
+        self.keep(audit).await
+    }
+
+    async fn keep(&self, audit: Audit) -> bool {
+        let Outcome { point, result, .. } = &audit.outcome;
+        let word = result.as_ref().map_or_else(|refusal| refusal.word.clone(), |_| "done".to_owned());
+        let point = point.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::info!(origin = ?audit.origin, command = audit.command, point, word, "command");
         match timeout(AUDIT, self.store.audit(audit)).await {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {

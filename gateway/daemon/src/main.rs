@@ -18,6 +18,7 @@ mod profiles;
 mod reload;
 mod run;
 mod signals;
+mod spool;
 mod status;
 mod tap;
 mod tools;

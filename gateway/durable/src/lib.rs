@@ -149,6 +149,20 @@ impl File {
         self.sync_folder()
     }
 
+    /// Removes the content: afterwards there has never been one. A current file that is not whole is put aside instead.
+    ///
+    /// # Errors
+    /// The operating system refuses. Trying again is safe; cut off, the current content may still be there.
+    pub fn remove(&self) -> Result<(), Error> {
+        remove(&self.named("previous"))?;
+        match look(&self.current)? {
+            Found::Damaged => drop(self.put_aside()?),
+            Found::Whole(_) => remove(&self.current)?,
+            Found::Nothing => {}
+        }
+        self.sync_folder()
+    }
+
     /// `name.suffix` beside the current file.
     fn named(&self, suffix: &str) -> PathBuf {
         let mut name = self.current.clone().into_os_string();
@@ -157,8 +171,12 @@ impl File {
         name.into()
     }
 
-    /// Only the last damaged file is kept: a card that tears often must not fill the disk.
-    fn put_aside(&self) -> Result<PathBuf, Error> {
+    /// Puts the current file where a person can look at it (`.damaged`). Only the last one is kept: a card that tears often
+    /// must not fill the disk.
+    ///
+    /// # Errors
+    /// There is none, or the operating system refuses.
+    pub fn put_aside(&self) -> Result<PathBuf, Error> {
         let damaged = self.named("damaged");
         rename(&self.current, &damaged)?;
         Ok(damaged)
@@ -198,4 +216,14 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(|source| Error::Io { act: "rename", path: from.to_owned(), source })
+}
+
+/// That there is nothing to remove is fine.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Io { act: "remove", path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

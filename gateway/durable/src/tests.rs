@@ -54,6 +54,19 @@ fn last_write_is_read_back() {
 }
 
 #[test]
+fn what_was_removed_was_never_there_and_what_is_damaged_is_kept() {
+    let fixture = two_generations();
+    fixture.file.remove().unwrap();
+    assert_eq!(fixture.file.read().unwrap(), None);
+    fixture.file.remove().unwrap();
+    let torn = two_generations();
+    std::fs::write(&torn.path, b"CURBFIL1").unwrap();
+    torn.file.remove().unwrap();
+    assert_eq!(torn.file.read().unwrap(), None);
+    assert!(torn.file.named("damaged").exists());
+}
+
+#[test]
 fn two_writes_leave_two_generations() {
     let (written, planted) = (fixture(), two_generations());
     written.file.write(OLD).unwrap();

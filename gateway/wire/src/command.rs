@@ -86,6 +86,8 @@ pub enum Origin {
     Core,
     /// A person or program on the hub, over the control socket.
     Socket,
+    /// A person on the hub, by `curb write` while no daemon ran.
+    Tool,
 }
 
 /// What an audit record tells.

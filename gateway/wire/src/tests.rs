@@ -181,6 +181,7 @@ fn commands_of_version_1_are_golden() {
     golden_document("audit.json", &audit(Origin::Core, id, outcome(Value::U64(50), Ok(Proof::ReadBack))));
     golden_document("audit-refused.json", &audit(Origin::Core, id, outcome(Value::U64(120), Err(refusal()))));
     golden_document("audit-socket.json", &audit(Origin::Socket, None, outcome(Value::Bool(true), Ok(Proof::Echo))));
+    golden_document("audit-tool.json", &audit(Origin::Tool, None, outcome(Value::Bool(true), Ok(Proof::Echo))));
     golden_document("audit-unread.json", &audit(Origin::Core, None, unread));
 }
 

@@ -91,6 +91,9 @@ pub(crate) struct WriteArgs {
     /// Type, with --raw
     #[arg(short = 't', long = "type", value_name = "TYPE", requires = "raw", value_parser = notation::kind)]
     pub(crate) kind: Option<Kind>,
+    /// Write also where no record of it can be kept: this machine has no state folder of curb's, or it is not yours
+    #[arg(long)]
+    pub(crate) unrecorded: bool,
     /// Order of bytes, with --raw
     #[arg(short = 'B', long, value_name = "ORDER", default_value = "ABCD", value_parser = notation::order)]
     pub(crate) order: Order,

@@ -44,6 +44,9 @@ pub(crate) enum Error {
     Option { option: &'static str, source: notation::Misread },
     #[error("do that: {0}")]
     Usage(&'static str),
+    /// Nothing was sent.
+    #[error("record the write, so it is not done; --unrecorded goes on where there is no state folder to write to")]
+    Unrecorded(#[source] crate::spool::Error),
     #[error("use the line: {0}")]
     Unusable(String),
     #[error("read {}", path.display())]
@@ -61,7 +64,8 @@ impl Error {
             Self::Line(line::Error::Start(curb_source::Error::Config(_))) => USAGE,
             Self::Target(_) | Self::Option { .. } | Self::Usage(_) => USAGE,
             Self::Unusable(why) if why.contains("ermission denied") => DENIED,
-            Self::Line(_) | Self::Unusable(_) | Self::File { .. } | Self::Output(_) => CANNOT,
+            Self::Unrecorded(crate::spool::Error::Folder { .. }) => DENIED,
+            Self::Line(_) | Self::Unrecorded(_) | Self::Unusable(_) | Self::File { .. } | Self::Output(_) => CANNOT,
         }
     }
 }

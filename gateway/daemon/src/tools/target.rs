@@ -1,12 +1,13 @@
 //! What a tool is pointed at: a bus of the config, a device of the config, or a line that no config knows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use curb_model::{Name, PointName};
+use curb_model::{HubClock, HubTime, Name, PointName};
 use curb_source::{BusConfig, DeviceConfig, Link, ModbusDevice, ModbusPoint, SerialConfig, StopBits};
 
 use super::args::LineArgs;
-use crate::config::{Library, Settings};
+use crate::clock::{self, Verdict};
+use crate::config::{ClockTrust, Library, Settings};
 
 /// The rate of a line where nobody says one: what most devices leave the factory with.
 const BAUD: u32 = 9_600;
@@ -57,6 +58,7 @@ pub(crate) struct Known {
     config: String,
     settings: Option<Settings>,
     problems: usize,
+    state: PathBuf,
     library: Library,
 }
 
@@ -66,12 +68,30 @@ impl Known {
         let loaded = crate::config::load(&crate::sources(&args.config));
         let config = args.config.config.display().to_string();
         let (problems, library) = (loaded.problems.len(), Library::new(loaded.paths.profiles));
-        Self { config, problems, library, settings: loaded.settings }
+        Self { config, problems, state: loaded.paths.state, library, settings: loaded.settings }
     }
 
     /// The profiles that a config here may name.
     pub(crate) const fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// The daemon's state folder.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// UTC in milliseconds, if whom the config trusts vouches for the clock.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub(crate) async fn time_ms(&self) -> Option<i64> {
+        let trust = self.settings.as_ref().map_or(ClockTrust::Ntp, |settings| settings.clock.trust);
+        let clock = HubClock::starting_at(HubTime::ZERO);
+        match clock::look(trust, &clock).await {
+            Verdict::Trusted(offset) => Some(clock.now().utc_millis(offset)),
+            Verdict::Unsynchronised | Verdict::BeforeFloor => None,
+        }
     }
 
     /// The settings.

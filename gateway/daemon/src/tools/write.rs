@@ -2,12 +2,15 @@
 //!
 //! A point goes through the same grant, order and read-back as a write of the core, with the daemon or without. Registers
 //! (`--raw`) pass no grant: then who may open the port is the only guard, and the daemon must not have it.
+//!
+//! Each write has its audit record: of the daemon, or, alone, in the [`Spool`] that the next daemon takes up.
 
 use std::io::Write;
 use std::time::Duration;
 
 use curb_model::{PointName, Value};
 use curb_source::{Encoding, ModbusDevice, Outcome, Probe, Question, Table};
+use curb_wire::command::{Proof, Refusal, WRITE};
 use serde::Serialize;
 
 use super::args::WriteArgs;
@@ -17,9 +20,13 @@ use super::target::{Device, Known};
 use super::{Error, trouble};
 use crate::cli::{DENIED, FINE, FOUND, USAGE};
 use crate::field::{WriteForm, value_for};
+use crate::spool::{self, Noted, Spool};
 
 /// A device that is only written to is not polled meanwhile.
 const NEVER: Duration = Duration::from_secs(86_400);
+
+/// Bytes of a value's text in a record at most (`curb_wire::command`); of more registers the first are told.
+const VALUE_MAX: usize = 256;
 
 /// What one request may write (Modbus Application Protocol 1.1b3, section 6.12).
 const MAX_REGISTERS: usize = 123;
@@ -38,8 +45,14 @@ async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<
     // Only what was asked for happens: no settings of the device's, no polls.
     let device = ModbusDevice { setup: Vec::new(), every: NEVER, points, ..device };
     let line = Line::with_device(&bus, super::run_dir(&args.line, known), Some((&device_name, &device)))?;
+    let mut kept = Kept::Beside;
+    if !line.is_shared() {
+        let value = value_for(known.point(&name), &text.as_str().into());
+        kept = Kept::note(args, known, WRITE, Some(&name), value).await?;
+    }
     let written = line.write(&name, known.point(&name), text).await;
     line.close().await;
+    kept.finish(|| told(written.as_ref().ok()));
     let form = written?;
     print(args, &name, &form, out)?;
     Ok(match form {
@@ -50,6 +63,75 @@ async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<
             _ => FOUND,
         },
     })
+}
+
+/// The record of a write.
+enum Kept {
+    /// The daemon keeps it.
+    Beside,
+    /// It waits for the next daemon.
+    Spool(Box<Spool>),
+    /// The user said that none is needed.
+    Nowhere,
+}
+
+impl Kept {
+    /// Notes a write that is about to be sent; where that cannot be, it is not sent, unless the user says so.
+    async fn note(
+        args: &WriteArgs,
+        known: &Known,
+        command: &str,
+        point: Option<&PointName>,
+        value: Option<Value>,
+    ) -> Result<Self, Error> {
+        let noted = Noted { command: command.to_owned(), point: point.cloned(), value, time_ms: known.time_ms().await };
+        let spool = Spool::open(known.state()).and_then(|mut spool| spool.note(noted).map(|()| spool));
+        match spool {
+            Ok(spool) => Ok(Self::Spool(Box::new(spool))),
+            Err(error @ spool::Error::Folder { .. }) if args.unrecorded => {
+                writeln!(std::io::stderr(), "this write is not recorded: cannot {}", crate::chain(&error))?;
+                Ok(Self::Nowhere)
+            }
+            Err(error) => Err(Error::Unrecorded(error)),
+        }
+    }
+
+    /// What came of it. If that cannot be kept, it stays unconfirmed in the record.
+    fn finish(self, result: impl FnOnce() -> Result<Proof, Refusal>) {
+        if let Self::Spool(mut spool) = self
+            && let Err(error) = spool.finish(result())
+        {
+            let text = format!("it is recorded as unconfirmed: failed to {}", crate::chain(&error));
+            // A terminal that is gone needs no notice.
+            drop(writeln!(std::io::stderr(), "{text}"));
+        }
+    }
+}
+
+/// What came of a write, as the record tells it; `None` if that is not known.
+fn told(form: Option<&WriteForm>) -> Result<Proof, Refusal> {
+    match form {
+        Some(WriteForm::Done { proof, .. }) if proof == "echo" => Ok(Proof::Echo),
+        Some(WriteForm::Done { .. }) => Ok(Proof::ReadBack),
+        Some(WriteForm::Refused { word, why }) => Err(Refusal { word: word.clone(), detail: why.clone() }),
+        None => {
+            Err(Refusal { word: "unconfirmed".to_owned(), detail: "the bus ended while it was written".to_owned() })
+        }
+    }
+}
+
+/// The same of registers, which are not read back.
+fn told_raw(outcome: Option<&Outcome>) -> Result<Proof, Refusal> {
+    let refusal = |word: &str, detail| Err(Refusal { word: word.to_owned(), detail });
+    match outcome {
+        Some(Outcome::Unusable(why)) => refusal("not-sent", why.clone()),
+        Some(outcome @ Outcome::Exception(_)) => refusal("refused-by-device", trouble(outcome).unwrap_or_default()),
+        Some(outcome @ Outcome::Failed(_)) => refusal("unconfirmed", trouble(outcome).unwrap_or_default()),
+        Some(
+            Outcome::Registers(_) | Outcome::Bits(_) | Outcome::Identity(_) | Outcome::ServerId(_) | Outcome::Done,
+        ) => Ok(Proof::Echo),
+        None => told(None),
+    }
 }
 
 fn print(args: &WriteArgs, name: &PointName, form: &WriteForm, out: &mut impl Write) -> Result<(), Error> {
@@ -86,16 +168,19 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
     let run_dir = super::run_dir(&args.line, known);
     line::needs_no_daemon(&run_dir)?;
     let line = Line::to(&bus, run_dir)?;
-    let probe =
-        Probe { unit, question: question.clone(), settings: None, timeout: args.line.timeout, hold: Duration::ZERO };
-    let probed = line.probe(probe).await;
-    line.close().await;
-    let outcome = probed?.outcome;
     let what = match &question {
         Question::WriteCoil { on, .. } => on.to_string(),
         Question::Write { registers, .. } => words(registers),
         Question::Read { .. } | Question::Identify | Question::ServerId | Question::Listen => String::new(),
     };
+    let command = format!("write --raw {} unit {unit} {}:{address}", bus.label, table.as_str());
+    let value = Value::Text(what[..what.floor_char_boundary(VALUE_MAX)].into());
+    let kept = Kept::note(args, known, &command, None, Some(value)).await?;
+    let probe = Probe { unit, question, settings: None, timeout: args.line.timeout, hold: Duration::ZERO };
+    let probed = line.probe(probe).await;
+    line.close().await;
+    kept.finish(|| told_raw(probed.as_ref().ok().map(|probed| &probed.outcome)));
+    let outcome = probed?.outcome;
     if let Outcome::Unusable(why) = outcome {
         return Err(Error::Unusable(why));
     }

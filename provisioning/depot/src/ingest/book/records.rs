@@ -100,6 +100,7 @@ impl Book {
         let origin = match audit.origin {
             Origin::Core => "core",
             Origin::Socket => "socket",
+            Origin::Tool => "tool",
         };
         let (word, detail) = match &outcome.result {
             Ok(Proof::ReadBack) => ("read-back", ""),
