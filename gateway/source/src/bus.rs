@@ -125,7 +125,7 @@ impl<'a, L: Line> Bus<'a, L> {
             let is_open = self.client.line.is_open();
             tokio::select! {
                 biased;
-                () = self.context.stop.cancelled() => return,
+                () = self.context.stop.cancelled() => return self.orders.end(),
                 Some(order) = self.orders.writes.recv() => {
                     self.write(order).await;
                     continue;
@@ -149,7 +149,7 @@ impl<'a, L: Line> Bus<'a, L> {
             if let Some((slot, _)) = next.filter(|_| due <= now)
                 && self.round(slot).await == Err(Closed)
             {
-                return;
+                return self.orders.end();
             }
         }
     }

@@ -229,6 +229,17 @@ pub enum ProbeError {
     Stopped,
 }
 
+impl Orders {
+    /// Takes no more writes, and tells those who wait that nothing of theirs was sent.
+    pub(crate) fn end(&mut self) {
+        self.writes.close();
+        while let Ok(order) = self.writes.try_recv() {
+            // A caller that hung up does not want it.
+            drop(order.reply.send(Err(WriteError::Stopped)));
+        }
+    }
+}
+
 impl BusHandle {
     /// Writes a value, before the next poll. Answers when it was read back, or why not.
     ///

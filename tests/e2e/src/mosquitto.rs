@@ -169,11 +169,14 @@ impl Mosquitto {
     #[must_use]
     pub fn subscriber(&self, site: &Site, topic: &str, messages: u32) -> Subscriber {
         let path = |file: &str| site.core(file).display().to_string();
+        let name = format!("sub-{}", next_number());
         let arguments = [
             "-h",
             "localhost",
             "-p",
             &self.port.to_string(),
+            "-i",
+            &name,
             "-V",
             "5",
             "-q",
@@ -192,10 +195,18 @@ impl Mosquitto {
             "-W",
             &PATIENCE.as_secs().to_string(),
         ];
-        let name = format!("sub-{}", next_number());
         let process = Process::start(&name, Path::new("/usr/bin/mosquitto_sub"), arguments, site.path())
             .expect("start mosquitto_sub");
-        Subscriber { process, out: site.path().join(format!("{name}.out")) }
+        Subscriber { process, out: site.path().join(format!("{name}.out")), name }
+    }
+
+    /// Waits until a subscriber hears.
+    ///
+    /// # Panics
+    /// It does not in time.
+    pub async fn hears(&self, subscriber: &Subscriber) {
+        let subscribed = || (self.subscriptions(&subscriber.name) == 1).then_some(());
+        eventually(PATIENCE, "mosquitto_sub hears", &[self.process()], subscribed).await.expect("it subscribes");
     }
 }
 
@@ -209,6 +220,7 @@ pub(crate) fn next_number() -> u64 {
 /// A running `mosquitto_sub`.
 #[derive(Debug)]
 pub struct Subscriber {
+    name: String,
     process: Process,
     out: PathBuf,
 }

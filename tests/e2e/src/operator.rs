@@ -61,6 +61,18 @@ impl<'a> Operator<'a> {
     /// # Panics
     /// The broker does not take it.
     pub async fn send(&self, id: &str, payload: &str) {
+        self.publish(id, payload, &[]).await;
+    }
+
+    /// Leaves a request at the broker for whoever subscribes later, to be answered on `reply`.
+    ///
+    /// # Panics
+    /// The broker does not take it.
+    pub async fn leave(&self, id: &str, payload: &str, reply: &str) {
+        self.publish(id, payload, &["-r", "-D", "publish", "response-topic", reply]).await;
+    }
+
+    async fn publish(&self, id: &str, payload: &str, more: &[&str]) {
         let name = format!("pub-{}", next_number());
         let topic = format!("curb/v1/{SITE}/{HUB}/cmd/write");
         let port = self.broker.port().to_string();
@@ -69,6 +81,7 @@ impl<'a> Operator<'a> {
         let mut arguments = vec!["-h", "localhost", "-p", &port, "-V", "5", "-q", "1"];
         arguments.extend(["--cafile", &roots, "--cert", &certificate, "--key", &key]);
         arguments.extend(["-t", &topic, "-m", payload, "-D", "publish", "correlation-data", id]);
+        arguments.extend(more);
         let run = Process::run(&name, Path::new("/usr/bin/mosquitto_pub"), &arguments, self.site.path(), PATIENCE);
         let (status, out) = run.await.expect("run mosquitto_pub");
         assert!(status.success(), "mosquitto_pub: {status}: {}", String::from_utf8_lossy(&out));

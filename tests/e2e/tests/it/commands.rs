@@ -119,8 +119,12 @@ struct Moods {
 
 impl Moody {
     fn start() -> (Self, u16) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = e2e::free_port();
+        (Self::start_at(port), port)
+    }
+
+    fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let moody = Self::default();
         let server = moody.clone();
         std::thread::spawn(move || {
@@ -129,7 +133,7 @@ impl Moody {
                 std::thread::spawn(move || server.answer(stream));
             }
         });
-        (moody, port)
+        moody
     }
 
     /// Until the peer hangs up.
@@ -161,6 +165,10 @@ impl Moody {
 
     fn stands(&self) -> u16 {
         u16::from_be_bytes(*self.0.register.lock().unwrap())
+    }
+
+    fn reads(&self) -> usize {
+        self.0.reads.load(Ordering::SeqCst)
     }
 
     fn writes(&self) -> usize {
@@ -238,4 +246,162 @@ async fn a_command_is_carried_out_once_whatever_happens_to_the_hub() {
     assert_eq!(audit(&site), expected, "repeats are not recorded again");
     let (closed, ledger) = site.ledger().await;
     assert!(closed, "{ledger:#}");
+}
+
+/// A lamp that answers when it likes to, and one that is not there.
+fn lamps(here: u16, away: u16, every: &str) -> String {
+    let lamp = |name: &str, port: u16| {
+        format!(
+            "[bus.{name}]\ntcp = \"127.0.0.1:{port}\"\n\n[device.{name}]\nbus = \"{name}\"\nunit_id = 1\nevery = \"{every}\"\n\
+             timeout = \"20s\"\n[device.{name}.point.dim]\nregister = \"holding:0\"\ntype = \"u16\"\nwrite = {{ min = 0, max = 100 }}\n\n"
+        )
+    };
+    format!("{}{}", lamp("lamp", here), lamp("away", away))
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_now_has_its_word_and_is_not_done_later() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let (lamp, port) = Moody::start();
+    let away_port = e2e::free_port();
+    let ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &lamps(port, away_port, "100ms"));
+    let operator = Operator::new(&site, &broker);
+    let dim = |point: &str| json!({"v": 1, "point": point, "value": 50, "deadline": now() + 60.0}).to_string();
+    let refused = |answer: &Value, word: &str| {
+        assert_eq!((&answer["ok"], &answer["word"]), (&json!(false), &json!(word)), "{answer}");
+    };
+
+    // Its first poll is the one that waits: no shorter time-out has been learnt yet.
+    lamp.0.holds.store(true, Ordering::SeqCst);
+    hub.start().await;
+    listens(&hub, &broker, 1).await;
+
+    // Of an unknown age: marked as such now, and not asked for in the next life.
+    let reply = format!("curb/v1/{}/{}/reply/later", e2e::SITE, e2e::HUB);
+    let answers = broker.subscriber(&site, &reply, 1);
+    broker.hears(&answers).await;
+    operator.leave("d1", &dim("lamp/dim"), &reply).await;
+    let answers = answers.collect().await;
+    refused(&serde_json::from_str(&answers[0].1).unwrap(), "retained");
+
+    // On a bus that is stopped while it waits for its turn.
+    let polled = || (lamp.reads() > 0).then_some(());
+    eventually(e2e::PATIENCE, "a poll", &[hub.process()], polled).await.unwrap();
+    let reload = async {
+        let memory = site.path().join("hub/state/commands");
+        // Its id, as it is stored there.
+        let taken = || std::fs::read(&memory).ok().filter(|bytes| bytes.windows(3).any(|id| id == b"ZDI")).map(drop);
+        eventually(e2e::PATIENCE, "the command is noted", &[hub.process()], taken).await.unwrap();
+        let core = format!("mqtts://localhost:{}", broker.port());
+        hub.configure(&site, &core, &lamps(port, away_port, "200ms"));
+        let (code, out) = hub.curb(&["reload"]).await;
+        assert_eq!(code, Some(0), "{out}");
+    };
+    let payload = dim("lamp/dim");
+    let (answer, ()) = tokio::join!(operator.ask(How::Id("d2"), &payload), reload);
+    refused(&answer, "stopped");
+    lamp.0.holds.store(false, Ordering::SeqCst);
+
+    // To a device that is not there, and comes.
+    refused(&operator.write("d3", "away/dim", json!(50)).await, "not-sent");
+    let came = Moody::start_at(away_port);
+    let polled = || (came.reads() > 1).then_some(());
+    eventually(e2e::PATIENCE, "a poll of the other", &[hub.process()], polled).await.unwrap();
+    assert_eq!((came.stands(), came.writes()), (0, 0), "what was not sent is not sent later");
+
+    // While the disk does not keep what is done.
+    let memory = site.path().join("hub/state/commands");
+    std::fs::remove_file(&memory).unwrap();
+    std::fs::create_dir(&memory).unwrap();
+    refused(&operator.write("d4", "lamp/dim", json!(50)).await, "not-recorded");
+    std::fs::remove_dir(&memory).unwrap();
+    assert_eq!((lamp.stands(), lamp.writes()), (0, 0), "nothing was written in all this");
+    let answer = operator.write("d4", "lamp/dim", json!(50)).await;
+    assert_eq!((&answer["ok"], lamp.stands(), lamp.writes()), (&json!(true), 50, 1), "{answer}");
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+
+    // With a clock at 1970.
+    let mut hub = hub.under(&[
+        "env",
+        "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        "FAKETIME=@1970-01-01 00:01:00",
+    ]);
+    hub.start().await;
+    listens(&hub, &broker, 2).await;
+    let answer = operator.write("d5", "lamp/dim", json!(60)).await;
+    assert_eq!((&answer["word"], &answer["time"]), (&json!("clock-not-trusted"), &Value::Null), "{answer}");
+    assert_eq!((lamp.stands(), lamp.writes()), (50, 1));
+
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+    let recorded = || (audit(&site).len() == 6).then_some(());
+    let told = eventually(e2e::PATIENCE, "six records", &[&ingest.process], recorded).await;
+    assert!(told.is_ok(), "{:#?}", audit(&site));
+    let expected = [
+        "0 retained - -",
+        "0 stopped lamp/dim 50",
+        "0 not-sent away/dim 50",
+        "0 not-recorded lamp/dim 50",
+        "1 read-back lamp/dim 50",
+        "0 clock-not-trusted lamp/dim 60",
+    ];
+    assert_eq!(audit(&site), expected);
+}
+
+#[tokio::test]
+async fn writes_of_the_tools_with_the_daemon_stopped_are_recorded_when_it_runs_again() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let (lamp, port) = Moody::start();
+    let ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &slow_lamp(port));
+    let config = hub.config().display().to_string();
+    let write = async |words: &[&str], code: i32| {
+        let words: Vec<&str> = ["write"].iter().chain(words).chain(&["--config", &config]).copied().collect();
+        let (status, out) = hub.curb(&words).await;
+        assert_eq!(status, Some(code), "{words:?}: {out}");
+        out
+    };
+    // Nobody has run there yet.
+    let out = write(&["lamp/dim", "10"], 4).await;
+    assert!(out.contains("not done") && out.contains("--unrecorded"), "{out}");
+    assert_eq!(lamp.writes(), 0, "what cannot be recorded is not sent");
+    write(&["lamp/dim", "11", "--unrecorded"], 0).await;
+    assert_eq!((lamp.stands(), lamp.writes()), (11, 1));
+    let state = site.path().join("hub/state");
+    std::fs::create_dir(&state).unwrap();
+    write(&["lamp/dim", "12"], 0).await;
+    write(&["lamp/dim", "101"], 2).await;
+    write(&["lan", "-a", "1", "-r", "holding:0", "13", "--raw"], 0).await;
+    assert_eq!((lamp.stands(), lamp.writes()), (13, 3));
+    let spool = state.join("tool-writes");
+    assert!(spool.exists());
+
+    hub.start().await;
+    let recorded = async |expected: &[&str]| {
+        let all = || (audit(&site).len() == expected.len()).then_some(());
+        let told = eventually(e2e::PATIENCE, "the records", &[&ingest.process], all).await;
+        assert!(told.is_ok() && audit(&site) == expected, "{:#?}", audit(&site));
+        let taken = || (!spool.exists()).then_some(());
+        eventually(e2e::PATIENCE, "the end of the file", &[&ingest.process], taken).await.unwrap();
+    };
+    let mut expected = vec!["1 read-back lamp/dim 12", "0 out-of-bounds lamp/dim 101", "1 echo - 000D"];
+    recorded(&expected).await;
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+
+    // A power cut has torn the file: what was there before the last save is still told.
+    let curb = ["write", "lamp/dim", "14", "--config", &config];
+    assert_eq!(hub.curb(&curb).await.0, Some(0));
+    std::fs::write(&spool, b"CURBFIL1\x09").unwrap();
+    hub.start().await;
+    expected.extend(["0 records-lost - -", "0 unconfirmed lamp/dim 14"]);
+    recorded(&expected).await;
+    assert!(state.join("tool-writes.damaged").exists());
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+    let db = Connection::open(site.path().join("core.db")).unwrap();
+    let origins: String =
+        db.query_row("SELECT group_concat(DISTINCT origin) FROM audit", [], |row| row.get(0)).unwrap();
+    assert_eq!(origins, "tool");
 }

@@ -41,6 +41,8 @@ async fn the_tools_work_alone_and_beside_the_daemon() {
     let site = Site::new().await;
     let server = peers::libmodbus_tcp(&site).await;
     let mut hub = Hub::with_core(&site, NO_CORE, &meter(server.port));
+    // Alone, writes are recorded there.
+    std::fs::create_dir_all(site.path().join("hub/state")).unwrap();
     let config = hub.config().display().to_string();
     let folder = site.path();
     let address = format!("127.0.0.1:{}", server.port);
