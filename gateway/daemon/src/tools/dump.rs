@@ -36,7 +36,7 @@ struct Entry<'a> {
 /// `curb bus dump`.
 pub(crate) async fn run(args: &DumpArgs, out: &mut impl Write) -> Result<u8, Error> {
     let known = Known::load(&args.line);
-    let bus = known.bus(&args.bus, &args.line)?;
+    let bus = known.heard_bus(&args.bus, &args.line)?;
     let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
     let mut watch = line.watch().await?;
     if !args.line.json {
@@ -118,11 +118,7 @@ async fn show(
 
 fn print(json: bool, frame: &Frame, colour: bool, out: &mut impl Write) -> Result<(), Error> {
     if json {
-        let check = match frame.check {
-            Check::Right => "ok",
-            Check::Wrong => "bad",
-            Check::Tcp => "tcp",
-        };
+        let check = frame.check.as_str();
         let sent = frame.direction == curb_source::Direction::Sent;
         let (bytes, gap_us) = (hex(&frame.bytes), frame.gap_us);
         let entry = Entry { v: 1, bus: &frame.bus, time_us: frame.at_us, sent, bytes, check, gap_us };

@@ -3,7 +3,7 @@
 //! ```text
 //! (12.345678) cabinet > 03 03 0000 0002 C5E9 ok gap 2.100ms
 //!  │          │       │ │                    │  └ since the last byte of the frame before; - for the first
-//!  │          │       │ │                    └ check sum: ok, bad; tcp where the network checks
+//!  │          │       │ │                    └ check sum: ok, bad; tcp where the network checks; none of a talker
 //!  │          │       │ └ as on the wire: unit, function, the rest in registers, check sum
 //!  │          │       └ > from the hub, < to the hub; without the daemon everybody else's frames are <
 //!  │          └ name of the bus, or the last part of the port's path
@@ -41,6 +41,20 @@ pub(crate) enum Check {
     Wrong,
     /// A whole frame of Modbus TCP, which has none.
     Tcp,
+    /// What a talker said between two silences: what it is made of is its own affair.
+    None,
+}
+
+impl Check {
+    /// The word behind the bytes.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Right => "ok",
+            Self::Wrong => "bad",
+            Self::Tcp => "tcp",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Some bytes that belong together.
@@ -63,16 +77,19 @@ impl Frame {
         match (self.check, self.bytes.as_slice()) {
             (Check::Right, [unit, pdu @ .., _, _]) => Some((*unit, pdu)),
             (Check::Tcp, bytes) => bytes.get(TCP_HEAD).zip(bytes.get(TCP_HEAD + 1..)).map(|(unit, pdu)| (*unit, pdu)),
-            (Check::Right | Check::Wrong, _) => None,
+            (Check::Right | Check::Wrong | Check::None, _) => None,
         }
     }
 
     /// How many bytes stand together, in order.
     fn groups(&self) -> Vec<usize> {
         let len = self.bytes.len();
+        if self.check == Check::None {
+            return vec![len];
+        }
         let (mut groups, rest) = match self.check {
             Check::Tcp => (vec![2, 2, 2, 1, 1], len.saturating_sub(TCP_HEAD + 2)),
-            Check::Right | Check::Wrong => (vec![1, 1], len.saturating_sub(4)),
+            Check::Right | Check::Wrong | Check::None => (vec![1, 1], len.saturating_sub(4)),
         };
         let start: usize = groups.iter().sum();
         let body = self.bytes.get(start..start + rest).unwrap_or_default();
@@ -107,12 +124,7 @@ impl fmt::Display for Frame {
             group.iter().try_for_each(|byte| write!(f, "{byte:02X}"))?;
             rest = later;
         }
-        let check = match self.check {
-            Check::Right => "ok",
-            Check::Wrong => "bad",
-            Check::Tcp => "tcp",
-        };
-        write!(f, " {check} gap ")?;
+        write!(f, " {} gap ", self.check.as_str())?;
         match self.gap_us {
             None => f.write_str("-"),
             Some(gap) => write!(f, "{}.{:03}ms", gap / 1_000, gap % 1_000),
@@ -144,8 +156,9 @@ impl FromStr for Frame {
                 Some("ok") => break Check::Right,
                 Some("bad") => break Check::Wrong,
                 Some("tcp") => break Check::Tcp,
+                Some("none") => break Check::None,
                 Some(word) => digits.push_str(word),
-                None => return Err(NoFrame("ok, bad or tcp behind the bytes")),
+                None => return Err(NoFrame("ok, bad, tcp or none behind the bytes")),
             }
         };
         let bytes = unhex(&digits).map_err(|_no_bytes| NoFrame("bytes as hexadecimal digits"))?;
@@ -174,6 +187,8 @@ fn fixed(text: &str, decimals: usize) -> Option<u64> {
 enum Framing {
     Rtu,
     Tcp,
+    /// A frame is what stands between two silences.
+    Silence,
 }
 
 /// Puts frames together.
@@ -198,7 +213,8 @@ impl Grouper {
         let (framing, character) = match link {
             Link::Tcp(_) => (Framing::Tcp, Duration::ZERO),
             Link::RtuOverTcp(_) => (Framing::Rtu, Duration::ZERO),
-            Link::Rtu(own) | Link::Talker { serial: own, .. } => (Framing::Rtu, character(settings.unwrap_or(own))),
+            Link::Rtu(own) => (Framing::Rtu, character(settings.unwrap_or(own))),
+            Link::Talker { serial: own, .. } => (Framing::Silence, character(settings.unwrap_or(own))),
         };
         Self {
             bus: bus.to_owned(),
@@ -298,6 +314,8 @@ fn split(framing: Framing, bytes: &[u8]) -> Vec<(usize, Check)> {
     let right = match framing {
         Framing::Rtu => Check::Right,
         Framing::Tcp => Check::Tcp,
+        Framing::Silence if bytes.is_empty() => return Vec::new(),
+        Framing::Silence => return vec![(bytes.len(), Check::None)],
     };
     let mut frames = Vec::new();
     let (mut at, mut bad) = (0, 0);
@@ -328,6 +346,7 @@ fn head(framing: Framing, bytes: &[u8]) -> Option<usize> {
             let len = TCP_HEAD + usize::from(u16::from_be_bytes([high, low]));
             (len > TCP_HEAD + 1 && bytes.len() >= len).then_some(len)
         }
+        Framing::Silence => None,
         Framing::Rtu => lengths(bytes).into_iter().find(|&len| bytes.get(..len).is_some_and(has_right_crc)),
     }
 }

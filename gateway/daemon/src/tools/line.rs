@@ -39,7 +39,7 @@ pub(crate) enum Error {
     Form(#[from] Misformed),
     #[error("read the daemon's answer")]
     Json(#[from] serde_json::Error),
-    #[error("do that through the daemon: raw writes pass all grants, so they need it stopped (systemctl stop curb)")]
+    #[error("do that through the daemon: it writes granted points only; this needs it stopped (systemctl stop curb)")]
     RawBesideDaemon,
 }
 
@@ -99,7 +99,9 @@ impl Line {
     fn own(bus: &Bus, device: Option<(&Name, &ModbusDevice)>) -> Result<Self, Error> {
         let name = bus.name.clone().unwrap_or_else(|| Name::new("line").expect("a constant name is right"));
         let link = match (&bus.link, &bus.settings) {
-            (Link::Rtu(_), Some(settings)) => Link::Rtu(settings.clone()),
+            (Link::Rtu(_) | Link::Talker { .. }, Some(settings)) => Link::Rtu(settings.clone()),
+            // Alone it is only listened to, which any line can.
+            (Link::Talker { serial, .. }, None) => Link::Rtu(serial.clone()),
             (link, _) => link.clone(),
         };
         let devices = device.map(|(name, device)| (name.clone(), DeviceConfig::Modbus(device.clone())));

@@ -108,6 +108,20 @@ impl Known {
         self.settings.as_ref().map(|settings| settings.paths.run.as_path())
     }
 
+    /// The line that `text` means, to be listened to: also one with a device that talks by itself.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn heard_bus(&self, text: &str, args: &LineArgs) -> Result<Bus, Error> {
+        let buses = || self.settings.iter().flat_map(|settings| &settings.source.buses);
+        match buses().find(|(name, bus)| name.as_str() == text || is_place(&bus.link, text)) {
+            Some((name, bus @ BusConfig { link: Link::Talker { serial, .. }, .. })) => {
+                Ok(Bus { settings: with(serial, args), ..plain(name, bus) })
+            }
+            Some(_) | None => self.bus(text, args),
+        }
+    }
+
     /// The line that `text` means.
     ///
     /// # Errors

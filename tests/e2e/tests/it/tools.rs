@@ -325,3 +325,44 @@ async fn a_dump_alone_only_listens() {
     assert!(told.try_recv().is_err(), "it sends nothing");
     eventually(PATIENCE, "the port is free again", &[], || Some(())).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_dump_shows_what_a_talker_says_alone_and_beside_the_daemon() {
+    let site = Site::new().await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut looks = 0_u32;
+    let line = FaultyLine::new(&site.path().join("tty-weather"), move |_, request| {
+        if !request.is_empty() {
+            tell.send(request.to_vec()).ok();
+        }
+        looks += 1;
+        if looks.is_multiple_of(150) { b"21.5,40\r\n".to_vec() } else { Vec::new() }
+    });
+    let config = format!(
+        "[bus.weather]\nserial = \"{}\"\nbaud = 9600\nframe = {{ delimiter = \"\\r\\n\" }}\n\n\
+         [device.mast]\nbus = \"weather\"\ndecode = \"csv\"\n[device.mast.point.temperature]\ncolumn = 1\ntype = \"f32\"\n",
+        line.path().display()
+    );
+    let mut hub = Hub::with_core(&site, NO_CORE, &config);
+    let config = hub.config().display().to_string();
+    let dump = async |more: &[&str], expected: &str| {
+        let words = [&["bus", "dump", "weather", "-C", "3", "-W", "20s", "--config", &config], more].concat();
+        let (code, out) = curb(site.path(), &words).await;
+        assert_eq!(code, Some(0), "{out}");
+        assert!(out.contains(expected), "{out}");
+        // It may have begun within a sentence.
+        assert!(out.contains("32312E352C34300D0A"), "{out}");
+        out
+    };
+    let out = dump(&[], "alone, listening only").await;
+    assert!(out.contains("weather < 32312E352C34300D0A none gap"), "{out}");
+    let file = site.path().join("weather.dump").display().to_string();
+    std::fs::write(&file, &out).unwrap();
+    let (code, played) = curb(site.path(), &["bus", "play", &file]).await;
+    assert_eq!(code, Some(0), "what a talker says is no fault: {played}");
+    hub.start().await;
+    dump(&[], "beside the daemon").await;
+    dump(&["--json"], "\"check\":\"none\"").await;
+    assert!(told.try_recv().is_err(), "nothing is sent");
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+}

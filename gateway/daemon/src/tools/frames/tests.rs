@@ -112,7 +112,7 @@ proptest! {
         bus in "[a-z][a-z0-9-]{0,10}",
         sent in any::<bool>(),
         bytes in prop::collection::vec(any::<u8>(), 1..40),
-        check in prop::sample::select(vec![Check::Right, Check::Wrong, Check::Tcp]),
+        check in prop::sample::select(vec![Check::Right, Check::Wrong, Check::Tcp, Check::None]),
         gap_us in prop::option::of(0_u64..10_u64.pow(9)),
     ) {
         let direction = if sent { Direction::Sent } else { Direction::Received };
