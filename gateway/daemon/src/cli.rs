@@ -126,8 +126,10 @@ pub(crate) enum Command {
     Read(ReadArgs),
     /// Write to a point that the config grants; read back
     #[command(after_help = "Examples:\n  curb write lamp/dim-level 50\n  \
+        curb write tracer --setting battery-type gel\n  \
         curb write /dev/ttyUSB0 -a 3 -r holding:5 7 --raw\n\nExits 1 if the device did not confirm it, 2 if the point \
-        cannot take the value, 4 if it is not granted.\n--raw passes all grants: it needs the daemon stopped.")]
+        cannot take the value, 4 if it is not granted.\n--raw passes all grants: it \
+        needs the daemon stopped, as --setting does.")]
     Write(WriteArgs),
     /// Ask a device again and again: how fast it answers, and how often not
     #[command(after_help = "Examples:\n  curb ping meter\n  curb ping cabinet -a 3 -c 100 -i 200ms\n\n\
@@ -159,7 +161,7 @@ pub(crate) enum BusCommand {
     /// Print frames as they pass, with time, direction, check sum and gap; alone it only listens
     #[command(after_help = "Examples:\n  curb bus dump cabinet\n  curb bus dump /dev/ttyUSB0 -b 19200 > line.dump\n\n\
         (12.345678) cabinet > 03 03 0000 0002 C5E9 ok gap 2.100ms\n\
-        hub time of the first byte, bus, > from the hub or < to it, bytes, check sum (ok, bad; tcp), silence before it")]
+        hub time of the first byte, bus, > from the hub or < to it, bytes, check sum (ok, bad; tcp; none of a talker), silence before it")]
     Dump(DumpArgs),
     /// Decode what `curb bus dump` printed; exits 1 if anything in it is wrong
     #[command(after_help = "Examples:\n  curb bus play line.dump\n  curb bus dump cabinet -C 20 | curb bus play -")]

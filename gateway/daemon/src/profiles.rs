@@ -91,7 +91,8 @@ fn one(library: &Library, name: &str, json: bool, out: &mut impl Write) -> io::R
         writeln!(out)?;
         let settings = profile.settings.iter().map(|(name, setting)| {
             let default = setting.default.as_ref().map(|value| format!("as delivered {value}"));
-            let wears = setting.eeprom.then(|| "wears: not written at each connect".to_owned());
+            let by_hand = || format!("each write wears it: only by hand, curb write DEVICE --setting {name} VALUE");
+            let wears = setting.eeprom.then(by_hand);
             let notes: Vec<String> = default.into_iter().chain(wears).collect();
             let unit = setting.unit.clone().unwrap_or_default();
             [name.clone(), setting.register.clone(), setting.allowed(), unit, notes.join("; ")]

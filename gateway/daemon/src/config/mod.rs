@@ -39,7 +39,7 @@ pub(crate) use notation::ENCODINGS;
 
 pub(crate) use problem::{Misfit, Origin, Problem, did_you_mean};
 pub(crate) use profiles::{Library, Source as ProfileSource};
-pub(crate) use settings::{Ack, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull};
+pub(crate) use settings::{Ack, ByHand, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull};
 
 /// Where to look for settings, later ones over earlier ones: built-in defaults, the main file, `conf.d/*.toml` by name,
 /// the environment, `--set`.

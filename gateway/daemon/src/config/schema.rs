@@ -201,7 +201,7 @@ pub(super) enum WriteWith {
     Multiple,
 }
 
-/// An entry of `setup` of a device: what it is told at each connect. Its value lies as a point's does.
+/// An entry of `setup` of a device: what it is told at each connect, or by hand only. Its value lies as a point's does.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, expecting = "a table: { register = \"holding:10\", type = \"u16\", value = 7 }")]
 pub(super) struct Setup {
@@ -216,6 +216,7 @@ pub(super) struct Setup {
     pub(super) names: Option<BTreeMap<String, String>>,
     pub(super) value: Option<Scalar>,
     pub(super) why: Option<String>,
+    pub(super) by_hand: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use curb_model::{Name, PointSet};
+use curb_source::ModbusPoint;
 
 /// Everything that is configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +30,19 @@ pub(crate) struct Settings {
     pub(crate) source: curb_source::Config,
     /// Plugins.
     pub(crate) pipeline: curb_pipeline::Config,
+    /// What devices are told by hand only.
+    pub(crate) by_hand: Vec<ByHand>,
     /// Every point of every device, for the retained `points` table and for the plugins' globs.
     pub(crate) points: PointSet,
+}
+
+/// A setting that wears its device with each write, so that it is written by hand only. The config grants this one value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ByHand {
+    /// Where and how it lies; named by device and setting.
+    pub(crate) lies: ModbusPoint,
+    /// What stands in the config, as registers; 0 or 1 for a coil.
+    pub(crate) registers: Vec<u16>,
 }
 
 /// `[hub]`.

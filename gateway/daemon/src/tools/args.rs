@@ -74,11 +74,14 @@ pub(crate) struct ReadArgs {
 /// `curb write`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WriteArgs {
-    /// DEVICE/POINT that the config grants; with --raw a bus, a port or host:port
+    /// DEVICE/POINT that the config grants; with --setting a device, with --raw a bus, a port or host:port
     pub(crate) target: String,
     /// What to write: a number, true or false, a text or a name. With --raw several numbers
     #[arg(required = true, allow_negative_numbers = true)]
     pub(crate) values: Vec<String>,
+    /// A setting that wears the device with each write, to the value that the config gives it; only with the daemon stopped
+    #[arg(long, value_name = "NAME", conflicts_with = "raw")]
+    pub(crate) setting: Option<String>,
     /// Registers instead of a point: past all grants, so only with the daemon stopped
     #[arg(long, requires_all = ["unit", "register"])]
     pub(crate) raw: bool,

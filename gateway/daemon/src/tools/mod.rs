@@ -47,6 +47,10 @@ pub(crate) enum Error {
     /// Nothing was sent.
     #[error("record the write, so it is not done; --unrecorded goes on where there is no state folder to write to")]
     Unrecorded(#[source] crate::spool::Error),
+    #[error("write that: {0}")]
+    NotGranted(String),
+    #[error("count how often the device was written, so it is not done")]
+    Uncounted(#[source] curb_durable::Error),
     #[error("use the line: {0}")]
     Unusable(String),
     #[error("read {}", path.display())]
@@ -60,12 +64,17 @@ impl Error {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Line(line::Error::Control(error)) => error.exit_code(),
-            Self::Line(line::Error::RawBesideDaemon) => DENIED,
+            Self::Line(line::Error::RawBesideDaemon) | Self::NotGranted(_) => DENIED,
             Self::Line(line::Error::Start(curb_source::Error::Config(_))) => USAGE,
             Self::Target(_) | Self::Option { .. } | Self::Usage(_) => USAGE,
             Self::Unusable(why) if why.contains("ermission denied") => DENIED,
             Self::Unrecorded(crate::spool::Error::Folder { .. }) => DENIED,
-            Self::Line(_) | Self::Unrecorded(_) | Self::Unusable(_) | Self::File { .. } | Self::Output(_) => CANNOT,
+            Self::Line(_)
+            | Self::Unrecorded(_)
+            | Self::Uncounted(_)
+            | Self::Unusable(_)
+            | Self::File { .. }
+            | Self::Output(_) => CANNOT,
         }
     }
 }

@@ -3,7 +3,11 @@
 //! A point goes through the same grant, order and read-back as a write of the core, with the daemon or without. Registers
 //! (`--raw`) pass no grant: then who may open the port is the only guard, and the daemon must not have it.
 //!
+//! Settings that wear their device are `setting`'s.
+//!
 //! Each write has its audit record: of the daemon, or, alone, in the [`Spool`] that the next daemon takes up.
+
+mod setting;
 
 use std::io::Write;
 use std::time::Duration;
@@ -34,7 +38,11 @@ const MAX_REGISTERS: usize = 123;
 /// `curb write`.
 pub(crate) async fn run(args: &WriteArgs, out: &mut impl Write) -> Result<u8, Error> {
     let known = Known::load(&args.line);
-    if args.raw { raw(args, &known, out).await } else { point(args, &known, out).await }
+    match &args.setting {
+        Some(name) => setting::run(args, name, &known, out).await,
+        None if args.raw => raw(args, &known, out).await,
+        None => point(args, &known, out).await,
+    }
 }
 
 async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8, Error> {

@@ -327,6 +327,44 @@ async fn a_dump_alone_only_listens() {
 }
 
 #[tokio::test]
+async fn a_setting_that_wears_the_device_is_written_once_counted_and_read_back() {
+    let site = Site::new().await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let profiles = site.path().join("profiles");
+    std::fs::create_dir(&profiles).unwrap();
+    let profile = "[profile]\nmaker = \"Ours\"\nmodel = \"Box\"\nkind = \"io\"\nsource = \"own\"\nconfirmed = \"memory\"\n\
+                   tcp_port = 502\nunit_id = 1\n[device.point.value]\nregister = \"holding:105\"\ntype = \"u16\"\n\
+                   [setting.mode]\nregister = \"holding:105\"\ntype = \"u16\"\nenum = { 3 = \"low\", 4 = \"high\" }\neeprom = true\n\
+                   [setting.rate]\nregister = \"holding:106\"\ntype = \"u16\"\nrange = [0, 9]\neeprom = true\n";
+    std::fs::write(profiles.join("box.toml"), profile).unwrap();
+    let device = format!(
+        "[bus.lan]\ntcp = \"127.0.0.1:{}\"\n\n[device.box]\nbus = \"lan\"\nunit_id = 1\nprofile = \"box\"\n\
+         settings.mode = \"high\"\n",
+        server.port
+    );
+    let hub = Hub::with_core(&site, NO_CORE, &device);
+    std::fs::create_dir_all(site.path().join("hub/state")).unwrap();
+    let config = hub.config().display().to_string();
+    let folder = format!("paths.profiles={:?}", profiles.display().to_string());
+    let check = async |words: &[&str], code: i32, expected: &str| {
+        let words: Vec<&str> = words.iter().copied().chain(["--config", &config, "--set", &folder]).collect();
+        let (status, out) = curb(site.path(), &words).await;
+        assert_eq!(status, Some(code), "{words:?}: {out}");
+        assert!(out.contains(expected), "{words:?}: {out}");
+    };
+    let mode = |value| ["write", "box", "--setting", "mode", value];
+    check(&mode("low"), 4, "another value").await;
+    check(&mode("loud"), 2, "loud").await;
+    check(&["write", "box", "--setting", "rate", "1"], 4, "no setting rate").await;
+    check(&mode("high"), 0, "(read back; each write wears the device: 1 from this hub)").await;
+    check(&["read", "box/value"], 0, " 4").await;
+    check(&mode("high"), 0, "stands there already: not written").await;
+    check(&["write", "lan", "-a", "1", "-r", "holding:105", "3", "--raw"], 0, "written").await;
+    check(&[&mode("high")[..], &["--json"]].concat(), 0, "\"writes\":2").await;
+    check(&["profiles", "box"], 0, "only by hand, curb write DEVICE --setting mode VALUE").await;
+}
+
+#[tokio::test]
 async fn a_dump_shows_what_a_talker_says_alone_and_beside_the_daemon() {
     let site = Site::new().await;
     let (tell, told) = std::sync::mpsc::channel();

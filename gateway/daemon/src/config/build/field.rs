@@ -5,14 +5,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use curb_model::{Name, PointName};
-use curb_source::{BusConfig, DataBits, Link, Parity, Rs485, SerialConfig, StopBits};
+use curb_source::{BusConfig, DataBits, DeviceConfig, Link, Parity, Rs485, SerialConfig, StopBits};
 
-use super::{Part, device, fits, frame, named};
+use super::{Part, device, fits, frame, named, setup};
 use crate::config::node::Node;
 use crate::config::notation;
 use crate::config::problem::{Misfit, did_you_mean};
 use crate::config::report::Report;
 use crate::config::schema;
+use crate::config::settings::ByHand;
 
 /// How long an adapter may hold bytes back. Its timer has eight bits, in milliseconds.
 const LATENCY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(255);
@@ -26,6 +27,8 @@ const USUAL_BAUD: [u32; 12] =
 pub(super) struct Field {
     /// Buses with the devices that are right.
     pub(super) source: curb_source::Config,
+    /// What devices are told by hand only.
+    pub(super) by_hand: Vec<ByHand>,
     /// What the other tables may refer to, whether or not it is right in itself.
     pub(super) names: FieldNames,
 }
@@ -71,6 +74,9 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
         let bus = bus_of(part, &buses, report);
         let medium = bus.and_then(|bus| mediums.get(bus).copied().flatten());
         let device = device::build(name, part, medium, &mut field.names.points, report);
+        if matches!(device, Some(DeviceConfig::Modbus(_))) {
+            field.by_hand.extend(setup::by_hand(name, part, report));
+        }
         field.names.devices.insert(name.clone());
         let Some(bus) = bus else { continue };
         on_bus.entry(bus).or_default().push((name, part));

@@ -78,7 +78,19 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
             if !report.has_errors() =>
         {
             let source = field.source;
-            Some(Settings { hub, core, identity, paths, clock, log, store, source, pipeline, points })
+            Some(Settings {
+                hub,
+                core,
+                identity,
+                paths,
+                clock,
+                log,
+                store,
+                source,
+                pipeline,
+                by_hand: field.by_hand,
+                points,
+            })
         }
         _ => None,
     };

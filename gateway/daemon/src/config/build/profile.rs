@@ -216,8 +216,8 @@ fn granted(part: &Part<'_, schema::Device>, profile: &Profile, name: &str, repor
     }
 }
 
-/// What is written at each connect: the profile's own list, then the settings that the installer gives, but not those whose
-/// writing wears the device.
+/// What is written at each connect: the profile's own list, then the settings that the installer gives; those whose writing
+/// wears the device by hand only.
 fn setup(part: &Part<'_, schema::Device>, read: &Read, report: &mut Report) -> Vec<Node> {
     let mut setup = match read.tree.at(["setup"]).map(|node| &node.kind) {
         Some(Kind::List(entries)) => entries.clone(),
@@ -228,7 +228,7 @@ fn setup(part: &Part<'_, schema::Device>, read: &Read, report: &mut Report) -> V
             continue;
         };
         let Some(setting) = read.tree.at(["setting", name.as_str()]) else { continue };
-        if of.eeprom || !of.allows(&scalar(written)) {
+        if !of.allows(&scalar(written)) {
             continue;
         }
         for key in ["byte", "bits", "exponent"] {
@@ -247,6 +247,9 @@ fn setup(part: &Part<'_, schema::Device>, read: &Read, report: &mut Report) -> V
         let named = Node { origin: value.origin.clone(), kind: Kind::Text(name.clone()) };
         entries.insert("name".to_owned(), named);
         entries.insert("value".to_owned(), value.clone());
+        if of.eeprom {
+            entries.insert("by_hand".to_owned(), Node { origin: value.origin.clone(), kind: Kind::Bool(true) });
+        }
         setup.push(Node { origin: value.origin.clone(), kind: Kind::Table(entries) });
     }
     setup

@@ -1,4 +1,4 @@
-//! `[[device.*.setup]]`: what a device is told at each connect.
+//! `[[device.*.setup]]`: what a device is told at each connect, or by hand only.
 //!
 //! An entry lies in the device as a point does, and has a value. It is encoded here: what the device cannot hold is a
 //! mistake in the file, not in the night when the cabinet loses power.
@@ -13,18 +13,35 @@ use crate::config::notation;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
 use crate::config::schema::{self, Scalar};
+use crate::config::settings::ByHand;
 
 /// Entries of one device at most: each costs two frames whenever the device comes back.
 const MOST: usize = 32;
 
-/// The entries that are right, in their order.
+/// The entries for each connect that are right, in their order.
 pub(super) fn build(device: &Name, part: &Part<'_, schema::Device>, report: &mut Report) -> Vec<Setup> {
     let entries = part.raw.setup.as_deref().unwrap_or_default();
     if entries.len() > MOST {
         part.wrong(&["setup"], Misfit::expected(format!("at most {MOST} entries")), report);
     }
-    let entries = entries.iter().enumerate();
+    let entries = entries.iter().enumerate().filter(|(_, entry)| !is_by_hand(entry));
+    let right = entries.filter_map(|(index, entry)| one(device, part, &index.to_string(), entry, report));
+    let setup = |ByHand { lies, registers }| {
+        let name = lies.point.name.point().clone();
+        Setup { name, table: lies.table, address: lies.address, registers }
+    };
+    right.map(setup).collect()
+}
+
+/// Those for a person's hand.
+pub(super) fn by_hand(device: &Name, part: &Part<'_, schema::Device>, report: &mut Report) -> Vec<ByHand> {
+    let entries = part.raw.setup.as_deref().unwrap_or_default().iter().enumerate();
+    let entries = entries.filter(|(_, entry)| is_by_hand(entry));
     entries.filter_map(|(index, entry)| one(device, part, &index.to_string(), entry, report)).collect()
+}
+
+fn is_by_hand(entry: &schema::Setup) -> bool {
+    entry.by_hand == Some(true)
 }
 
 fn one(
@@ -33,7 +50,7 @@ fn one(
     index: &str,
     entry: &schema::Setup,
     report: &mut Report,
-) -> Option<Setup> {
+) -> Option<ByHand> {
     let place = lies(entry);
     let at = At::new(part, ["setup", index], &place);
     let name = match entry.name.as_deref() {
@@ -41,16 +58,14 @@ fn one(
         None => Name::new(&format!("setup-{index}")).expect("a word and a number are a name"),
     };
     at.missing("value", "what is written: value = 7", report);
-    let point = register::value(&at, &PointName::new(device.clone(), name.clone()), u16::MAX, report)?;
+    let point = register::value(&at, &PointName::new(device.clone(), name), u16::MAX, report)?;
     if !point.table.is_writable() {
         at.wrong(&["register"], Misfit::expected("a holding register or a coil: others cannot be written"), report);
         return None;
     }
     let value = value(entry.value.as_ref()?);
     match curb_source::encode(&point, &value, None) {
-        Ok(encoded) if encoded.mask.is_none() => {
-            Some(Setup { name, table: point.table, address: point.address, registers: encoded.registers })
-        }
+        Ok(encoded) if encoded.mask.is_none() => Some(ByHand { lies: point, registers: encoded.registers }),
         Ok(_) => {
             at.wrong(&["type"], Misfit::expected("a whole register: what is beside the value would be lost"), report);
             None

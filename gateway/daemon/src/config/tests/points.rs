@@ -354,7 +354,7 @@ curb.toml:15:1: error: D.write_with: found "multi", expected "auto", "single" or
     wrong(
         "setup = [{ register = \"holding:7\", type = \"u8\", vlaue = 8 }, { register = \"holding:7\", type = \"u8\", value = 7 }]",
         r#"curb.toml:11:10: error: D.setup.0.value: found nothing, expected what is written: value = 7
-curb.toml:11:49: error: D.setup.0.vlaue: found an unknown key, expected one of name, register, type, order, radix, scale, offset, enum, value, why
+curb.toml:11:49: error: D.setup.0.vlaue: found an unknown key, expected one of name, register, type, order, radix, scale, offset, enum, value, why, by_hand
   help: did you mean "value"?
 curb.toml:11:88: error: D.setup.1.type: found "u8", expected a whole register: what is beside the value would be lost"#,
     );

@@ -308,3 +308,23 @@ fn the_last_good_configuration_needs_no_profile() {
     assert_eq!(folder.show(&last.problems), "");
     assert_eq!(last.settings, ran.settings);
 }
+
+#[test]
+fn a_setting_that_wears_the_device_is_for_the_hand_and_bound_to_what_the_config_says() {
+    let by_hand = |device: &str| {
+        let bus = "[bus.b]\nserial = \"/dev/serial/by-path/x\"\nbaud = 9600\n";
+        let device = format!("[device.d]\nbus = \"b\"\nunit_id = 1\n{device}");
+        let loaded = Folder::new(&format!("{LEAST}{bus}{device}")).load();
+        let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        let one =
+            |one: &crate::config::ByHand| (one.lies.point.name.to_string(), one.lies.address, one.registers.clone());
+        settings.by_hand.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        by_hand("profile = \"epever-tracer\"\nsettings.battery-type = \"gel\""),
+        [("d/battery-type".to_owned(), 36_864, vec![2])]
+    );
+    let own = "setup = [{ register = \"holding:9\", type = \"u16\", value = 4, name = \"x\", by_hand = true }]\n\
+               point.p = { register = \"holding:0\", type = \"u16\" }";
+    assert_eq!(by_hand(own), [("d/x".to_owned(), 9, vec![4])]);
+}
