@@ -172,6 +172,7 @@ fn value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Bool(truth) => (*truth).into(),
         Scalar::Int(number) => (*number).into(),
+        Scalar::Uint(number) => (*number).into(),
         Scalar::Float(number) => (*number).into(),
         Scalar::Text(text) => text.as_str().into(),
     }

@@ -10,14 +10,16 @@
 
 mod embedded;
 mod profile;
+mod scalar;
 
 #[cfg(test)]
 mod tests;
 
 pub use profile::{
     About, Confirmed, Device, Error, Example, Fingerprint, Identification, Kind, Limits, Parity, Point, Profile,
-    Scalar, Serial, Setting, Setup, Weight,
+    Serial, Setting, Setup, Weight,
 };
+pub use scalar::Scalar;
 
 /// Every profile that is compiled in: its name, and the text of `<name>.toml`.
 pub fn embedded() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -90,15 +90,14 @@ fn settings(part: &Part<'_, schema::Device>, profile: &Profile, report: &mut Rep
             part.wrong(&below, Misfit { expected, help: did_you_mean(name, known()) }, report);
             continue;
         };
-        let value = scalar(written);
-        if of.allows(&value) {
-            settings.insert(name.clone(), value);
+        if of.allows(written) {
+            settings.insert(name.clone(), written.clone());
         } else {
-            let help = match &value {
+            let help = match written {
                 Scalar::Text(text) => {
                     did_you_mean(text, of.names.iter().flat_map(|names| names.values()).map(String::as_str))
                 }
-                Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => None,
+                Scalar::Bool(_) | Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_) => None,
             };
             part.wrong(&below, Misfit { expected: of.allowed(), help }, report);
         }
@@ -228,7 +227,7 @@ fn setup(part: &Part<'_, schema::Device>, read: &Read, report: &mut Report) -> V
             continue;
         };
         let Some(setting) = read.tree.at(["setting", name.as_str()]) else { continue };
-        if !of.allows(&scalar(written)) {
+        if !of.allows(written) {
             continue;
         }
         for key in ["byte", "bits", "exponent"] {
@@ -269,16 +268,5 @@ fn under(own: &mut Entries, base: Entries) {
             }
             Some(_) => {}
         }
-    }
-}
-
-fn scalar(written: &schema::Scalar) -> Scalar {
-    match written {
-        schema::Scalar::Bool(truth) => Scalar::Bool(*truth),
-        schema::Scalar::Int(number) => Scalar::Int(*number),
-        #[expect(clippy::cast_precision_loss, reason = "no setting is so wide; one that is fits no choice")]
-        schema::Scalar::Uint(number) => Scalar::Float(*number as f64),
-        schema::Scalar::Float(number) => Scalar::Float(*number),
-        schema::Scalar::Text(text) => Scalar::Text(text.clone()),
     }
 }

@@ -4,6 +4,7 @@
 //! mistake in the file, not in the night when the cabinet loses power.
 
 use curb_model::{Name, PointName, Value};
+use curb_profiles::Scalar;
 use curb_source::Setup;
 
 use super::Part;
@@ -12,7 +13,7 @@ use super::register;
 use crate::config::notation;
 use crate::config::problem::Misfit;
 use crate::config::report::Report;
-use crate::config::schema::{self, Scalar};
+use crate::config::schema;
 use crate::config::settings::ByHand;
 
 /// Entries of one device at most: each costs two frames whenever the device comes back.
