@@ -11,6 +11,7 @@
 //! record.
 
 mod keeper;
+mod request;
 mod seen;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use curb_model::{HubClock, Name, PointName, Reason, Value};
 use curb_source::{BusHandle, Proof, WriteError, Written};
 use curb_store::Store;
-use curb_uplink::{COMMANDS, Command, ReplyTo};
+use curb_uplink::{COMMANDS, Command};
 use curb_wire::command::{self as wire, Answer, Audit, Origin, Outcome, Refusal, WRITE, Write};
 use curb_wire::record::Document as _;
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use keeper::{Keeper, Saver};
+use request::{Request, in_time, read};
 use seen::{Admission, Known, Seen};
 
 use crate::spool::Spool;
@@ -35,10 +37,6 @@ use crate::spool::Spool;
 /// Commands under way at most: those of the core that are started at once, and as many from the control socket, each
 /// with its own share.
 const MOST: usize = 2 * COMMANDS;
-
-/// How far ahead a deadline may lie: a command is for now. What is to happen tonight is the core's to remember, which can
-/// change its mind.
-const FARTHEST: Duration = Duration::from_hours(1);
 
 /// Correlation data in bytes at most: four times an UUID. It is stored for each command.
 const ID_MAX: usize = 64;
@@ -73,13 +71,6 @@ pub(crate) struct Commands {
     /// For each uplink that is started.
     hand_over: mpsc::Sender<Command>,
     tasks: JoinSet<()>,
-}
-
-/// A request as it was read.
-#[derive(Debug)]
-struct Request {
-    id: Vec<u8>,
-    write: Write,
 }
 
 /// What came of a request, and whether it was new.
@@ -176,55 +167,6 @@ impl Commands {
         while self.tasks.join_next().await.is_some() {}
         self.keeper.stop();
     }
-}
-
-/// Reads a request: everything about it that needs neither clock nor memory.
-fn read(command: &Command) -> Result<Request, Refusal> {
-    if &*command.name != WRITE {
-        return Err(refusal("unknown-command", format!("expected cmd/{WRITE}")));
-    }
-    if command.retained {
-        return Err(refusal("retained", "a retained message is of an unknown age: publish commands without retain"));
-    }
-    if let ReplyTo::Unusable(topic) = &command.reply_to {
-        let detail =
-            format!("the response topic {topic:?} is no topic, or one of curb/v1 other than this hub's reply/…");
-        return Err(refusal("bad-request", detail));
-    }
-    let id = command.correlation.as_deref().unwrap_or_default();
-    if id.is_empty() {
-        return Err(refusal(
-            "no-correlation",
-            "without correlation data a repeated request cannot be told from a new one",
-        ));
-    }
-    if id.len() > ID_MAX {
-        let detail = format!("the correlation data has {} bytes, expected {ID_MAX} at most", id.len());
-        return Err(refusal("bad-request", detail));
-    }
-    let write = Write::decode(&command.payload).map_err(|error| refusal("bad-request", crate::chain(&error)))?;
-    Ok(Request { id: id.to_vec(), write })
-}
-
-/// When a write has to be on its way, on the runtime's clock; `expires` is what the core's broker says.
-fn in_time(write: &Write, clock: &HubClock, expires: Option<std::time::Instant>) -> Result<(Instant, i64), Refusal> {
-    let Some(offset) = clock.offset() else {
-        let detail = "the hub's clock is not trusted: whether the deadline has passed is not known";
-        return Err(refusal("clock-not-trusted", detail));
-    };
-    let now_ms = clock.now().utc_millis(offset);
-    let left = u64::try_from(write.deadline_ms.saturating_sub(now_ms)).map_or(Duration::ZERO, Duration::from_millis);
-    if left > FARTHEST {
-        let detail = format!("the deadline is {} s ahead, expected {} at most", left.as_secs(), FARTHEST.as_secs());
-        return Err(refusal("deadline-too-far", detail));
-    }
-    let now = Instant::now();
-    let expires = expires.map_or(now + FARTHEST, Instant::from_std);
-    let deadline = (now + left).min(expires);
-    if deadline <= now {
-        return Err(refusal(WriteError::Deadline.word(), "the deadline had passed when the hub came to it"));
-    }
-    Ok((deadline, now_ms))
 }
 
 impl Desk {

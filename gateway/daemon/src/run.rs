@@ -11,7 +11,7 @@ use curb_identity::Identity;
 use curb_model::{Fault, HubClock, Name, Room};
 use curb_uplink::Command;
 use curb_wire::record::ClockEvent;
-use curb_wire::status::{FaultEntry, Points, State, Status};
+use curb_wire::status::Points;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -23,7 +23,6 @@ use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
-use crate::status::{self, About, ClockReport, Report};
 use crate::who;
 
 /// The loop looks around this often: faults, the status document, the watchdog.
@@ -32,13 +31,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// A hub without a usable identity looks at the files again this often: somebody may have put them there.
 const IDENTITY_AGAIN: Duration = Duration::from_secs(60);
 
-/// A certificate that ends sooner than this is a fault: time for a person to act who is not there every day.
-const EXPIRES_SOON: Duration = Duration::from_secs(30 * 86_400);
-
-/// The status document is published when a fault comes or goes, and for its counts this often.
-const STATUS_EVERY: Duration = Duration::from_secs(60);
-
 mod answer;
+mod tell;
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +134,7 @@ impl Daemon {
         let listener = control::listen(&settings.paths.run)?;
         let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
         let documents = Documents {
-            status: watch::Sender::new(Arc::new(document(&hub, &store.run().to_string()))),
+            status: watch::Sender::new(Arc::new(tell::document(&hub, &store.run().to_string()))),
             points: watch::Sender::new(Arc::new(Points::new(hub.as_str(), &settings.points))),
         };
         let rooms = assemble::start(&settings, &hub, store, &clock, documents)?;
@@ -311,82 +305,6 @@ impl Daemon {
         who::remember(&self.settings, &self.hub);
         self.rooms.start_uplink(&self.settings.core, identity, hub_up())
     }
-
-    fn faults(&self) -> Vec<Fault> {
-        let mut faults = self.rooms.faults();
-        faults.extend(self.refused.clone());
-        match &self.identity {
-            Ok(identity) => {
-                faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault));
-                faults.extend(self.expiry(identity));
-            }
-            Err(fault) => faults.push(fault.clone()),
-        }
-        faults.extend(
-            match self.verdict {
-                Verdict::Trusted(_) => None,
-                Verdict::Unsynchronised => {
-                    Some(format!("nobody vouches for the clock, which shows {}", clock::wall_text()))
-                }
-                Verdict::BeforeFloor => Some(format!("the clock shows {}, which cannot be", clock::wall_text())),
-            }
-            .map(|detail| fault(Room::Clock, "clock", "clock-not-trusted", detail)),
-        );
-        faults.sort();
-        faults
-    }
-
-    /// What there is to say about the certificate's end, while the clock is trusted.
-    fn expiry(&self, identity: &Identity) -> Option<Fault> {
-        let (Verdict::Trusted(_), now) = (self.verdict, UNIX_EPOCH + clock::wall()) else { return None };
-        let (word, detail) = match identity.not_after.duration_since(now) {
-            Ok(left) if left > EXPIRES_SOON => return None,
-            Ok(left) => ("certificate-expires", format!("it ends in {} days: renew it", left.as_secs() / 86_400)),
-            Err(_) => ("certificate-expired", "it has ended: the core will refuse the next connection".to_owned()),
-        };
-        Some(fault(Room::Identity, "certificate", word, detail))
-    }
-
-    fn report(&self, faults: &[Fault]) -> Report {
-        let now = self.clock.now();
-        let about = About {
-            hub: &self.hub,
-            site: &self.settings.hub.site,
-            uptime_s: self.started.elapsed().as_secs(),
-            config: if self.refused.is_some() { "last-good" } else { "files" },
-            clock: ClockReport {
-                trusted: self.clock.offset().is_some(),
-                trust: clock::trust_word(self.settings.clock.trust).to_owned(),
-                time_ms: self.clock.offset().map(|offset| now.utc_millis(offset)),
-            },
-            now,
-            faults: faults.iter().map(FaultEntry::from).collect(),
-        };
-        status::report(about, &self.rooms)
-    }
-
-    /// Gives the uplink a new status document if a fault came or went, or the counts are old.
-    fn publish(&mut self, now: Instant, faults: &[Fault]) {
-        let Documents { status, points } = &self.rooms.documents;
-        let old = now >= self.published + STATUS_EVERY;
-        let key = |fault: &FaultEntry| (fault.subject.clone(), fault.word.clone());
-        let entries: Vec<FaultEntry> = faults.iter().map(FaultEntry::from).collect();
-        let same = status.borrow().faults.iter().map(key).eq(entries.iter().map(key));
-        if old || !same {
-            self.published = now;
-            let queue = Some(status::waiting(&self.rooms));
-            status.send_modify(|status| *status = Arc::new(Status { faults: entries, queue, ..Status::clone(status) }));
-        }
-        let all = self.settings.points.clone().and(self.rooms.pipeline.points().iter().cloned());
-        let document = Points::new(self.hub.as_str(), &all);
-        points.send_if_modified(|points| {
-            let differs = **points != document;
-            if differs {
-                *points = Arc::new(document);
-            }
-            differs
-        });
-    }
 }
 
 /// The settings of the files, or the last good ones with the fault that says so.
@@ -423,21 +341,6 @@ pub(crate) fn load_identity(settings: &Settings, verdict: Verdict) -> Result<Ide
 
 pub(crate) fn fault(room: Room, subject: &str, word: &'static str, detail: String) -> Fault {
     Fault { room, subject: subject.to_owned(), word, detail }
-}
-
-/// The status document as it is before anything is known.
-fn document(hub: &Name, run: &str) -> Status {
-    Status {
-        v: 1,
-        hub: hub.to_string(),
-        state: State::Online,
-        run: run.to_owned(),
-        connection: 0,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        clean: false,
-        faults: Vec::new(),
-        queue: None,
-    }
 }
 
 /// How long the hub has been up, sleep included. From the system's clock: /proc/uptime is hidden by the unit's confinement.

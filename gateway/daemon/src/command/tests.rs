@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use curb_model::{Batch, Class, HubTime, Message, Point, Stream, UtcOffset, ValueType};
 use curb_source::{BusConfig, Config, DeviceConfig, Encoding, Grant, Link, ModbusDevice, ModbusPoint, Source, Table};
-use curb_uplink::Answer as Sent;
+use curb_uplink::{Answer as Sent, ReplyTo};
 use curb_wire::command::AuditRecord;
 use tempfile::TempDir;
 
