@@ -82,8 +82,10 @@ impl Outbox {
     fn batches(&self, stream: &Stream, readings: Vec<Reading>) -> impl Iterator<Item = Batch> + use<> {
         let offset = self.clock.offset();
         let stream = stream.clone();
+        let is_data = |reading: &Reading| reading.point.class == Class::Data;
+        // Most devices have no alarm, and their readings need not be moved.
         let (data, alarms): (Vec<_>, Vec<_>) =
-            readings.into_iter().partition(|reading| reading.point.class == Class::Data);
+            if readings.iter().all(is_data) { (readings, Vec::new()) } else { readings.into_iter().partition(is_data) };
         [(Class::Alarm, alarms), (Class::Data, data)]
             .into_iter()
             .filter(|(_, readings)| !readings.is_empty())
