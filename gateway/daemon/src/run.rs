@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use curb_identity::Identity;
-use curb_model::{Fault, HubClock, Name, Room};
+use curb_model::{Fault, HubClock, Name, PointSet, Room};
 use curb_uplink::Command;
 use curb_wire::record::ClockEvent;
-use curb_wire::status::Points;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -135,7 +134,7 @@ impl Daemon {
         let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
         let documents = Documents {
             status: watch::Sender::new(Arc::new(tell::document(&hub, &store.run().to_string()))),
-            points: watch::Sender::new(Arc::new(Points::new(hub.as_str(), &settings.points))),
+            points: watch::Sender::new(Arc::new(tell::points(&hub, &settings, PointSet::default()))),
         };
         let rooms = assemble::start(&settings, &hub, store, &clock, documents)?;
         let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);

@@ -28,6 +28,9 @@ pub(crate) struct Report {
     pub(crate) queue: QueueReport,
     pub(crate) buses: BTreeMap<String, BusReport>,
     pub(crate) devices: BTreeMap<String, DeviceReport>,
+    /// Readings that the policy kept from leaving, in this run.
+    #[serde(default)]
+    pub(crate) refused: u64,
     pub(crate) plugin_host: HostReport,
     pub(crate) plugins: BTreeMap<String, PluginReport>,
     /// What stands wrong; empty is well.
@@ -75,7 +78,11 @@ pub(crate) struct QueueReport {
     pub(crate) readings: u64,
     pub(crate) bytes: u64,
     pub(crate) limit_bytes: u64,
+    /// Age of the oldest reading that waits, in seconds. Of one that an earlier life of the daemon read it is only known
+    /// that it is older than this life: hub time leaps at a start.
     pub(crate) oldest_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) oldest_is_from_before: bool,
     /// Messages that the core refused for what they are, kept for a person to look at.
     pub(crate) aside: u64,
     pub(crate) commits: u64,
@@ -182,9 +189,10 @@ pub(crate) fn report(about: About<'_>, rooms: &Rooms) -> Report {
         config: config.to_owned(),
         clock,
         core: core(rooms),
-        queue: queue(rooms, &age),
+        queue: queue(rooms, (uptime_s + 1) as f64, &age),
         buses: source.buses.iter().map(|(name, bus)| (name.to_string(), bus_report(bus))).collect(),
         devices: source.devices.iter().map(|(name, device)| (name.to_string(), device_report(device, &age))).collect(),
+        refused: pipeline.refused,
         plugin_host: HostReport { pid: pipeline.host_pid, restarts: pipeline.restarts },
         plugins: pipeline.plugins.into_iter().map(|(name, plugin)| (name.to_string(), plugin_report(plugin))).collect(),
         faults,
@@ -223,14 +231,16 @@ fn core(rooms: &Rooms) -> CoreReport {
     }
 }
 
-fn queue(rooms: &Rooms, age: &impl Fn(HubTime) -> f64) -> QueueReport {
+/// `life_s`: what is older than this was read before this start.
+fn queue(rooms: &Rooms, life_s: f64, age: &impl Fn(HubTime) -> f64) -> QueueReport {
     let health = rooms.store.health();
     QueueReport {
         rows: health.rows,
         readings: health.readings_waiting,
         bytes: health.bytes,
         limit_bytes: health.limit_bytes,
-        oldest_s: health.oldest.map(age),
+        oldest_s: health.oldest.map(|oldest| age(oldest).min(life_s)),
+        oldest_is_from_before: health.oldest.is_some_and(|oldest| age(oldest) > life_s),
         aside: health.aside,
         commits: health.commits,
         payload_bytes: health.payload_bytes,
@@ -353,18 +363,22 @@ impl fmt::Display for Report {
                 writeln!(f, "{name:16} {state:10} {kept:>9} {filtered:>9} {added:>9} {dropped:>9} {traps:>6}")?;
             }
         }
-        let QueueReport { rows, readings, bytes, limit_bytes, oldest_s, aside, gaps, .. } = &self.queue;
+        let QueueReport { rows, readings, bytes, limit_bytes, oldest_s, oldest_is_from_before, aside, gaps, .. } =
+            &self.queue;
         let percent = bytes.saturating_mul(100) / (*limit_bytes).max(1);
         writeln!(
             f,
             "\nqueue  {rows} messages with {readings} readings, {bytes} bytes ({percent} % of the limit), oldest {}",
-            seconds(*oldest_s)
+            if *oldest_is_from_before { "from before this start".to_owned() } else { seconds(*oldest_s) }
         )?;
         if *aside > 0 {
             writeln!(f, "       {aside} messages set aside")?;
         }
         for (reason, count) in gaps {
             writeln!(f, "       {count} readings lost: {reason}")?;
+        }
+        if self.refused > 0 {
+            writeln!(f, "       {} readings refused by the policy", self.refused)?;
         }
         let CoreReport { state, connection, sent, acked, in_flight, delay_ms, .. } = &self.core;
         let delay = delay_ms.map_or_else(String::new, |delay| format!(", {delay:.1} ms to acknowledge"));

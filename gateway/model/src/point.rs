@@ -88,6 +88,14 @@ impl PointSet {
         self.points.is_empty()
     }
 
+    /// Those whose name `keeps`.
+    #[must_use]
+    pub fn only(mut self, keeps: impl Fn(&PointName) -> bool) -> Self {
+        self.points.retain(|name, _| keeps(name));
+        self.usages.retain(|name, _| keeps(name));
+        self
+    }
+
     /// With these points, too.
     #[must_use]
     pub fn and(mut self, points: impl IntoIterator<Item = Arc<Point>>) -> Self {

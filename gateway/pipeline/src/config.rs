@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use curb_model::{Glob, Name};
 
+use crate::policy::Policy;
+
 /// Everything the pipeline needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     /// Folder of compiled components. Made with mode 0700 if it is not there; a folder that others may write to is not
     /// used, and every start compiles anew.
     pub cache: PathBuf,
+    /// What may leave the hub, plugins or not.
+    pub policy: Policy,
 }
 
 /// The command that becomes the plugin host: it must end in [`plugin_host`](crate::plugin_host).

@@ -17,6 +17,8 @@ pub struct Health {
     pub host_pid: Option<u32>,
     /// How often the host had to be started again.
     pub restarts: u64,
+    /// Readings that the policy refused since the pipeline started.
+    pub refused: u64,
     /// Every configured plugin.
     pub plugins: BTreeMap<Name, PluginHealth>,
     /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `host-down`, `host-restarted`.
@@ -110,6 +112,7 @@ pub(crate) struct Board(Arc<Mutex<Sheet>>);
 pub(crate) struct Sheet {
     pub(crate) host_pid: Option<u32>,
     pub(crate) restarts: u64,
+    pub(crate) refused: u64,
     pub(crate) host_trouble: Option<Trouble>,
     pub(crate) plugins: BTreeMap<Name, PluginSheet>,
 }
@@ -167,6 +170,7 @@ impl Board {
         Health {
             host_pid: sheet.host_pid,
             restarts: sheet.restarts,
+            refused: sheet.refused,
             plugins: sheet.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.health.clone())).collect(),
             faults: host.chain(plugins).collect(),
         }

@@ -37,6 +37,7 @@ mod lane;
 mod lines;
 mod link;
 mod pipeline;
+mod policy;
 mod process;
 mod stage;
 
@@ -48,3 +49,4 @@ pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 pub use host::{inspect, plugin_host};
 pub use pipeline::Pipeline;
+pub use policy::{Policy, Text};

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::HostCommand;
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::health::{Board, Trouble};
+use crate::policy::{Gate, Policy};
 use crate::process::{Heard, Process};
 use crate::{Config, Error, Health, component};
 
@@ -41,6 +42,7 @@ struct Setup {
     points: PointSet,
     host: HostCommand,
     cache: PathBuf,
+    policy: Policy,
 }
 
 impl Pipeline {
@@ -122,7 +124,7 @@ impl Setup {
             });
             Part { config, component }
         });
-        Ok(Self { parts: parts.collect(), points, host: config.host, cache: config.cache })
+        Ok(Self { parts: parts.collect(), points, host: config.host, cache: config.cache, policy: config.policy })
     }
 }
 
@@ -153,6 +155,8 @@ async fn run(
     let setup = Arc::clone(&changes.borrow_and_update());
     let now = Instant::now();
     let mut task = Task { flow, board, setup, host: Host::None { not_before: now }, ever_started: false };
+    let mut gate = Gate::default();
+    gate.set(&task.setup.policy);
     task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
     let (mut open, mut changeable) = (true, true);
     while !task.flow.is_drained() {
@@ -164,7 +168,11 @@ async fn run(
             // First, so that no flood of readings can put off a deadline.
             () = sleep_until_some(wake) => Event::Time,
             permit = output.reserve(), if !flow.outbox.is_empty() => {
-                let sent = permit.map(|permit| permit.send(flow.outbox.pop_front().expect("it is not empty")));
+                let sent = permit.map(|permit| {
+                    let mut batch = flow.outbox.pop_front().expect("it is not empty");
+                    gate.pass(&mut batch);
+                    permit.send(batch);
+                });
                 Event::Sent(sent.is_ok())
             }
             heard = wait_host(host, &flow.to_host) => Event::Host(heard),
@@ -175,7 +183,7 @@ async fn run(
         };
         let now = Instant::now();
         match event {
-            Event::Sent(true) => {}
+            Event::Sent(true) => task.board.lock().refused = gate.refused,
             Event::Sent(false) => {
                 tracing::error!("the room behind the pipeline is gone; what is in the pipeline is lost");
                 break;
@@ -188,6 +196,7 @@ async fn run(
             Event::Setup(None) => changeable = false,
             Event::Setup(Some(setup)) => {
                 task.setup = setup;
+                gate.set(&task.setup.policy);
                 task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
                 task.end_idle_host(now).await;
             }

@@ -21,7 +21,7 @@ use super::report::{Key, Report};
 const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Sections whose keys are known. Only these have a form in the environment.
-pub(super) const FIXED: [&str; 8] = ["hub", "core", "identity", "paths", "clock", "log", "store", "plugins"];
+pub(super) const FIXED: [&str; 9] = ["hub", "core", "identity", "paths", "clock", "log", "store", "plugins", "policy"];
 
 /// Sections that hold a table for each name.
 pub(super) const NAMED: [&str; 3] = ["bus", "device", "plugin"];

@@ -119,6 +119,22 @@ pub(super) struct Plugins {
     pub(super) dir: Option<String>,
 }
 
+/// `[policy]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "a table")]
+pub(super) struct Policy {
+    pub(super) allow: Option<Vec<String>>,
+    pub(super) deny: Option<Vec<String>>,
+    pub(super) text: Option<PolicyText>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PolicyText {
+    Allow,
+    Deny,
+}
+
 /// `[bus.<name>]`: a serial line or a TCP device.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "a table")]

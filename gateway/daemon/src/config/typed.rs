@@ -30,6 +30,7 @@ impl Table for schema::Clock {}
 impl Table for schema::Log {}
 impl Table for schema::Store {}
 impl Table for schema::Plugins {}
+impl Table for schema::Policy {}
 impl Table for schema::Plugin {}
 
 impl Table for schema::Bus {
@@ -160,6 +161,7 @@ pub(super) fn every_key() -> Vec<&'static str> {
         keys_of::<schema::Log>(),
         keys_of::<schema::Store>(),
         keys_of::<schema::Plugins>(),
+        keys_of::<schema::Policy>(),
         keys_of::<schema::Bus>(),
         keys_of::<schema::Frame>(),
         keys_of::<schema::Device>(),

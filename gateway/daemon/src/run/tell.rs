@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use curb_identity::Identity;
-use curb_model::{Fault, Name, Room};
+use curb_model::{Fault, Name, PointSet, Room};
 use curb_wire::status::{FaultEntry, Points, State, Status};
 use tokio::time::Instant;
 
 use super::{Daemon, fault};
 use crate::assemble::Documents;
 use crate::clock::{self, Verdict};
+use crate::config::Settings;
 use crate::status::{self, About, ClockReport, Report};
 
 /// A certificate that ends sooner than this is a fault: time for a person to act who is not there every day.
@@ -85,8 +86,7 @@ impl Daemon {
             let queue = Some(status::waiting(&self.rooms));
             status.send_modify(|status| *status = Arc::new(Status { faults: entries, queue, ..Status::clone(status) }));
         }
-        let all = self.settings.points.clone().and(self.rooms.pipeline.points().iter().cloned());
-        let document = Points::new(self.hub.as_str(), &all);
+        let document = self::points(&self.hub, &self.settings, self.rooms.pipeline.points());
         points.send_if_modified(|points| {
             let differs = **points != document;
             if differs {
@@ -95,6 +95,12 @@ impl Daemon {
             differs
         });
     }
+}
+
+/// The table of points: what may leave the hub, of the devices' and the plugins'.
+pub(super) fn points(hub: &Name, settings: &Settings, of_plugins: PointSet) -> Points {
+    let all = settings.points.clone().and(of_plugins.iter().cloned());
+    Points::new(hub.as_str(), &all.only(|name| settings.pipeline.policy.allows(name)))
 }
 
 /// The status document as it is before anything is known.

@@ -174,6 +174,7 @@ async fn two_plugins_of_one_name_are_refused() {
         plugins: vec![twice.clone(), twice],
         host: curb_pipeline::HostCommand::default(),
         cache: std::path::PathBuf::new(),
+        policy: curb_pipeline::Policy::default(),
     };
     let refused = rig.pipeline.apply(config, curb_model::PointSet::default());
     assert!(matches!(refused, Err(Error::DuplicatePlugin { .. })), "{refused:?}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use curb_model::{
     Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample, Stream, Value, ValueType,
 };
-use curb_pipeline::{Config, Health, HostCommand, Limits, OnFailure, Pipeline, PluginConfig};
+use curb_pipeline::{Config, Health, HostCommand, Limits, OnFailure, Pipeline, PluginConfig, Policy};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -129,5 +129,5 @@ impl Rig {
 
 fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
     let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), args: vec![] };
-    Config { plugins, host, cache: cache.path().join("components") }
+    Config { plugins, host, cache: cache.path().join("components"), policy: Policy::default() }
 }

@@ -9,6 +9,7 @@ mod delivery;
 mod devices;
 mod disk;
 mod plugins;
+mod policy;
 mod refusals;
 mod serial;
 mod service;

@@ -148,6 +148,6 @@ pub(super) fn default_log() -> LogSettings {
 }
 
 /// The table of a fixed section.
-fn section<'a, T: Table>(root: &'a Node, name: &str, report: &mut Report) -> Option<Part<'a, T>> {
+pub(super) fn section<'a, T: Table>(root: &'a Node, name: &str, report: &mut Report) -> Option<Part<'a, T>> {
     Part::read(root.at([name]).unwrap_or(&NO_TABLE), vec![name.to_owned()], report)
 }

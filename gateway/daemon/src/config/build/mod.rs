@@ -10,6 +10,7 @@ mod fixed;
 mod frame;
 mod plugin;
 mod point;
+mod policy;
 mod profile;
 mod register;
 mod setup;
@@ -65,8 +66,10 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
 
     let field = field::build(root, report);
     let plugins = plugin::build(root, &field.names, &component_dir, surroundings, report);
+    let policy = policy::build(root, &field.names, &plugins, report);
     let pipeline = curb_pipeline::Config {
         plugins,
+        policy,
         host: curb_pipeline::HostCommand::default(),
         cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),
     };

@@ -16,6 +16,7 @@ use crate::config::notation;
 use crate::config::problem::{Misfit, did_you_mean};
 use crate::config::report::Report;
 use crate::config::schema;
+use crate::config::typed::Table;
 
 /// WebAssembly grows by pages of 64 KiB; the most is what a hub of 1 GB can spare.
 const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::mib(256);
@@ -59,7 +60,12 @@ fn plugin(
     part.missing(&["component"], Misfit::expected("the plugin's file: component = \"deadband.wasm\""), report);
     part.missing(&["points"], Misfit::expected("what it sees: points = [\"meter/*\"]"), report);
     let component = component(part, component_dir, surroundings, report);
-    let points = raw.points.as_ref().map(|points| globs(part, points, field, plugins, report));
+    let points = raw.points.as_ref().map(|points| {
+        if points.is_empty() {
+            part.wrong(&["points"], Misfit::expected("at least one glob, such as \"meter/*\""), report);
+        }
+        globs(part, "points", points, field, plugins, report)
+    });
     let memory = raw.memory.as_ref().map(|text| text.0.as_str());
     let memory = part.notation(&["memory"], memory, |text| notation::size(text, &MEMORY), report);
     let call_time = part.duration("call_time", raw.call_time.as_ref(), &CALL_TIME, report);
@@ -98,20 +104,19 @@ fn component(
     Some(path)
 }
 
-fn globs(
-    part: &Part<'_, schema::Plugin>,
+/// Globs over points, below `key`. One that no point matches is doubtful.
+pub(super) fn globs<T: Table>(
+    part: &Part<'_, T>,
+    key: &str,
     texts: &[String],
     field: &FieldNames,
     plugins: &BTreeSet<Name>,
     report: &mut Report,
 ) -> Vec<Glob> {
-    if texts.is_empty() {
-        part.wrong(&["points"], Misfit::expected("at least one glob, such as \"meter/*\""), report);
-    }
     let mut globs = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let index = index.to_string();
-        let below = ["points", index.as_str()];
+        let below = [key, index.as_str()];
         let Ok(glob) = Glob::parse(text) else {
             let help = Glob::parse(&format!("{text}/*")).is_ok().then(|| format!("did you mean \"{text}/*\"?"));
             let misfit =
@@ -122,7 +127,7 @@ fn globs(
         // What points a plugin will make is known only when it runs.
         let of_plugin =
             text.split_once('/').is_some_and(|(owner, _)| plugins.iter().any(|name| name.as_str() == owner));
-        if !of_plugin && !field.points.iter().any(|point| glob.matches(point)) {
+        if text != "*" && !of_plugin && !field.points.iter().any(|point| glob.matches(point)) {
             let points: Vec<_> = field.points.iter().map(ToString::to_string).collect();
             let help = did_you_mean(text, points.iter().map(String::as_str));
             let misfit = Misfit { expected: "a glob that some point matches".to_owned(), help };

@@ -94,17 +94,17 @@ fn problems_name_the_variable_or_the_argument() {
     check(
         vec![variable("CURB__BUS__CABINET__BAUD", "9600")],
         &[],
-        "environment CURB__BUS__CABINET__BAUD: error: bus.cabinet.baud: found a table of [bus], expected one of the sections that the environment can set: hub, core, identity, paths, clock, log, store, plugins\n  help: write [bus.…] in a file, or use --set",
+        "environment CURB__BUS__CABINET__BAUD: error: bus.cabinet.baud: found a table of [bus], expected one of the sections that the environment can set: hub, core, identity, paths, clock, log, store, plugins, policy\n  help: write [bus.…] in a file, or use --set",
     );
     check(
         vec![variable("CURB__CROE__URL", "x")],
         &[],
-        "environment CURB__CROE__URL: error: found the variable CURB__CROE__URL, expected CURB__SECTION__KEY, with a section of hub, core, identity, paths, clock, log, store, plugins\n  help: did you mean \"core\"?",
+        "environment CURB__CROE__URL: error: found the variable CURB__CROE__URL, expected CURB__SECTION__KEY, with a section of hub, core, identity, paths, clock, log, store, plugins, policy\n  help: did you mean \"core\"?",
     );
     check(
         vec![variable("CURB__CORE", "x")],
         &[],
-        "environment CURB__CORE: error: found the variable CURB__CORE, expected CURB__SECTION__KEY, with a section of hub, core, identity, paths, clock, log, store, plugins",
+        "environment CURB__CORE: error: found the variable CURB__CORE, expected CURB__SECTION__KEY, with a section of hub, core, identity, paths, clock, log, store, plugins, policy",
     );
     check(
         vec![("CURB__HUB__SITE".into(), OsString::from_vec(vec![0xff]))],

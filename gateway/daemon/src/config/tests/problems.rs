@@ -60,10 +60,11 @@ fn names_are_plain() {
     );
     check("[device]\nd = 5", "curb.toml:6:1: error: device.d: found 5, expected a table");
     check(
-        "[hubs]\nsite = \"x\"\n[policy]\nallow = []",
-        r#"curb.toml:5:2: error: hubs: found an unknown section, expected one of hub, core, identity, paths, clock, log, store, plugins, bus, device, plugin
+        "[hubs]\nsite = \"x\"\n[polic]\nallow = []",
+        r#"curb.toml:5:2: error: hubs: found an unknown section, expected one of hub, core, identity, paths, clock, log, store, plugins, policy, bus, device, plugin
   help: did you mean "hub"?
-curb.toml:7:2: error: policy: found an unknown section, expected one of hub, core, identity, paths, clock, log, store, plugins, bus, device, plugin"#,
+curb.toml:7:2: error: polic: found an unknown section, expected one of hub, core, identity, paths, clock, log, store, plugins, policy, bus, device, plugin
+  help: did you mean "policy"?"#,
     );
     check(
         "[log]\nlevl = \"info\"\nformat = \"xml\"",
