@@ -40,11 +40,26 @@ pub(crate) fn exponent_ask(device: &ModbusDevice, point: &ModbusPoint) -> Option
 pub(crate) fn permit(point: &ModbusPoint, value: &Value) -> Result<Grant, WriteError> {
     let grant = point.write.ok_or_else(|| WriteError::NotGranted(point.point.name.clone()))?;
     if let (Some((least, most)), Some(number)) = (grant.bounds, value.as_f64())
-        && !(least..=most).contains(&number)
+        && !is_within(value, number, least, most)
     {
         return Err(WriteError::Bounds { value: number, least, most });
     }
     Ok(grant)
+}
+
+/// Whole numbers are compared as such: beyond 2⁵³ their nearest `f64` may lie on the other side of the bound.
+fn is_within(value: &Value, number: f64, least: f64, most: f64) -> bool {
+    let whole = match value {
+        Value::U64(whole) => i128::from(*whole),
+        Value::I64(whole) => i128::from(*whole),
+        Value::Bool(_) | Value::F64(_) | Value::Text(_) | Value::Bytes(_) => return (least..=most).contains(&number),
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole numbers of f64 are exact in i128, or saturate beyond u64"
+    )]
+    let (least, most) = (least.ceil() as i128, most.floor() as i128);
+    (least..=most).contains(&whole)
 }
 
 impl Plan {

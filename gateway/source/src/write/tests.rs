@@ -90,3 +90,19 @@ fn what_is_read_back_counts_only_where_it_was_written() {
     let plan = Plan::new(&device(), &bits, elsewhere, &Value::U64(0xA), None).unwrap();
     assert_eq!((plan.target.address, plan.target.quantity), (200, 1));
 }
+
+#[test]
+fn bounds_are_kept_to_the_last_digit_of_a_whole_number() {
+    let check = |value: Value, bounds: (f64, f64), expected: bool| {
+        let grant = Grant { bounds: Some(bounds), ..GRANT };
+        let point = ModbusPoint { write: Some(grant), ..point(Table::Holding, Encoding::U64) };
+        assert_eq!(permit(&point, &value).is_ok(), expected, "{value} in {bounds:?}");
+    };
+    let most = 9_007_199_254_740_992.0;
+    check(Value::U64(1 << 53), (0.0, most), true);
+    check(Value::U64((1 << 53) + 1), (0.0, most), false);
+    check(Value::I64(-(1 << 53) - 1), (-most, 0.0), false);
+    check(Value::U64(u64::MAX), (0.0, 18_446_744_073_709_551_615.0), true);
+    check(Value::U64(1), (0.5, 1.5), true);
+    check(Value::U64(2), (0.5, 1.5), false);
+}

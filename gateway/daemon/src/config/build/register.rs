@@ -15,6 +15,9 @@ use crate::config::schema;
 /// Bases that make one number of several registers. 65,536 is how they are read without.
 const RADIX: std::ops::RangeInclusive<u32> = 2..=65_535;
 
+/// Whole numbers up to here have an `f64` each: 2⁵³.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A register or bit of a device that gives at most `max_registers` in one read.
 pub(super) fn point(
     device: &Part<'_, schema::Device>,
@@ -214,8 +217,14 @@ fn grant(at: &At<'_, '_>, write: &schema::Write, point: &ModbusPoint, report: &m
         return None;
     }
     let held = |bound: &str, number: f64, report: &mut Report| {
-        let beyond = Value::from_f64(number)
-            .is_some_and(|value| matches!(curb_source::encode(point, &value, None), Err(EncodeError::Overflow { .. })));
+        let overflows = |number: f64| {
+            Value::from_f64(number).is_some_and(|value| {
+                matches!(curb_source::encode(point, &value, None), Err(EncodeError::Overflow { .. }))
+            })
+        };
+        // The greatest number of 64 bits has no f64 of its own, and is read as the one above.
+        let nearest = if number > 0.0 { number.next_down() } else { number.next_up() };
+        let beyond = overflows(number) && (number.abs() <= EXACT || overflows(nearest));
         // What stands beside the value decides how much it holds; that is known when it is written.
         if beyond && point.exponent.is_none() {
             let kind = write.r#type.as_deref().or(at.raw.r#type.as_deref()).unwrap_or("bool");
