@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use curb_identity::Identity;
-use curb_model::{Batch, Fault, HubClock, Name, Page, PointName, RowId, RunId, Stream, Value};
+use curb_model::{Batch, Class, Fault, HubClock, Name, Page, PointName, RowId, RunId, Stream, Value};
 use curb_pipeline::Pipeline;
 use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
@@ -220,8 +220,8 @@ struct StoreOutbox {
 }
 
 impl Outbox for StoreOutbox {
-    async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
-        let page = self.store.next(after, rows, bytes).await.map_err(|curb_store::Closed| Closed)?;
+    async fn next(&self, class: Class, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
+        let page = self.store.next(class, after, rows, bytes).await.map_err(|curb_store::Closed| Closed)?;
         self.taps.show_sent(&self.topics, &page.messages);
         Ok(page)
     }

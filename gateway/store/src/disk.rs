@@ -171,6 +171,8 @@ impl Disk {
         } else if schema != SCHEMA {
             return Err(Error::Foreign { what: "schema version", found: schema, expected: SCHEMA });
         }
+        // Files of the first days lack it.
+        connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
         self.connection = Some(connection);
         self.keep_reserve();
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use curb_model::{Batch, HubTime, Page, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, Class, HubTime, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -157,7 +157,7 @@ impl Store {
         done.await.map_err(|_| Closed)
     }
 
-    /// Messages behind `after` in row order, at most `rows` of them and `bytes` of payload, but at least one if one waits.
+    /// Alarms, or all other messages, behind `after` in row order, at most `rows` of them and `bytes` of payload, but at least one if one waits.
     /// Empty: none is there, or the disk cannot be read just now; wait for [`Store::changed`].
     ///
     /// # Errors
@@ -165,9 +165,9 @@ impl Store {
     ///
     /// # Cancel safety
     /// Safe: messages stay until they are delivered.
-    pub async fn next(&self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
+    pub async fn next(&self, class: Class, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Closed> {
         let (reply, page) = oneshot::channel();
-        self.request(Request::Next { after, rows, bytes, reply }).await?;
+        self.request(Request::Next { class, after, rows, bytes, reply }).await?;
         // A read that failed drops the reply.
         Ok(page.await.unwrap_or_default())
     }

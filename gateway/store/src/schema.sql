@@ -28,6 +28,7 @@ create table message (
     payload blob not null
 ) strict;
 create unique index message_identity on message (stream, seq);
+create index message_alarm on message (row) where lane = 1;
 create table aside (
     row integer primary key,
     run text not null,

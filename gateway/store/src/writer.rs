@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use curb_model::{Batch, Fault, HubClock, HubTime, Lane, Message, Page, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, Class, Fault, HubClock, HubTime, Lane, Message, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -74,7 +74,7 @@ pub(crate) enum Entry {
 /// What the uplink asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Next { after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Page> },
+    Next { class: Class, after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Page> },
     Delivered(Vec<RowId>),
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
@@ -292,8 +292,8 @@ impl Writer {
         let gone = self.queue.changes.gone.len();
         let result = match request {
             // The asker may have gone.
-            Request::Next { after, rows, bytes, reply } => {
-                self.next(after, rows, bytes).map(|page| drop(reply.send(page)))
+            Request::Next { class, after, rows, bytes, reply } => {
+                self.next(class, after, rows, bytes).map(|page| drop(reply.send(page)))
             }
             Request::Delivered(rows) => self.delivered(&rows),
             Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
@@ -313,7 +313,13 @@ impl Writer {
         self.show();
     }
 
-    pub(crate) fn next(&mut self, after: Option<RowId>, rows: usize, bytes: usize) -> Result<Page, Error> {
+    pub(crate) fn next(
+        &mut self,
+        class: Class,
+        after: Option<RowId>,
+        rows: usize,
+        bytes: usize,
+    ) -> Result<Page, Error> {
         // A record that is handed out keeps its bytes, so what it does not say yet is written first.
         self.queue.settle();
         if self.must_commit() {
@@ -326,7 +332,7 @@ impl Writer {
         let on_disk = if self.drained {
             Vec::new()
         } else {
-            self.disk.next(after, |stored| {
+            self.disk.next(class, after, |stored| {
                 if changes.gone.contains(&stored.row) {
                     return Admit::Skip;
                 }
@@ -336,7 +342,8 @@ impl Writer {
         };
         // A release that is not written yet puts rows of the disk before those in memory.
         let mut found = on_disk;
-        for new in changes.rows.behind(after).filter(|_| changes.release.is_none()) {
+        let is_meant = |new: &&NewRow| (new.lane == Lane::Alarm) == (class == Class::Alarm);
+        for new in changes.rows.behind(after).filter(|_| changes.release.is_none()).filter(is_meant) {
             is_whole = is_whole && take.admits(new.payload.len() as u64);
             if !is_whole {
                 break;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use curb_model::{Page, RowId, RunId, Stream};
+use curb_model::{Class, Page, RowId, RunId, Stream};
 use tokio::sync::watch;
 
 /// The store has ended; nothing more will come.
@@ -17,11 +17,12 @@ pub struct Closed;
 /// dropped before they return: `next` then has done nothing, and a report may or may not have been heard, which costs a
 /// duplicate and nothing else.
 pub trait Outbox: Send + Sync + 'static {
-    /// The next rows in order of their ids: those after `after` (None: from the oldest), at most `rows` and some
+    /// The next rows of alarms, or of all else, in order of their ids: those after `after` (None: from the oldest), at most `rows` and some
     /// `bytes`, but at least one if there is one; and whether it left some behind. If not, see
     /// [`changed`](Self::changed).
     fn next(
         &self,
+        class: Class,
         after: Option<RowId>,
         rows: usize,
         bytes: usize,

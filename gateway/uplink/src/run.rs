@@ -231,7 +231,8 @@ impl<O: Outbox> Room<O> {
                     && let Some(read) = session.read(reporting.is_none())
                 {
                     let outbox = Arc::clone(&self.outbox);
-                    reading.start(async move { (read, outbox.next(read.after, READ_ROWS, READ_BYTES).await) });
+                    reading
+                        .start(async move { (read, outbox.next(read.class, read.after, READ_ROWS, READ_BYTES).await) });
                 }
             }
             if reporting.is_none()

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use curb_model::{Fault, Message, Page, RowId, RunId, Stream};
+use curb_model::{Class, Fault, Message, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::client::{answer_size, packet_size};
@@ -50,9 +50,46 @@ pub(crate) enum Report {
     SetAside { row: RowId, code: u8 },
 }
 
+/// Where the reading of alarms, or of all else, is.
+#[derive(Debug)]
+struct Reader {
+    /// The last row read.
+    cursor: Option<RowId>,
+    /// There may be rows after the cursor.
+    more: bool,
+    /// Read and not sent.
+    queue: VecDeque<Message>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { cursor: None, more: true, queue: VecDeque::new() }
+    }
+}
+
+impl Reader {
+    /// To read again behind `before`; whether that is back.
+    fn go_back(&mut self, before: RowId) -> bool {
+        if self.cursor.is_none_or(|cursor| cursor <= before) {
+            return false;
+        }
+        self.cursor = Some(before);
+        self.more = true;
+        // What waits before it has been read and not been sent: the cursor will not meet it again.
+        self.queue.retain(|message| message.row <= before);
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.more && self.queue.is_empty()
+    }
+}
+
 /// A read of the store that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Read {
+    /// Alarms, or all else.
+    pub(crate) class: Class,
     pub(crate) after: Option<RowId>,
     /// Fits only the cursor it was made for.
     turn: u64,
@@ -101,14 +138,12 @@ pub(crate) struct Session {
     stall: Duration,
     window: usize,
     packet_max: usize,
-    /// The last row read.
-    cursor: Option<RowId>,
+    /// Alarms pass everything that waits before them: a back-log of days must not delay one.
+    alarms: Reader,
+    data: Reader,
     turn: u64,
-    /// There may be rows after the cursor.
-    more: bool,
     /// The cursor went back: reports must have reached the store before it is read.
     settle: bool,
-    queue: VecDeque<Message>,
     flight: Flight<Sent>,
     rows_in_flight: usize,
     answers_in_flight: usize,
@@ -135,11 +170,10 @@ impl Session {
             stall: config.stall,
             window: usize::from(WINDOW.min(broker.receive_max)),
             packet_max: broker.packet_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX),
-            cursor: None,
+            alarms: Reader::default(),
+            data: Reader::default(),
             turn: 0,
-            more: true,
             settle: false,
-            queue: VecDeque::new(),
             flight: Flight::new(),
             rows_in_flight: 0,
             answers_in_flight: 0,
@@ -164,15 +198,21 @@ impl Session {
 
     /// The read that is due, if any. `settled`: every report has reached the store.
     pub(crate) fn read(&mut self, settled: bool) -> Option<Read> {
-        let room = self.queue.len() < READ_BELOW && self.unreported < REPORTS_MAX;
-        let due = self.more && room && !self.hold.holds();
-        if !due || (self.settle && !settled) {
+        let is_due = |reader: &Reader| reader.more && reader.queue.len() < READ_BELOW;
+        let class = match (is_due(&self.alarms), is_due(&self.data)) {
+            (true, _) => Class::Alarm,
+            (false, true) => Class::Data,
+            (false, false) => return None,
+        };
+        if self.unreported >= REPORTS_MAX || self.hold.holds() || (self.settle && !settled) {
             return None;
         }
         self.settle = false;
+        let turn = self.turn;
+        let reader = self.reader(class);
         // What comes from here on is told anew; what this read leaves behind, by its answer.
-        self.more = false;
-        Some(Read { after: self.cursor, turn: self.turn })
+        reader.more = false;
+        Some(Read { class, after: reader.cursor, turn })
     }
 
     /// What the store had.
@@ -180,15 +220,19 @@ impl Session {
         if read.turn != self.turn {
             return;
         }
-        self.more |= page.more;
+        let reader = match read.class {
+            Class::Alarm => &mut self.alarms,
+            Class::Data => &mut self.data,
+        };
+        reader.more |= page.more;
         let rows = page.messages;
         let Some(last) = rows.last() else { return };
-        self.cursor = Some(last.row);
+        reader.cursor = Some(last.row);
         // Nothing can be known of rows that were never reached: only a cursor that went back meets them again.
         if self.turn == 0 {
-            self.queue.extend(rows);
+            reader.queue.extend(rows);
         } else {
-            self.queue.extend(rows.into_iter().filter(|message| {
+            reader.queue.extend(rows.into_iter().filter(|message| {
                 !self.receipts.contains(message.row)
                     && !self.flight.iter().any(|sent| matches!(sent, Sent::Row { row, .. } if *row == message.row))
             }));
@@ -197,26 +241,36 @@ impl Session {
 
     /// The store has new rows.
     pub(crate) const fn more(&mut self) {
-        self.more = true;
+        self.alarms.more = true;
+        self.data.more = true;
+    }
+
+    const fn reader(&mut self, class: Class) -> &mut Reader {
+        match class {
+            Class::Alarm => &mut self.alarms,
+            Class::Data => &mut self.data,
+        }
     }
 
     fn go_back(&mut self, to: RowId) {
         let before = RowId(to.0.saturating_sub(1));
-        if self.cursor.is_none_or(|cursor| cursor <= before) {
-            return;
+        let went = [self.alarms.go_back(before), self.data.go_back(before)];
+        if went.contains(&true) {
+            self.turn += 1;
+            // A read under way belongs to the turn before.
+            self.more();
+            self.settle = true;
         }
-        self.cursor = Some(before);
-        self.turn += 1;
-        self.more = true;
-        self.settle = true;
-        // What waits before it has been read and not been sent: the cursor will not meet it again.
-        self.queue.retain(|message| message.row <= before);
     }
 
     // Sending.
 
-    /// The next row to send, with its topic, if one may be sent now. It is in flight from here.
+    /// The next row to send, with its topic, if one may be sent now: an alarm, if there is one. It is in flight from here.
     pub(crate) fn send(&mut self, topics: &Topics, now: Instant) -> Option<(String, Message)> {
+        self.send_of(Class::Alarm, topics, now).or_else(|| self.send_of(Class::Data, topics, now))
+    }
+
+    fn send_of(&mut self, class: Class, topics: &Topics, now: Instant) -> Option<(String, Message)> {
         if self.hold.holds() {
             return None;
         }
@@ -224,14 +278,14 @@ impl Session {
             if self.rows_in_flight >= self.window || self.receipts.len() >= UNRECEIPTED_MAX {
                 return None;
             }
-            let message = self.queue.front()?;
+            let message = self.reader(class).queue.front()?;
             let topic = (message.lane, message.stream.clone());
             let passage = self.gates.passage(&topic);
             if passage == Passage::Wait {
                 return None;
             }
+            let message = self.reader(class).queue.pop_front()?;
             let covered = self.ack == Ack::Core && self.receipts.covers(message.run, &message.stream, message.seq);
-            let message = self.queue.pop_front()?;
             if passage == Passage::Skip || covered {
                 continue;
             }
@@ -440,7 +494,7 @@ impl Session {
 
     /// Whether nothing can move now without something new from outside: all sent and answered, or held.
     pub(crate) fn is_idle(&self) -> bool {
-        let nothing_to_send = self.hold.holds() || (!self.more && self.queue.is_empty());
+        let nothing_to_send = self.hold.holds() || (self.alarms.is_idle() && self.data.is_idle());
         self.flight.len() == 0 && nothing_to_send && self.receipts.len() == 0
     }
 

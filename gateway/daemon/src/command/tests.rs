@@ -90,7 +90,7 @@ impl Hub {
     /// The words of all audit records.
     async fn recorded(&self) -> Vec<String> {
         self.store.sync().await.unwrap();
-        let messages = self.store.next(None, 10_000, usize::MAX).await.unwrap().messages;
+        let messages = self.store.next(Class::Data, None, 10_000, usize::MAX).await.unwrap().messages;
         let audit = |message: &Message| AuditRecord::decode(&message.payload).unwrap();
         let audit = messages.iter().filter(|message| message.stream == Stream::audit()).map(audit);
         audit.map(|record| word(record.audit.outcome)).collect()
@@ -147,7 +147,7 @@ async fn what_may_not_be_done_is_refused_with_its_word_and_recorded() {
     hub.begin(Command { reply_to: ReplyTo::Nobody, ..hub.command("2", &fine) });
     hub.commands.finish().await;
     assert!(hub.answers.try_recv().is_err());
-    let messages = hub.store.next(None, 10_000, usize::MAX).await.unwrap().messages;
+    let messages = hub.store.next(Class::Data, None, 10_000, usize::MAX).await.unwrap().messages;
     assert_eq!(messages.iter().filter(|message| message.stream == Stream::audit()).count(), words.len() + 2);
 }
 
@@ -178,7 +178,7 @@ async fn what_was_under_way_at_a_power_cut_is_recorded_as_unconfirmed() {
     let repeated = hub.command("7", &request(50, 60_000));
     assert_eq!(hub.ask(repeated).await, "unconfirmed");
     hub.commands.finish().await;
-    let messages = hub.store.next(None, 10_000, usize::MAX).await.unwrap().messages;
+    let messages = hub.store.next(Class::Data, None, 10_000, usize::MAX).await.unwrap().messages;
     let last = messages.iter().find(|message| message.stream == Stream::audit()).unwrap();
     let record = AuditRecord::decode(&last.payload).unwrap().audit;
     assert_eq!((record.correlation.as_deref(), word(record.outcome).as_str()), (Some(&b"7"[..]), "unconfirmed"));

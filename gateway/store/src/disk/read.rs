@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use curb_model::{HubTime, Lane, RowId};
+use curb_model::{Class, HubTime, Lane, RowId};
 use rusqlite::{OptionalExtension as _, Row, Rows, params};
 
 use crate::queue::Waiting;
@@ -42,10 +42,24 @@ pub(crate) enum Admit {
 }
 
 impl Disk {
-    /// Rows of the queue behind `after`, in order, as `admit` says.
-    pub(crate) fn next(&self, after: i64, mut admit: impl FnMut(&Stored) -> Admit) -> Result<Vec<Frozen>, Error> {
-        let sql = "select row, stream, seq, lane, readings, first, last, length(payload), payload \
-                   from message where row > ?1 order by row";
+    /// Alarms, or all other rows of the queue, behind `after`, in order, as `admit` says.
+    pub(crate) fn next(
+        &self,
+        class: Class,
+        after: i64,
+        mut admit: impl FnMut(&Stored) -> Admit,
+    ) -> Result<Vec<Frozen>, Error> {
+        // Alarms have an index: they are looked for in a long back-log each time that something is new.
+        let sql = match class {
+            Class::Alarm => {
+                "select row, stream, seq, lane, readings, first, last, length(payload), payload \
+                 from message where row > ?1 and lane = 1 order by row"
+            }
+            Class::Data => {
+                "select row, stream, seq, lane, readings, first, last, length(payload), payload \
+                 from message where row > ?1 and lane <> 1 order by row"
+            }
+        };
         let mut statement = self.connection()?.prepare_cached(sql)?;
         let mut rows = statement.query([after.max(0)])?;
         let mut found = Vec::new();

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use curb_model::{GapReason, HubClock, RunId};
+use curb_model::{Class, GapReason, HubClock, RunId};
 use proptest::prelude::*;
 
 use super::support::{Core, append, at, batch, config, drain, writer};
@@ -311,14 +311,14 @@ proptest! {
         append(&mut writer, &next);
         for _ in 0..4 {
             // What is read may be nonsense inside; that it is read, or replaced, is what counts here.
-            match writer.next(None, 10_000, usize::MAX) {
+            match writer.next(Class::Data, None, 10_000, usize::MAX) {
                 Ok(_) => break,
                 Err(error) => writer.failed(&error),
             }
             writer.commit();
         }
         let run = writer.queue.run();
-        let waiting = writer.next(None, 10_000, usize::MAX).unwrap().messages;
+        let waiting = writer.next(Class::Data, None, 10_000, usize::MAX).unwrap().messages;
         let ours = waiting.iter().filter(|message| message.run == run && message.stream.as_str() == "meter");
         prop_assert_eq!(ours.map(|message| message.seq).collect::<Vec<_>>(), vec![1]);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, Lane, Message, RunId};
+use curb_model::{Batch, Class, HubClock, Lane, Message, RunId};
 use curb_wire::command::{Audit, AuditRecord, Origin, Outcome, Proof};
 use curb_wire::record::{ClockEvent, Document as _, RunEvent, RunRecord};
 use tokio::time::{Instant, timeout};
@@ -19,7 +19,7 @@ fn open(config: &Config) -> (Store, HubClock) {
 }
 
 async fn all(store: &Store) -> Vec<Message> {
-    store.next(None, 10_000, usize::MAX).await.unwrap().messages
+    store.next(Class::Data, None, 10_000, usize::MAX).await.unwrap().messages
 }
 
 fn names(messages: &[Message]) -> Vec<String> {
@@ -88,7 +88,7 @@ async fn ended_run_is_clean_and_can_still_be_sent() {
     store.delivered(messages.iter().map(|message| message.row).collect()).await.unwrap();
     store.close().await;
     store.close().await;
-    assert_eq!(store.next(None, 1, 1).await, Err(Closed));
+    assert_eq!(store.next(Class::Data, None, 1, 1).await, Err(Closed));
 
     let opened = Store::open(config(folder.path())).unwrap();
     assert!(opened.previous.as_ref().unwrap().clean);
@@ -115,7 +115,7 @@ async fn undated_messages_wait_for_the_clock_and_hold_back_their_own_stream_only
     store.append(undated("lamp", 4)).await.unwrap();
     store.sync().await.unwrap();
     // Behind what was handed out already: a cursor never misses them.
-    let after = store.next(before.last().map(|last| last.row), 100, usize::MAX).await.unwrap().messages;
+    let after = store.next(Class::Data, before.last().map(|last| last.row), 100, usize::MAX).await.unwrap().messages;
     let mut sorted = names(&after);
     sorted.sort();
     assert_eq!(sorted, ["_clock 1", "lamp 2", "meter 1", "meter 2"]);
@@ -213,12 +213,20 @@ async fn next_keeps_its_bounds_and_gives_at_least_one() {
     }
     store.sync().await.unwrap();
     let messages = all(&store).await;
-    let count = async |rows, bytes| store.next(Some(messages[0].row), rows, bytes).await.unwrap().messages.len();
+    let count =
+        async |rows, bytes| store.next(Class::Data, Some(messages[0].row), rows, bytes).await.unwrap().messages.len();
     assert_eq!(count(3, usize::MAX).await, 3);
     assert_eq!(count(100, 1).await, 1);
     assert_eq!(count(100, messages[1].payload.len() * 2).await, 2);
     assert_eq!(count(100, usize::MAX).await, 10);
-    assert!(store.next(messages.last().map(|last| last.row), 100, usize::MAX).await.unwrap().messages.is_empty());
+    assert!(
+        store
+            .next(Class::Data, messages.last().map(|last| last.row), 100, usize::MAX)
+            .await
+            .unwrap()
+            .messages
+            .is_empty()
+    );
 }
 
 #[tokio::test]

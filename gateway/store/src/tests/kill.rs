@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use curb_model::HubClock;
+use curb_model::{Class, HubClock};
 
 use super::support::{Core, batch, config, drain, writer};
 use crate::Store;
@@ -28,7 +28,7 @@ async fn child_appends_until_it_is_killed() {
         }
         // The uplink takes some away, so that deletions are under way as well.
         if round % 7 == 0 {
-            let messages = store.next(None, 2, usize::MAX).await.unwrap().messages;
+            let messages = store.next(Class::Data, None, 2, usize::MAX).await.unwrap().messages;
             let rows = messages.iter().filter(|message| message.readings == 0).map(|message| message.row);
             store.delivered(rows.collect()).await.unwrap();
         }

@@ -74,8 +74,9 @@ fn data_goes_before_alarms_and_records_stay() {
         append(&mut writer, &alarm);
     }
     append_many(&mut writer, "meter", 300);
-    let waiting = writer.next(None, 1_000, usize::MAX).unwrap().messages;
-    assert_eq!(waiting.iter().filter(|message| message.lane == Lane::Alarm).count(), 20);
+    let waiting = writer.next(Class::Data, None, 1_000, usize::MAX).unwrap().messages;
+    let alarms = writer.next(Class::Alarm, None, 1_000, usize::MAX).unwrap().messages;
+    assert_eq!(alarms.iter().filter(|message| message.lane == Lane::Alarm).count(), 20);
     assert_eq!(waiting[0].lane, Lane::Run, "the opened record");
     assert!(waiting.iter().any(|message| message.lane == Lane::Data));
 
@@ -155,7 +156,7 @@ fn outage_makes_no_more_gap_records_than_streams_and_reasons() {
         }
     }
     writer.commit();
-    let waiting = writer.next(None, 10_000, usize::MAX).unwrap().messages;
+    let waiting = writer.next(Class::Data, None, 10_000, usize::MAX).unwrap().messages;
     let count = |lane| waiting.iter().filter(|message| message.lane == lane).count();
     assert_eq!(count(Lane::Gap), 4, "two streams, two reasons");
     assert!(count(Lane::Run) <= 2, "opened, and the newest counters");
@@ -174,10 +175,10 @@ fn record_that_was_handed_out_never_changes() {
     };
     dropped(&mut writer);
     dropped(&mut writer);
-    let first = writer.next(None, 10, 10_000).unwrap().messages;
+    let first = writer.next(Class::Data, None, 10, 10_000).unwrap().messages;
     assert_eq!(first.len(), 2, "opened, and one gap record for both");
     dropped(&mut writer);
-    let second = writer.next(None, 10, 10_000).unwrap().messages;
+    let second = writer.next(Class::Data, None, 10, 10_000).unwrap().messages;
     assert_eq!(first[..], second[..2]);
     assert_eq!(second.len(), 3);
 }
@@ -215,7 +216,7 @@ fn full_disk_holds_back_and_loses_nothing() {
         assert!(refused < 1_000);
     }
     // The uplink still reads and delivers; that is what makes room.
-    let waiting = writer.next(None, 1_000, usize::MAX).unwrap().messages;
+    let waiting = writer.next(Class::Data, None, 1_000, usize::MAX).unwrap().messages;
     assert!(waiting.len() > 50);
     writer.act(Instant::now() + Duration::from_secs(60));
     assert!(writer.faults.contains_key("disk-full"), "still full");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use curb_model::{Dropped, GapReason, Lane, Message, RowId, RunId};
+use curb_model::{Class, Dropped, GapReason, Lane, Message, RowId, RunId};
 use curb_wire::record::StreamCounts;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -94,7 +94,8 @@ struct World {
     /// The disk has no room, whether the writer has met that or not.
     full: bool,
     next_value: u64,
-    /// The uplink's session: how far it has read, and what arrived and is not acknowledged.
+    /// The uplink's session: how far it has read alarms and all else, and what arrived and is not acknowledged.
+    alarm_cursor: Option<RowId>,
     cursor: Option<RowId>,
     arrived: Vec<Message>,
 }
@@ -111,6 +112,7 @@ impl World {
             durable: BTreeMap::new(),
             full: false,
             next_value: 0,
+            alarm_cursor: None,
             cursor: None,
             arrived: Vec::new(),
         }
@@ -122,6 +124,7 @@ impl World {
                 let values: Vec<u64> = (self.next_value..self.next_value + readings).collect();
                 self.next_value += readings;
                 let mut batch = batch(STREAMS[stream], &self.writer.clock, values.clone());
+                batch.class = if stream == 2 { Class::Alarm } else { Class::Data };
                 batch.counts.read += filtered + refused + dropped;
                 batch.counts.filtered = filtered;
                 batch.counts.refused = refused;
@@ -142,8 +145,11 @@ impl World {
             Step::Commit if !self.is_refused() => self.writer.commit(),
             Step::Commit => {}
             Step::Send { rows, arrive } => {
-                let messages = self.writer.next(self.cursor, rows, 2_000).unwrap().messages;
-                self.cursor = messages.last().map(|last| last.row).or(self.cursor);
+                let mut messages = self.writer.next(Class::Alarm, self.alarm_cursor, rows, 2_000).unwrap().messages;
+                self.alarm_cursor = messages.last().map(|last| last.row).or(self.alarm_cursor);
+                let others = self.writer.next(Class::Data, self.cursor, rows, 2_000).unwrap().messages;
+                self.cursor = others.last().map(|last| last.row).or(self.cursor);
+                messages.extend(others);
                 if arrive {
                     messages.iter().for_each(|message| self.core.accept(message));
                     self.arrived.extend(messages);
@@ -171,7 +177,7 @@ impl World {
             // Refused twice, by the broker and by the disk: a kill in that state may send it once more, out of order.
             Step::Refuse if self.is_refused() || self.full => {}
             Step::Refuse => {
-                let messages = self.writer.next(self.cursor, 1, 2_000).unwrap().messages;
+                let messages = self.writer.next(Class::Data, self.cursor, 1, 2_000).unwrap().messages;
                 if let Some(message) = messages.first() {
                     self.cursor = Some(message.row);
                     if message.lane == Lane::Data {
@@ -240,6 +246,7 @@ impl World {
 
     fn new_session(&mut self) {
         self.cursor = None;
+        self.alarm_cursor = None;
         self.arrived.clear();
     }
 

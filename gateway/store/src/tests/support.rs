@@ -61,9 +61,16 @@ pub(super) fn deliver(writer: &mut Writer, messages: &[Message]) {
 
 /// Gives everything that waits to `core`.
 pub(super) fn drain(writer: &mut Writer, core: &mut Core) {
+    for class in [Class::Alarm, Class::Data] {
+        drain_of(class, writer, core);
+    }
+    writer.commit();
+}
+
+fn drain_of(class: Class, writer: &mut Writer, core: &mut Core) {
     let mut after: Option<RowId> = None;
     loop {
-        let messages = match writer.next(after, 7, 10_000) {
+        let messages = match writer.next(class, after, 7, 10_000) {
             Ok(page) => page.messages,
             Err(error) => {
                 writer.failed(&error);
@@ -76,7 +83,6 @@ pub(super) fn drain(writer: &mut Writer, core: &mut Core) {
         messages.iter().for_each(|message| core.accept(message));
         deliver(writer, &messages);
     }
-    writer.commit();
 }
 
 /// What a core knows of one run and stream.

@@ -30,7 +30,7 @@ async fn committed(store: &Store, commits: u64) {
 
 /// Everything that waits is delivered, and what was on disk is deleted.
 async fn deliver_all(store: &Store) {
-    let messages = store.next(None, 1_000, usize::MAX).await.unwrap().messages;
+    let messages = store.next(Class::Data, None, 1_000, usize::MAX).await.unwrap().messages;
     store.delivered(messages.iter().map(|message| message.row).collect()).await.unwrap();
 }
 
@@ -47,7 +47,7 @@ async fn what_is_delivered_in_time_is_never_written() {
         store.append(batch("meter", &clock, [value])).await.unwrap();
         let mut changed = store.changed();
         let messages = loop {
-            let messages = store.next(None, 10, usize::MAX).await.unwrap().messages;
+            let messages = store.next(Class::Data, None, 10, usize::MAX).await.unwrap().messages;
             if !messages.is_empty() {
                 break messages;
             }
@@ -56,7 +56,7 @@ async fn what_is_delivered_in_time_is_never_written() {
         assert_eq!((messages.len(), messages[0].seq), (1, value + 1));
         store.delivered(vec![messages[0].row]).await.unwrap();
     }
-    assert!(store.next(None, 10, usize::MAX).await.unwrap().messages.is_empty());
+    assert!(store.next(Class::Data, None, 10, usize::MAX).await.unwrap().messages.is_empty());
     let after = store.health();
     assert_eq!((after.commits, after.payload_bytes), (before.commits, before.payload_bytes));
     assert_eq!((after.rows, after.readings_waiting, after.oldest), (0, 0, None));
@@ -124,9 +124,9 @@ fn an_alarm_is_on_disk_before_it_is_sent_and_takes_the_data_before_it_along() {
     writer.queue.append(&alarm, now);
     assert!(writer.queue.changes.is_urgent());
     let commits = writer.commits;
-    let messages = writer.next(None, 10, usize::MAX).unwrap().messages;
+    let messages = writer.next(Class::Alarm, None, 10, usize::MAX).unwrap().messages;
     let lanes: Vec<Lane> = messages.iter().map(|message| message.lane).collect();
-    assert_eq!((lanes, writer.commits), (vec![Lane::Run, Lane::Data, Lane::Alarm], commits + 1));
+    assert_eq!((lanes, writer.commits), (vec![Lane::Alarm], commits + 1));
     assert!(writer.queue.changes.rows.is_empty());
 }
 
@@ -134,13 +134,13 @@ fn an_alarm_is_on_disk_before_it_is_sent_and_takes_the_data_before_it_along() {
 fn deleting_what_was_delivered_leaves_the_memory_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(&Config { commit_every: NEVER, ..config(folder.path()) });
-    let messages = writer.next(None, 10, usize::MAX).unwrap().messages;
+    let messages = writer.next(Class::Data, None, 10, usize::MAX).unwrap().messages;
     deliver(&mut writer, &messages);
     writer.queue.append(&batch("meter", &writer.clock, [1]), writer.clock.now());
     writer.act(Instant::now() + Duration::from_secs(10));
     assert_eq!((writer.queue.changes.gone.len(), writer.queue.changes.rows.len()), (0, 1));
     assert!(writer.drained, "the file holds nothing");
-    let messages = writer.next(None, 10, usize::MAX).unwrap().messages;
+    let messages = writer.next(Class::Data, None, 10, usize::MAX).unwrap().messages;
     assert_eq!((messages.len(), messages[0].stream.as_str()), (1, "meter"));
 }
 
@@ -156,7 +156,7 @@ fn a_hub_whose_disk_refuses_delivers_on() {
         writer.queue.append(&batch("meter", &writer.clock, round * 4_000..(round + 1) * 4_000), writer.clock.now());
         writer.commit();
         assert!(writer.faults.contains_key("disk-full"), "a message larger than the room in the file");
-        let messages = writer.next(None, 10, usize::MAX).unwrap().messages;
+        let messages = writer.next(Class::Data, None, 10, usize::MAX).unwrap().messages;
         messages.iter().for_each(|message| core.accept(message));
         deliver(&mut writer, &messages);
     }

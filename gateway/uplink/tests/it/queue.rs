@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use curb_model::{Lane, Message, Page, RowId, RunId, Stream};
+use curb_model::{Class, Lane, Message, Page, RowId, RunId, Stream};
 use curb_uplink::{Closed, Outbox};
 use tokio::sync::watch;
 
@@ -50,11 +50,12 @@ impl Queue {
 }
 
 impl Outbox for Queue {
-    async fn next(&self, after: Option<RowId>, rows: usize, _: usize) -> Result<Page, Closed> {
+    async fn next(&self, class: Class, after: Option<RowId>, rows: usize, _: usize) -> Result<Page, Closed> {
         let from = after.map_or(RowId(i64::MIN), |row| RowId(row.0 + 1));
         let waiting = self.0.rows.lock().unwrap();
-        let messages: Vec<Message> = waiting.range(from..).take(rows).map(|(_, row)| row.clone()).collect();
-        Ok(Page { more: waiting.range(from..).count() > messages.len(), messages })
+        let is_meant = |row: &&Message| (row.lane == Lane::Alarm) == (class == Class::Alarm);
+        let found: Vec<&Message> = waiting.range(from..).map(|(_, row)| row).filter(is_meant).collect();
+        Ok(Page { more: found.len() > rows, messages: found.into_iter().take(rows).cloned().collect() })
     }
 
     async fn delivered(&self, rows: Vec<RowId>) {

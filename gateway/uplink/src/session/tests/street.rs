@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use curb_model::{Lane, Message, Name, Page, RowId, RunId, Stream};
+use curb_model::{Class, Lane, Message, Name, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::hold::Hold;
@@ -110,9 +110,11 @@ impl Street {
             }
             let Some(read) = self.session.read(true) else { return };
             let after = read.after.map_or(i64::MIN, |row| row.0 + 1);
-            let waiting = self.rows.range(RowId(after)..);
-            let messages: Vec<Message> = waiting.clone().take(READ_ROWS).map(|(_, row)| row.clone()).collect();
-            self.session.rows(read, Page { more: waiting.count() > messages.len(), messages });
+            let is_meant = |row: &&Message| (row.lane == Lane::Alarm) == (read.class == Class::Alarm);
+            let found: Vec<&Message> = self.rows.range(RowId(after)..).map(|(_, row)| row).filter(is_meant).collect();
+            let more = found.len() > READ_ROWS;
+            let messages = found.into_iter().take(READ_ROWS).cloned().collect();
+            self.session.rows(read, Page { more, messages });
         }
     }
 
