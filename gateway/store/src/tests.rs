@@ -5,5 +5,6 @@ mod front;
 mod kill;
 mod limit;
 mod model;
+mod power;
 mod support;
 mod window;
