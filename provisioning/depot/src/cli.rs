@@ -112,7 +112,7 @@ enum HubCommand {
     },
 }
 
-/// Take what the hubs send off the broker, once each, into a SQLite database
+/// Take what the hubs send off the broker, once each, into a database
 ///
 /// A message is acknowledged to the broker after it is committed here, and the hub gets a
 /// receipt; one that comes twice is counted and not stored. What cannot be read goes to the
@@ -138,9 +138,9 @@ struct IngestArgs {
     /// The broker: mqtts://HOST[:PORT], port 8883 if none is given.
     #[arg(long)]
     url: String,
-    /// The database; made if it is not there.
-    #[arg(long, value_hint = ValueHint::FilePath)]
-    db: PathBuf,
+    /// The database: a file (SQLite; made if it is not there), or postgres://USER[:PASSWORD]@HOST/DATABASE on this machine.
+    #[arg(long, value_name = "FILE|URL", value_hint = ValueHint::FilePath)]
+    db: String,
     /// The ingester's certificate chain, PEM.
     #[arg(long, value_hint = ValueHint::FilePath)]
     cert: PathBuf,
@@ -153,6 +153,12 @@ struct IngestArgs {
     /// Only this site's hubs.
     #[arg(long)]
     site: Option<String>,
+    /// Share the work with other ingesters of this group, which have the same database: each message goes to one of them.
+    #[arg(long, value_name = "NAME", requires = "name")]
+    group: Option<String>,
+    /// This ingester's name in its group: its own, and the same after a restart.
+    #[arg(long, requires = "group")]
+    name: Option<String>,
     /// One JSON line per accepted message on stdout (see above); the log goes to stderr either way.
     #[arg(long)]
     json: bool,
@@ -166,9 +172,9 @@ struct IngestArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  depot ledger --db core.db\n  depot ledger --db core.db --hub lamp-0042 --json")]
 struct LedgerArgs {
-    /// The database of `depot ingest`; it may be running.
-    #[arg(long, value_hint = ValueHint::FilePath)]
-    db: PathBuf,
+    /// The database of `depot ingest`, which may be running.
+    #[arg(long, value_name = "FILE|URL", value_hint = ValueHint::FilePath)]
+    db: String,
     /// Only this hub.
     #[arg(long)]
     hub: Option<String>,
@@ -196,11 +202,12 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<Outcome, Error> {
                 key: args.key,
                 roots: args.roots,
                 site: args.site,
+                member: args.group.zip(args.name),
                 json: args.json,
             };
             ingest::run(config)
         }
-        Command::Ledger(args) => ledger::run(&args.db, args.hub.as_deref(), args.json, out),
+        Command::Ledger(args) => ledger::run(args.db, args.hub.as_deref(), args.json, out),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "depot", &mut &mut *out);
             Ok(Outcome::Fine)

@@ -4,6 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// The day of a moment, in days since 1970 (UTC).
+pub(crate) const fn day(ms: i64) -> i64 {
+    ms.div_euclid(MS_PER_DAY)
+}
+
 /// Now, in UTC.
 #[expect(clippy::disallowed_methods, reason = "this is clock.rs")]
 pub(crate) fn now() -> OffsetDateTime {

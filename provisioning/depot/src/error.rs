@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use curb_model::{Name, NameError};
 
+use crate::db::{Failure, PlaceError, without_password};
+
 /// What a command that did its work found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -26,6 +28,8 @@ pub(crate) enum Error {
     Output(#[source] io::Error),
     #[error("use --site {text:?}")]
     Site { text: String, source: NameError },
+    #[error("use {text:?} as --group or --name")]
+    Group { text: String, source: NameError },
     #[error("use {text:?} as a hub's name")]
     HubName { text: String, source: NameError },
     #[error("use {0:?} as a hub's name: the depot keeps it for the ingester's own certificate")]
@@ -56,10 +60,16 @@ pub(crate) enum Error {
     NoDatabase(PathBuf),
     #[error("find hub {0}: it has sent nothing to this database")]
     UnknownHub(String),
-    #[error("open {}: made by another version of depot (schema {found}, this one reads {expected})", path.display())]
-    Schema { path: PathBuf, found: i64, expected: i64 },
+    #[error("use --db {}", without_password(text))]
+    Place { text: String, source: PlaceError },
+    #[error("connect to {place}")]
+    Connect { place: String, source: Failure },
+    #[error("open {0}: no ingester has made its tables there yet")]
+    EmptyDatabase(String),
+    #[error("open {place}: made by another version of depot (schema {found}, this one reads {expected})")]
+    Schema { place: String, found: i64, expected: i64 },
     #[error("{act} in the database")]
-    Database { act: &'static str, source: rusqlite::Error },
+    Database { act: &'static str, source: Failure },
     #[error("start {0}")]
     Start(&'static str, #[source] io::Error),
     #[error("keep the writer thread running: it panicked")]
@@ -74,6 +84,7 @@ impl Error {
         }
         match self {
             Self::Site { .. }
+            | Self::Group { .. }
             | Self::HubName { .. }
             | Self::HubNameTaken(_)
             | Self::CoreHost(_)
@@ -82,6 +93,8 @@ impl Error {
             | Self::HubTaken { .. }
             | Self::Request { .. }
             | Self::Url(_)
+            | Self::Place { .. }
+            | Self::EmptyDatabase(_)
             | Self::NoDatabase(_)
             | Self::UnknownHub(_) => 2,
             Self::Read { .. }
@@ -92,11 +105,17 @@ impl Error {
             | Self::NotCertificate { .. }
             | Self::NotKey { .. }
             | Self::Tls { .. }
+            | Self::Connect { .. }
             | Self::Schema { .. }
             | Self::Database { .. }
             | Self::Start(..)
             | Self::WriterPanicked => 3,
         }
+    }
+
+    /// Whether the same may work later.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } | Self::Database { source, .. } if source.is_transient())
     }
 
     fn is_denied(&self) -> bool {

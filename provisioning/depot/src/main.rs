@@ -6,6 +6,7 @@
 mod ca;
 mod cli;
 mod clock;
+mod db;
 mod error;
 mod ingest;
 mod intervals;

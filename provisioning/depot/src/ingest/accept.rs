@@ -7,7 +7,7 @@ use curb_model::{Name, RunId, Stream, UtcOffset};
 use curb_wire::command::AuditRecord;
 use curb_wire::record::{ClockRecord, Document as _, GapRecord, Identity, RunRecord, StreamCounts};
 use curb_wire::senml::{self, Record, Time};
-use curb_wire::status::{State, Status};
+use curb_wire::status::Status;
 use curb_wire::topic::{Address, Kind, PREFIX};
 
 /// No number or counter is greater: JSON readers lose exactness there, and sums over streams stay far from overflow. A hub
@@ -23,14 +23,17 @@ const MOST_NANOS: i64 = 1 << 62;
 pub(super) enum Incoming {
     /// To be stored.
     Message(Box<Accepted>),
-    /// A hub is connected, and may have missed receipts.
-    Birth {
+    /// What a hub, or its will, says of itself. One that is online may have missed receipts.
+    Status {
         /// Its site.
         site: Name,
         /// Its name.
         hub: Name,
+        /// `status.run`, checked.
+        run: RunId,
+        status: Box<Status>,
     },
-    /// Not for the ingester: the points table, an offline status, receipts, commands and their answers, topics of other
+    /// Not for the ingester: the points table, receipts, commands and their answers, topics of other
     /// parts.
     NotForUs,
 }
@@ -79,6 +82,8 @@ pub(super) enum Refusal {
     Nanos(i64),
     #[error("a gap goes from message {from:?} to {to:?}")]
     GapRange { from: Option<u64>, to: Option<u64> },
+    #[error("{0:?} is no run")]
+    RunName(String),
     #[error("{0:?} is no stream name")]
     StreamName(String),
 }
@@ -141,10 +146,14 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
         Kind::Status => {
             let status = Status::decode(payload)?;
             same_hub(&hub, &status.hub)?;
-            return Ok(match status.state {
-                State::Online => Incoming::Birth { site, hub },
-                State::Offline => Incoming::NotForUs,
-            });
+            let run = status.run.parse().map_err(|_| Refusal::RunName(status.run.clone()))?;
+            check_run(run)?;
+            let queue = status.queue.unwrap_or_default();
+            let counts = [status.connection, queue.rows, queue.readings];
+            if let Some(count) = counts.into_iter().find(|&count| count > MOST) {
+                return Err(Refusal::Counter(count));
+            }
+            return Ok(Incoming::Status { site, hub, run, status: Box::new(status) });
         }
         Kind::Points | Kind::Receipt | Kind::Command(_) => return Ok(Incoming::NotForUs),
     };

@@ -10,26 +10,28 @@
 //! `send` waits for the event loop to take what is to go out.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use curb_model::{Name, RunId, Stream};
+use curb_model::Name;
 use curb_wire::record::{Document as _, Receipt, VERSION};
-use curb_wire::topic::{ALL_HUBS, PREFIX, Topics};
+use curb_wire::topic::{PREFIX, Topics};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::Stop;
 use super::backoff::Backoff;
+use super::book::Due;
+use super::pace::Pace;
 use super::writer::Done;
 
 /// Publishes that the broker may have on their way to us. Enough for a full transaction while the next one fills. Not
@@ -62,16 +64,21 @@ const CONNECT_SECS: u64 = 15;
 /// For the last acknowledgements and the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// What hubs send to be stored, below `curb/v1/<site>/<hub>/`.
+const LANES: [&str; 7] = ["data/+", "alarm/+", "run", "gap", "clock", "audit", "status"];
+
 /// The broker, and who we are to it.
 #[derive(Debug)]
 pub(super) struct Broker {
-    /// The common name of our certificate.
-    pub(super) identity: String,
+    /// Our client id: the same after a restart, so that the broker knows our session.
+    pub(super) client_id: String,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Arc<ClientConfig>,
     /// Only this site's hubs.
     pub(super) site: Option<Name>,
+    /// The ingesters that share the work with us.
+    pub(super) group: Option<Name>,
 }
 
 /// A publish on its way to the writer.
@@ -79,6 +86,8 @@ pub(super) struct Broker {
 pub(super) struct Job {
     pub(super) topic: String,
     pub(super) payload: Bytes,
+    /// Whether we are the one of the group who repeats receipts, if it is a birth.
+    pub(super) answers_births: bool,
     pub(super) ticket: Ticket,
 }
 
@@ -95,9 +104,10 @@ pub(super) struct Ticket {
 struct Outbox {
     /// Of this session only.
     acks: VecDeque<Publish>,
-    /// A later one says all that an earlier one said, so each stream has one place: the size is bounded by the streams
-    /// that are alive. Kept over sessions.
-    receipts: BTreeMap<(Name, Name, RunId, Stream), u64>,
+    /// Kept over sessions.
+    receipts: Pace,
+    /// Whether the last to go was an acknowledgement: the two take turns, so that neither waits for all of the other.
+    acked: bool,
 }
 
 enum Next {
@@ -106,19 +116,23 @@ enum Next {
 }
 
 impl Outbox {
-    fn add(&mut self, done: Done, session: u64) {
+    fn add(&mut self, done: Done, session: u64, now: Instant) {
         let ours = done.acks.into_iter().filter(|ticket| ticket.session == session);
         self.acks.extend(ours.map(|ticket| ticket.publish));
-        self.receipts.extend(done.receipts.into_iter().map(|due| ((due.site, due.hub, due.run, due.stream), due.seq)));
+        done.receipts.into_iter().for_each(|due| self.receipts.add(due, now));
     }
 
-    fn next(&mut self) -> Option<Next> {
-        if let Some(publish) = self.acks.pop_front() {
-            return Some(Next::Ack(publish));
+    fn next(&mut self, now: Instant) -> Option<Next> {
+        let receipt = if self.acked || self.acks.is_empty() { self.receipts.next(now) } else { None };
+        self.acked = receipt.is_none();
+        match receipt {
+            None => self.acks.pop_front().map(Next::Ack),
+            Some(Due { stream, seq }) => {
+                let topic = Topics::new(&stream.site, &stream.hub).receipt();
+                let receipt = Receipt { v: VERSION, run: stream.run, stream: stream.stream, seq };
+                Some(Next::Receipt { topic, payload: receipt.encode() })
+            }
         }
-        let ((site, hub, run, stream), seq) = self.receipts.pop_first()?;
-        let topic = Topics::new(&site, &hub).receipt();
-        Some(Next::Receipt { topic, payload: Receipt { v: VERSION, run, stream, seq }.encode() })
     }
 }
 
@@ -148,8 +162,7 @@ pub(super) async fn run(broker: &Broker, jobs: mpsc::Sender<Job>, mut done: mpsc
         let began = Instant::now();
         outbox.borrow_mut().acks.clear();
         let (client, events) = AsyncClient::new(broker.options(), REQUESTS);
-        let session =
-            Session { number, client: &client, filter: broker.filter(), outbox: &outbox, added: Notify::new() };
+        let session = Session { number, client: &client, broker, outbox: &outbox, added: Notify::new() };
         let ended = session.run(events, &jobs, &mut done, &mut stop).await;
         if matches!(ended, Ended::Stopped | Ended::WriterGone) {
             return;
@@ -165,7 +178,7 @@ pub(super) async fn run(broker: &Broker, jobs: mpsc::Sender<Job>, mut done: mpsc
 
 impl Broker {
     fn options(&self) -> MqttOptions {
-        let mut options = MqttOptions::new(&self.identity, &self.host, self.port);
+        let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);
         options
             .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(&self.tls))))
             .set_keep_alive(KEEP_ALIVE)
@@ -179,8 +192,20 @@ impl Broker {
         options
     }
 
-    fn filter(&self) -> String {
-        self.site.as_ref().map_or_else(|| ALL_HUBS.to_owned(), |site| format!("{PREFIX}/{site}/+/#"))
+    /// What to subscribe to. Alone: all of our hubs, but not our own receipts, which lie below the same topics. In a group:
+    /// each message goes to one of us. The broker keeps retained messages from shared subscriptions, so each of us also
+    /// has the status of every hub for itself; it comes with its retain flag, by which it is told from the shared one.
+    fn filters(&self) -> Vec<Filter> {
+        let base = self.site.as_ref().map_or_else(|| format!("{PREFIX}/+/+"), |site| format!("{PREFIX}/{site}/+"));
+        let filter = |path: String| Filter::new(path, QoS::AtLeastOnce);
+        match &self.group {
+            None => vec![Filter { nolocal: true, ..filter(format!("{base}/#")) }],
+            Some(group) => {
+                let shared = LANES.iter().map(|lane| filter(format!("$share/{group}/{base}/{lane}")));
+                let status = Filter { preserve_retain: true, ..filter(format!("{base}/status")) };
+                shared.chain([status]).collect()
+            }
+        }
     }
 }
 
@@ -188,7 +213,7 @@ impl Broker {
 struct Session<'a> {
     number: u64,
     client: &'a AsyncClient,
-    filter: String,
+    broker: &'a Broker,
     outbox: &'a RefCell<Outbox>,
     /// Something was added to the outbox.
     added: Notify,
@@ -202,10 +227,8 @@ impl Session<'_> {
         done: &mut mpsc::Receiver<Done>,
         stop: &mut Stop,
     ) -> Ended {
-        // The first request of a new event loop, so it goes out before any receipt. No local: our own receipts lie below
-        // the same topics.
-        let subscribe = Filter { nolocal: true, ..Filter::new(&self.filter, QoS::AtLeastOnce) };
-        self.client.try_subscribe_many([subscribe]).expect("the request queue of a new event loop is empty");
+        // The first request of a new event loop, so it goes out before any receipt.
+        self.client.try_subscribe_many(self.broker.filters()).expect("the request queue of a new event loop is empty");
         let ended = {
             let receive = pin!(self.receive(&mut events, jobs));
             let collect = pin!(self.collect(done));
@@ -251,7 +274,7 @@ impl Session<'_> {
     async fn collect(&self, done: &mut mpsc::Receiver<Done>) -> Ended {
         while let Some(commit) = done.recv().await {
             let mut outbox = self.outbox.borrow_mut();
-            outbox.add(commit, self.number);
+            outbox.add(commit, self.number, Instant::now());
             if outbox.acks.len() > ACKS {
                 return Ended::TooMany;
             }
@@ -264,10 +287,22 @@ impl Session<'_> {
     /// the hub gets it at its next birth, or when it sends the message again.
     async fn send(&self) -> Ended {
         loop {
-            let next = self.outbox.borrow_mut().next();
+            let (next, wake) = {
+                let mut outbox = self.outbox.borrow_mut();
+                (outbox.next(Instant::now()), outbox.receipts.wake())
+            };
             let sent = match next {
                 None => {
-                    self.added.notified().await;
+                    let turn = async {
+                        match wake {
+                            Some(at) => sleep_until(at.into()).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        () = self.added.notified() => {}
+                        () = turn => {}
+                    }
                     Ok(())
                 }
                 Some(Next::Ack(publish)) => self.client.ack(&publish).await,
@@ -284,18 +319,18 @@ impl Session<'_> {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other packets are the protocol's own business")]
     fn take(&self, packet: Packet) -> Result<Option<Job>, Ended> {
-        let filter = &self.filter;
         match packet {
             Packet::ConnAck(connack) => {
                 info!(session_present = connack.session_present, "connected");
             }
-            Packet::SubAck(suback) => match suback.return_codes.first() {
-                Some(SubscribeReasonCode::Success(QoS::AtLeastOnce)) => info!(%filter, "subscribed"),
-                Some(code) => {
-                    return Err(Ended::Subscription { filter: filter.clone(), code: *code });
+            Packet::SubAck(suback) => {
+                for (filter, code) in self.broker.filters().into_iter().zip(suback.return_codes) {
+                    if code != SubscribeReasonCode::Success(QoS::AtLeastOnce) {
+                        return Err(Ended::Subscription { filter: filter.path, code });
+                    }
                 }
-                None => {}
-            },
+                info!(group = self.broker.group.as_ref().map(tracing::field::display), "subscribed");
+            }
             Packet::PubAck(puback) => match puback.reason {
                 // No subscriber: the hub is offline, and gets its receipts at its next birth.
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {}
@@ -304,8 +339,9 @@ impl Session<'_> {
             Packet::Publish(mut publish) => {
                 let topic = String::from_utf8_lossy(&publish.topic).into_owned();
                 let payload = std::mem::take(&mut publish.payload);
+                let answers_births = self.broker.group.is_none() || !publish.retain;
                 let ticket = Ticket { session: self.number, publish };
-                return Ok(Some(Job { topic, payload, ticket }));
+                return Ok(Some(Job { topic, payload, answers_births, ticket }));
             }
             _ => {}
         }

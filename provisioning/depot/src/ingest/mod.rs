@@ -1,4 +1,4 @@
-//! The reference ingester: from the city's broker into SQLite, each message once, and a receipt back to the hub.
+//! The reference ingester: from the city's broker into a database, each message once, and a receipt back to the hub.
 //!
 //! ```text
 //!  broker ──► client (one task) ──jobs──► writer (one thread, owns the database) ──► stdout (--json)
@@ -12,14 +12,17 @@
 //! not set), so that a killed ingester loses nothing; what it gets twice it counts and drops. End to end only `core.ack = "core"` on the hub is a promise: then a hub deletes a message
 //! on the receipt, and no broker's limits matter.
 //!
-//! Deliberately absent: a second writer, deletion of old readings, and any opinion on what a reading means.
+//! Several ingesters share the work in a group: the broker gives each message to one of them (a shared subscription), and
+//! the locks of the [`book`] keep each message once, and each receipt true, whoever got which.
+//!
+//! Deliberately absent: any opinion on what a reading means.
 
 mod accept;
 mod backoff;
 mod book;
 mod client;
 mod feed;
-pub(crate) mod schema;
+mod pace;
 mod tls;
 mod writer;
 
@@ -32,8 +35,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 
-pub(crate) use self::book::{Book, count};
+#[cfg(test)]
+pub(crate) use self::book::Book;
 use self::feed::Feed;
+use crate::db::Place;
 use crate::error::{Error, Outcome};
 
 /// How `depot ingest` was called.
@@ -41,8 +46,8 @@ use crate::error::{Error, Outcome};
 pub(crate) struct Config {
     /// `mqtts://host[:port]`.
     pub(crate) url: String,
-    /// The database file.
-    pub(crate) db: PathBuf,
+    /// A file, or `postgres://…`.
+    pub(crate) db: String,
     /// Certificate chain, PEM.
     pub(crate) certificate: PathBuf,
     /// Private key, PEM.
@@ -51,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) roots: PathBuf,
     /// Only this site.
     pub(crate) site: Option<String>,
+    /// The group of ingesters, and this one's name in it.
+    pub(crate) member: Option<(String, String)>,
     /// Whether accepted messages are written to stdout as JSON lines.
     pub(crate) json: bool,
 }
@@ -67,8 +74,10 @@ pub(crate) fn run(config: Config) -> Result<Outcome, Error> {
         Some(text) => Some(Name::new(&text).map_err(|source| Error::Site { text, source })?),
         None => None,
     };
+    let member = config.member.map(member).transpose()?;
+    let place: Place = config.db.parse().map_err(|source| Error::Place { text: config.db, source })?;
     let (identity, tls) = tls::load(&config.certificate, &config.key, &config.roots)?;
-    let book = Book::open(&config.db)?;
+    let db = writer::open(&place)?;
     let feed = if config.json { Feed::stdout() } else { Feed::none() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Start("the runtime", source))?;
@@ -76,11 +85,15 @@ pub(crate) fn run(config: Config) -> Result<Outcome, Error> {
         let stop = Stop::listen().map_err(|source| Error::Start("listening for signals", source))?;
         let (jobs_in, jobs) = mpsc::channel(writer::JOBS);
         let (done, done_out) = mpsc::channel(writer::DONE);
+        info!(broker = %config.url, database = %place, "starting");
         let writer =
-            thread::Builder::new().name("writer".to_owned()).spawn(move || writer::run(book, feed, jobs, &done));
+            thread::Builder::new().name("writer".to_owned()).spawn(move || writer::run(&place, db, feed, jobs, &done));
         let writer = writer.map_err(|source| Error::Start("the writer thread", source))?;
-        info!(broker = %config.url, database = %config.db.display(), "starting");
-        let broker = client::Broker { identity, host, port, tls, site };
+        let (group, client_id) = match member {
+            None => (None, identity),
+            Some((group, name)) => (Some(group), format!("{identity}-{name}")),
+        };
+        let broker = client::Broker { client_id, host, port, tls, site, group };
         // Ends at a signal, or when the writer is gone; its end of the jobs is dropped, and the writer ends.
         client::run(&broker, jobs_in, done_out, stop).await;
         let ended = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -121,6 +134,12 @@ fn start_log() {
         .init();
 }
 
+/// Checks the two names of a member.
+fn member((group, name): (String, String)) -> Result<(Name, Name), Error> {
+    let checked = |text: String| Name::new(&text).map_err(|source| Error::Group { text, source });
+    Ok((checked(group)?, checked(name)?))
+}
+
 /// Takes `mqtts://host[:port]` apart. An IPv6 address stands in brackets.
 fn parse_url(url: &str) -> Result<(String, u16), Error> {
     const DEFAULT_PORT: u16 = 8883;
@@ -142,4 +161,4 @@ fn parse_url(url: &str) -> Result<(String, u16), Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,13 +1,16 @@
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use curb_model::{Name, RunId, Stream};
 use curb_wire::record::ClockEvent;
 use proptest::prelude::*;
 
 use super::accept::{Incoming, accept};
 use super::backoff::Backoff;
-use super::book::{Applied, Book, Due};
+use super::book::{Book, Claim, Due, StreamKey};
+use super::pace::Pace;
 use super::parse_url;
+use crate::db::{Db, Row};
 use crate::error::Outcome;
 use crate::simhub::{SITE, Sent, SimHub};
 
@@ -16,30 +19,44 @@ const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/wire/go
 impl Book {
     /// Stores publishes in one transaction, as the writer does.
     pub(crate) fn store_all<'a>(&mut self, publishes: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<Due> {
-        self.begin().unwrap();
+        let (mut claim, mut taken) = (Claim::default(), Vec::new());
         for (topic, payload) in publishes {
-            match accept(topic, payload) {
-                Ok(Incoming::Message(message)) => {
-                    let applied = self.apply(&message, 1_795_555_555_000).unwrap();
-                    assert!(matches!(applied, Applied::New | Applied::Duplicate));
+            let incoming = accept(topic, payload);
+            match &incoming {
+                Ok(Incoming::Message(message)) => claim.message(message),
+                Ok(Incoming::Status { site, hub, .. }) => claim.hub(site, hub),
+                Ok(Incoming::NotForUs) | Err(_) => {}
+            }
+            taken.push((topic, payload, incoming));
+        }
+        self.begin(claim).unwrap();
+        let mut refused = Vec::new();
+        for (topic, payload, incoming) in taken {
+            match incoming {
+                Ok(Incoming::Message(message)) => drop(self.apply(&message, 1_795_555_555_000).unwrap()),
+                Ok(Incoming::Status { site, hub, run, status }) => {
+                    self.note_status(&site, &hub, run, &status, 1_795_555_555_000);
+                    self.repeat_receipts(&site, &hub).unwrap();
                 }
-                Ok(Incoming::Birth { site, hub }) => self.repeat_receipts(&site, &hub).unwrap(),
                 Ok(Incoming::NotForUs) => {}
-                Err(refusal) => {
-                    self.refuse(topic, payload, &crate::error::chain(&refusal), 1).unwrap();
-                }
+                Err(refusal) => refused.push((topic, payload, crate::error::chain(&refusal))),
             }
         }
-        self.commit().unwrap()
+        let due = self.prepare().unwrap();
+        for (topic, payload, reason) in refused {
+            self.refuse(topic, payload, &reason, 1).unwrap();
+        }
+        self.commit().unwrap();
+        due
     }
 
     fn store(&mut self, sent: &[Sent]) -> Vec<(String, u64)> {
         let due = self.store_all(sent.iter().map(|sent| (sent.topic.as_str(), sent.payload.as_slice())));
-        due.into_iter().map(|due| (due.stream.to_string(), due.seq)).collect()
+        due.into_iter().map(|due| (due.stream.stream.to_string(), due.seq)).collect()
     }
 
-    fn number(&self, sql: &str) -> i64 {
-        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    fn number(&mut self, sql: &'static str) -> i64 {
+        self.db().first(sql, &[], |row| row.int(0)).unwrap().unwrap()
     }
 }
 
@@ -47,8 +64,12 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(format!("{GOLDEN}{name}")).unwrap()
 }
 
-fn in_memory() -> Book {
-    Book::open(Path::new(":memory:")).unwrap()
+fn file(path: &Path) -> Book {
+    Book::new(Db::open_for_writing(&path.to_str().unwrap().parse().unwrap()).unwrap())
+}
+
+pub(crate) fn in_memory() -> Book {
+    file(Path::new(":memory:"))
 }
 
 #[test]
@@ -56,7 +77,7 @@ fn a_publish_is_stored_only_under_its_own_name() {
     let check = |topic: &str, file: &str, expected: &str| {
         let found = match accept(topic, &golden(file)) {
             Ok(Incoming::Message(message)) => format!("{}/{} {}", message.hub, message.stream, message.seq),
-            Ok(Incoming::Birth { hub, .. }) => format!("birth of {hub}"),
+            Ok(Incoming::Status { hub, status, .. }) => format!("{:?} {hub}", status.state),
             Ok(Incoming::NotForUs) => "not for us".to_owned(),
             Err(refusal) => crate::error::chain(&refusal),
         };
@@ -69,8 +90,8 @@ fn a_publish_is_stored_only_under_its_own_name() {
     check("curb/v1/port-credit/lamp-0042/clock", "clock.json", "lamp-0042/_clock 4");
     check("curb/v1/port-credit/lamp-0042/audit", "audit.json", "lamp-0042/_audit 4");
     check("curb/v1/port-credit/lamp-0043/audit", "audit.json", "came on the topic of hub lamp-0043");
-    check("curb/v1/port-credit/lamp-0042/status", "status.json", "birth of lamp-0042");
-    check("curb/v1/port-credit/lamp-0042/status", "will.json", "not for us");
+    check("curb/v1/port-credit/lamp-0042/status", "status.json", "Online lamp-0042");
+    check("curb/v1/port-credit/lamp-0042/status", "will.json", "Offline lamp-0042");
     check("curb/v1/port-credit/lamp-0042/points", "points.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/receipt", "receipt.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/cmd/write", "cmd-write.json", "not for us");
@@ -126,19 +147,22 @@ fn an_audit_record_becomes_a_row_and_the_books_close() {
     let files = ["audit.json", "audit-refused.json", "audit-socket.json", "audit-unread.json"];
     let payloads: Vec<_> = files.iter().zip(1..).map(|(file, seq)| renumber(file, seq)).collect();
     let due = book.store_all(payloads.iter().map(|payload| ("curb/v1/port-credit/lamp-0042/audit", &payload[..])));
-    assert_eq!(due.iter().map(|due| (due.stream.to_string(), due.seq)).collect::<Vec<_>>(), [("_audit".to_owned(), 4)]);
-    let row = |seq: i64| {
+    assert_eq!(
+        due.iter().map(|due| (due.stream.stream.to_string(), due.seq)).collect::<Vec<_>>(),
+        [("_audit".to_owned(), 4)]
+    );
+    let mut row = |seq: i64| {
         let sql =
             "SELECT origin || ' ' || command || ' ' || coalesce(nullif(hex(correlation), ''), '-') || ' ' || coalesce(point, '-')
                    || ' ' || coalesce(value, '-') || ' ' || ok || ' ' || word FROM audit WHERE seq = ?1";
-        book.connection().query_row(sql, [seq], |row| row.get::<_, String>(0)).unwrap()
+        book.db().first(sql, crate::db::cells![seq], |row| row.text(0)).unwrap().unwrap()
     };
     assert_eq!(row(1), "core write FF0010 lamp/dim 50 1 read-back");
     assert_eq!(row(2), "core write FF0010 lamp/dim 120 0 out-of-bounds");
     assert_eq!(row(3), "socket write - lamp/dim 1 1 echo");
     assert_eq!(row(4), "core write - - - 0 bad-request");
     let mut out = Vec::new();
-    let outcome = crate::ledger::show(book.connection(), None, true, &mut out).unwrap();
+    let outcome = crate::ledger::show(book.db(), None, true, &mut out).unwrap();
     assert_eq!(outcome, Outcome::Fine, "{}", String::from_utf8_lossy(&out));
 }
 
@@ -146,37 +170,50 @@ fn an_audit_record_becomes_a_row_and_the_books_close() {
 fn a_golden_message_becomes_rows_with_value_unit_quality_and_time() {
     let mut book = in_memory();
     book.store_all([("curb/v1/port-credit/lamp-0042/data/meter", golden("data.senml.json").as_slice())]);
-    let mut statement = book.connection().prepare("SELECT point, time_ms, value, unit, quality FROM readings").unwrap();
-    let rows = statement.query_map([], |row| {
-        let value: rusqlite::types::Value = row.get(2)?;
-        Ok((
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)?,
-            format!("{value:?}"),
-            row.get::<_, Option<String>>(3)?,
-            row.get::<_, String>(4)?,
+    let show = |row: &Row| {
+        let (value, text) = (row.maybe_real(4)?, row.maybe_text(5)?);
+        let value = value.map(|value| value.to_string()).or(text).unwrap_or("-".to_owned());
+        let unit = row.maybe_text(6)?.unwrap_or("-".to_owned());
+        Ok(format!(
+            "{} {}/{} {}/{} {value} {unit} {}",
+            row.text(0)?,
+            row.text(1)?,
+            row.text(2)?,
+            row.text(3)?,
+            row.text(8)?,
+            row.text(7)?
         ))
-    });
-    let rows: Vec<String> = rows
-        .unwrap()
-        .map(|row| {
-            let (point, time, value, unit, quality) = row.unwrap();
-            format!("{point} {time} {value} {} {quality}", unit.unwrap_or_default())
-        })
-        .collect();
+    };
+    let rows = book
+        .db()
+        .rows("SELECT time, site, hub, device, value, text, unit, quality, point FROM reading", &[], show)
+        .unwrap();
+    let at = |second: &str| format!("2026-11-24T21:25:{second}Z port-credit/lamp-0042 meter");
     let expected = [
-        "meter/voltage 1795555555123 Real(230.1) V good",
-        "meter/voltage 1795555555123 Integer(999) V uncertain:range",
-        "meter/energy 1795555555123 Integer(12) J good",
-        "meter/energy 1795555555200 Integer(9007199254740993) J good",
-        "meter/energy 1795555555200 Integer(-9007199254740993) J good",
-        "meter/relay 1795555556000 Integer(1)  good",
-        "meter/serial 1795555556000 Text(\"A-17\")  good",
-        "meter/serial 1795555556000 Blob([255, 0, 16])  good",
-        "meter/state 1795555556300 Null  bad:timeout",
-        "meter/state 1795555556300 Null  bad:exception-2",
+        format!("{}/voltage 230.1 V good", at("55.123")),
+        format!("{}/voltage 999 V uncertain:range", at("55.123")),
+        format!("{}/energy 12 J good", at("55.123")),
+        // A number of a view is a float: to the last digit the integer stands in the table.
+        format!("{}/energy 9007199254740992 J good", at("55.200")),
+        format!("{}/energy -9007199254740992 J good", at("55.200")),
+        format!("{}/relay 1 - good", at("56.000")),
+        format!("{}/serial A-17 - good", at("56.000")),
+        format!("{}/serial 0xff0010 - good", at("56.000")),
+        format!("{}/state - - bad:timeout", at("56.300")),
+        format!("{}/state - - bad:exception-2", at("56.300")),
     ];
     assert_eq!(rows, expected);
+    assert_eq!(book.number("SELECT value FROM sample WHERE n = 3"), 9_007_199_254_740_993);
+    let latest = "SELECT point || ' ' || coalesce(CAST(value AS TEXT), text, '-') || ' ' || quality FROM point_latest ORDER BY point";
+    let latest = book.db().rows(latest, &[], |row| row.text(0)).unwrap();
+    let expected = [
+        "energy -9007199254740992.0 good",
+        "relay 1.0 good",
+        "serial 0xff0010 good",
+        "state - bad:exception-2",
+        "voltage 999.0 uncertain:range",
+    ];
+    assert_eq!(latest, expected);
 }
 
 #[test]
@@ -203,6 +240,113 @@ fn receipts_are_cumulative_and_cover_gaps() {
 }
 
 #[test]
+fn a_receipt_is_true_whichever_ingester_stored_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("core.db");
+    let mut hub = SimHub::new("lamp-0042");
+    for _ in 0..5 {
+        hub.read("meter", 1, 0, 0);
+    }
+    hub.evict(0, 1);
+    // sent: opened, meter 1..=5, gap over 1
+    let (mut one, mut other, sent) = (file(&path), file(&path), &hub.sent);
+    let meter = |seq| [("meter".to_owned(), seq)];
+    assert_eq!(one.store(&sent[2..3]), [], "1 is missing");
+    assert_eq!(other.store(&sent[3..4]), [], "1 is missing");
+    assert_eq!(one.store(&sent[6..7])[1..], meter(3), "the gap record closes 1, the other has 3");
+    assert_eq!(other.store(&sent[5..6]), meter(3), "4 is missing");
+    assert_eq!(one.store(&sent[5..6]), meter(3), "the other holds it: a duplicate");
+    assert_eq!(other.store(&sent[4..5]), meter(5));
+    assert_eq!(one.store(&sent[4..5]), meter(5));
+    assert_eq!(one.number("SELECT count(*) FROM message"), 4);
+    assert_eq!(other.number("SELECT duplicates FROM stream WHERE name = 'meter'"), 2);
+    assert_eq!(
+        other.number("SELECT count(*) FROM held WHERE stream = (SELECT id FROM stream WHERE name = 'meter')"),
+        1
+    );
+}
+
+#[test]
+fn a_transaction_that_failed_leaves_nothing_behind() {
+    let mut book = in_memory();
+    let mut hub = SimHub::new("lamp-0042");
+    hub.read("meter", 1, 0, 0);
+    let Ok(Incoming::Message(message)) = accept(&hub.sent[1].topic, &hub.sent[1].payload) else { panic!("a message") };
+    let mut claim = Claim::default();
+    claim.message(&message);
+    book.begin(claim).unwrap();
+    book.apply(&message, 1).unwrap();
+    book.prepare().unwrap();
+    book.roll_back();
+    assert_eq!(book.number("SELECT count(*) FROM hub"), 0);
+    assert_eq!(book.store(&hub.sent[1..2]), [("meter".to_owned(), 1)]);
+    assert_eq!(book.number("SELECT count(*) FROM sample"), 1);
+}
+
+#[test]
+fn a_file_of_version_1_is_raised_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("core.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../db/schema/sqlite-1.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO hub VALUES (1, 'port-credit', 'lamp-0042');
+         INSERT INTO run VALUES (1, 1, '1-0000000000000abc', 1, NULL);
+         INSERT INTO stream VALUES (1, 1, 'meter', 1, 1, 0, 0, 1, 0);
+         INSERT INTO held VALUES (1, 1, 1);
+         INSERT INTO message VALUES (1, 1, 5, 5, 1, 1, 0, 0);
+         INSERT INTO point VALUES (1, 1, 'meter/p', 'V');
+         INSERT INTO reading VALUES (1, 1, 0, 1, 5, NULL, 7, 'good');",
+    )
+    .unwrap();
+    drop(old);
+    let mut book = file(&path);
+    assert_eq!(book.number("SELECT CAST(value AS INTEGER) FROM reading WHERE point = 'p' AND device = 'meter'"), 7);
+    let mut hub = SimHub::new("lamp-0042");
+    hub.read("meter", 1, 0, 0);
+    hub.read("meter", 1, 0, 0);
+    assert_eq!(book.store(&hub.sent)[1], ("meter".to_owned(), 2));
+    assert_eq!(book.number("SELECT duplicates FROM stream WHERE name = 'meter'"), 1);
+}
+
+fn due(stream: &str, seq: u64) -> Due {
+    let name = |text: &str| Name::new(text).unwrap();
+    let run = RunId { counter: 1, nonce: 2 };
+    Due {
+        stream: StreamKey { site: name(SITE), hub: name("lamp-0042"), run, stream: Stream::parse(stream).unwrap() },
+        seq,
+    }
+}
+
+#[test]
+fn a_receipt_goes_at_once_then_every_half_second_or_64_messages() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut pace = Pace::default();
+    let step = |pace: &mut Pace, ms: u64, add: &[u64], expected: &[u64]| {
+        add.iter().for_each(|&seq| pace.add(due("meter", seq), at(ms)));
+        let sent: Vec<u64> = std::iter::from_fn(|| pace.next(at(ms))).map(|due| due.seq).collect();
+        assert_eq!(sent, expected, "at {ms} ms");
+    };
+    step(&mut pace, 0, &[1], &[1]);
+    step(&mut pace, 10, &[2, 3], &[]);
+    step(&mut pace, 499, &[4], &[]);
+    assert_eq!(pace.wake(), Some(at(500)));
+    step(&mut pace, 500, &[], &[4]);
+    step(&mut pace, 600, &[67], &[]);
+    step(&mut pace, 601, &[68], &[68]);
+    step(&mut pace, 1_000, &[69], &[]);
+    step(&mut pace, 1_101, &[], &[69]);
+    // An older one, from another ingester's time, does not take the newer one's place.
+    step(&mut pace, 1_200, &[71, 70], &[]);
+    step(&mut pace, 1_601, &[], &[71]);
+    step(&mut pace, 3_000, &[], &[]);
+    assert_eq!(pace.wake(), None, "a silent stream is forgotten");
+    step(&mut pace, 3_001, &[72], &[72]);
+}
+
+#[test]
 fn what_is_held_outlives_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("core.db");
@@ -211,10 +355,10 @@ fn what_is_held_outlives_the_process() {
         hub.read("meter", 2, 0, 0);
     }
     let some = [&hub.sent[..3], &hub.sent[4..5]].concat();
-    Book::open(&path).unwrap().store(&some);
-    let mut book = Book::open(&path).unwrap();
+    file(&path).store(&some);
+    let mut book = file(&path);
     assert_eq!(book.store(&hub.sent).last(), Some(&("meter".to_owned(), 6)));
-    assert_eq!(book.number("SELECT count(*) FROM reading"), 12);
+    assert_eq!(book.number("SELECT count(*) FROM sample"), 12);
     assert_eq!(book.number("SELECT sum(duplicates) FROM stream"), 4);
     assert_eq!(book.number("SELECT count(*) FROM held"), 2, "one interval for each stream");
 }
@@ -229,18 +373,17 @@ fn undated_readings_are_dated_by_the_first_trusted_clock_record_after_them() {
     hub.clock(ClockEvent::Trusted, 30 * second, Some(1_795_555_500 * second));
     hub.read_undated("meter", 40 * second);
     hub.clock(ClockEvent::Stepped, 45 * second, Some(second));
-    let times = |book: &Book| -> Vec<Option<i64>> {
-        let mut statement = book.connection().prepare("SELECT time_ms FROM reading ORDER BY ht").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    let times = |book: &mut Book| -> Vec<Option<i64>> {
+        book.db().rows("SELECT time_ms FROM sample ORDER BY ht", &[], |row| row.maybe_int(0)).unwrap()
     };
     // sent: opened, 10 s, 20 s, lost, trusted, 40 s, stepped. One arrives before its clock record, one after it.
     let (mut book, sent) = (in_memory(), &hub.sent);
     book.store(&sent[..2]);
-    assert_eq!(times(&book), [None]);
+    assert_eq!(times(&mut book), [None]);
     book.store(&sent[3..]);
-    assert_eq!(times(&book), [Some(1_795_555_510_000), None]);
+    assert_eq!(times(&mut book), [Some(1_795_555_510_000), None]);
     book.store(&sent[2..3]);
-    assert_eq!(times(&book), [Some(1_795_555_510_000), Some(1_795_555_520_000), None]);
+    assert_eq!(times(&mut book), [Some(1_795_555_510_000), Some(1_795_555_520_000), None]);
     assert_eq!(book.number("SELECT count(*) FROM message WHERE time_ms = 1795555510000"), 1);
 }
 
@@ -301,6 +444,35 @@ const LANES: [(&str, &str); 10] = [
 ];
 
 proptest! {
+    /// Whatever becomes due when: no receipt waits for longer than half a second, and the last word of each stream is said.
+    #[test]
+    fn no_receipt_waits_for_longer_than_half_a_second(events in prop::collection::vec((0_u64..400, 0_usize..3, 1_u64..90), 1..60)) {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        let mut open: std::collections::BTreeMap<String, (u64, Instant)> = std::collections::BTreeMap::new();
+        let mut seqs = [0_u64; 3];
+        let mut now = start;
+        let drain = |pace: &mut Pace, open: &mut std::collections::BTreeMap<String, (u64, Instant)>, until: Instant| {
+            while let Some(at) = pace.wake().filter(|&at| at <= until) {
+                while let Some(sent) = pace.next(at) {
+                    let (seq, since) = open.remove(sent.stream.stream.as_str()).expect("nothing is sent that is not due");
+                    assert!(at - since <= Duration::from_millis(500) && sent.seq == seq);
+                }
+            }
+        };
+        for (wait, stream, more) in events {
+            let next = now + Duration::from_millis(wait);
+            drain(&mut pace, &mut open, next);
+            now = next;
+            seqs[stream] += more;
+            let name = ["a", "b", "c"][stream];
+            open.entry(name.to_owned()).or_insert((0, now)).0 = seqs[stream];
+            pace.add(due(name, seqs[stream]), now);
+        }
+        drain(&mut pace, &mut open, now + Duration::from_secs(2));
+        prop_assert!(open.is_empty() && pace.wake().is_none());
+    }
+
     /// Whatever a hub sends under its own name: it is stored or refused, and the books of the others can still be read.
     #[test]
     fn no_payload_stops_the_ingester_or_breaks_the_ledger(
@@ -321,7 +493,7 @@ proptest! {
             book.store_all([(topic.as_str(), text.as_bytes())]);
         }
         let mut out = Vec::new();
-        crate::ledger::show(book.connection(), None, true, &mut out).unwrap();
-        crate::ledger::show(book.connection(), None, false, &mut out).unwrap();
+        crate::ledger::show(book.db(), None, true, &mut out).unwrap();
+        crate::ledger::show(book.db(), None, false, &mut out).unwrap();
     }
 }

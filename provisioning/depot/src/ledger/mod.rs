@@ -7,22 +7,21 @@ mod print;
 mod read;
 
 use std::io::Write;
-use std::path::Path;
 
-use rusqlite::Connection;
-
+use crate::db::{Db, Place};
 use crate::error::{Error, Outcome};
 
 /// Balances the books of a database and shows the result.
 ///
 /// # Errors
 /// The database cannot be read, or the output not written.
-pub(crate) fn run(db: &Path, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
-    show(&crate::ingest::schema::open_for_reading(db)?, hub, as_json, out)
+pub(crate) fn run(db: String, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let place: Place = db.parse().map_err(|source| Error::Place { text: db, source })?;
+    show(&mut Db::open_for_reading(&place)?, hub, as_json, out)
 }
 
 /// Balances the books behind `db` and shows the result.
-pub(crate) fn show(db: &Connection, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
+pub(crate) fn show(db: &mut Db, hub: Option<&str>, as_json: bool, out: &mut dyn Write) -> Result<Outcome, Error> {
     let ledger = read::read(db, hub).map_err(|source| Error::Database { act: "read the books", source })?;
     if let Some(hub) = hub.filter(|_| ledger.hubs.is_empty()) {
         return Err(Error::UnknownHub(hub.to_owned()));

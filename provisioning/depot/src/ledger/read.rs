@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use curb_model::GapReason;
-use rusqlite::{Connection, Row, params};
-
 use super::balance::{Account, Ended, GapEntry, Line, Sums, Told, add_days, balance, close_days};
-use crate::ingest::count;
-use crate::ingest::schema::day;
+use crate::clock::day;
+use crate::db::{Access, Asked, Db, Row, cells};
 use crate::intervals::{Interval, IntervalSet};
-
-type Sqlite<T> = Result<T, rusqlite::Error>;
+use curb_model::GapReason;
 
 /// The books of all hubs asked for.
 #[derive(Debug)]
@@ -69,34 +65,30 @@ impl RunBook {
 
 /// Reads the books of one hub (by name, at whatever site), or of all. One read transaction, so that the sums fit
 /// together while the ingester writes.
-pub(super) fn read(db: &Connection, hub: Option<&str>) -> Sqlite<Ledger> {
-    let db = &db.unchecked_transaction()?;
-    let refused_messages = db.query_row("SELECT count FROM refused_total", [], |row| count(row, 0))?;
-    let hubs: Vec<(i64, String, String)> = rows(
-        db,
-        "SELECT id, site, name FROM hub WHERE ?1 IS NULL OR name = ?1 ORDER BY site, name",
-        params![hub],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    let hubs = hubs.into_iter().map(|(id, site, hub)| read_hub(db, id, site, hub)).collect::<Sqlite<_>>()?;
-    Ok(Ledger { hubs, refused_messages })
+pub(super) fn read(db: &mut Db, hub: Option<&str>) -> Asked<Ledger> {
+    db.begin(Access::Read)?;
+    let ledger = read_all(db, hub);
+    db.roll_back();
+    ledger
 }
 
-fn rows<T>(
-    db: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    map: impl FnMut(&Row<'_>) -> Sqlite<T>,
-) -> Sqlite<Vec<T>> {
-    db.prepare_cached(sql)?.query_map(params, map)?.collect()
+fn read_all(db: &mut Db, hub: Option<&str>) -> Asked<Ledger> {
+    let refused = db.first("SELECT count FROM refused_total", &[], |row| row.count(0))?;
+    let names = |row: &Row| Ok((row.int(0)?, row.text(1)?, row.text(2)?));
+    let hubs = match hub {
+        None => db.rows("SELECT id, site, name FROM hub ORDER BY site, name", &[], names)?,
+        Some(hub) => db.rows("SELECT id, site, name FROM hub WHERE name = ?1 ORDER BY site", cells![hub], names)?,
+    };
+    let hubs = hubs.into_iter().map(|(id, site, hub)| read_hub(db, id, site, hub)).collect::<Asked<_>>()?;
+    Ok(Ledger { hubs, refused_messages: refused.unwrap_or_default() })
 }
 
-fn read_hub(db: &Connection, id: i64, site: String, hub: String) -> Sqlite<HubBook> {
+fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
     let mut book =
         HubBook { site, hub, total: Sums::default(), duplicates: 0, runs: Vec::new(), days: BTreeMap::new() };
     let runs: Vec<(i64, String, Option<String>)> =
-        rows(db, "SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id", [id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        db.rows("SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id", cells![id], |row| {
+            Ok((row.int(0)?, row.text(1)?, row.maybe_text(2)?))
         })?;
     let newest = runs.last().map(|run| run.0);
     for (run_id, run, ended) in runs {
@@ -119,21 +111,20 @@ fn read_hub(db: &Connection, id: i64, site: String, hub: String) -> Sqlite<HubBo
     Ok(book)
 }
 
-fn read_streams(db: &Connection, run: i64, days: &mut BTreeMap<i64, Sums>) -> Sqlite<Vec<StreamBook>> {
-    let heads: Vec<(i64, String, u64, Account)> = rows(
-        db,
+fn read_streams(db: &mut Db, run: i64, days: &mut BTreeMap<i64, Sums>) -> Asked<Vec<StreamBook>> {
+    let heads: Vec<(i64, String, u64, Account)> = db.rows(
         "SELECT id, name, duplicates, seq, read, filtered, refused, delivered FROM stream WHERE run = ?1 ORDER BY name",
-        [run],
+        cells![run],
         |row| {
             let account = Account {
-                seq: count(row, 3)?,
-                read: count(row, 4)?,
-                filtered: count(row, 5)?,
-                refused: count(row, 6)?,
-                delivered: count(row, 7)?,
+                seq: row.count(3)?,
+                read: row.count(4)?,
+                filtered: row.count(5)?,
+                refused: row.count(6)?,
+                delivered: row.count(7)?,
                 ..Account::default()
             };
-            Ok((row.get(0)?, row.get(1)?, count(row, 2)?, account))
+            Ok((row.int(0)?, row.text(1)?, row.count(2)?, account))
         },
     )?;
     let mut streams = Vec::with_capacity(heads.len());
@@ -146,9 +137,9 @@ fn read_streams(db: &Connection, run: i64, days: &mut BTreeMap<i64, Sums>) -> Sq
     Ok(streams)
 }
 
-fn read_held(db: &Connection, stream: i64) -> Sqlite<IntervalSet> {
-    let interval = |row: &Row<'_>| Ok(Interval { first: count(row, 0)?, last: count(row, 1)? });
-    Ok(rows(db, "SELECT first, last FROM held WHERE stream = ?1", [stream], interval)?.into_iter().collect())
+fn read_held(db: &mut Db, stream: i64) -> Asked<IntervalSet> {
+    let interval = |row: &Row| Ok(Interval { first: row.count(0)?, last: row.count(1)? });
+    Ok(db.rows("SELECT first, last FROM held WHERE stream = ?1", cells![stream], interval)?.into_iter().collect())
 }
 
 struct GapRow {
@@ -159,24 +150,21 @@ struct GapRow {
 }
 
 /// A gap's day is the day of its first missing reading where that can be known, else the day on which it was told.
-fn read_gaps(db: &Connection, stream: i64, account: &mut Account, days: &mut BTreeMap<i64, Sums>) -> Sqlite<()> {
-    let gaps: Vec<GapRow> = rows(
-        db,
+fn read_gaps(db: &mut Db, stream: i64, account: &mut Account, days: &mut BTreeMap<i64, Sums>) -> Asked<()> {
+    let gaps: Vec<GapRow> = db.rows(
         "SELECT reason, first, last, count,
-                (SELECT coalesce(sum(readings), 0) FROM message
-                 WHERE message.stream = gap.stream AND seq BETWEEN first AND last),
+                arrived + (SELECT CAST(coalesce(sum(readings), 0) AS BIGINT) FROM message
+                           WHERE message.stream = gap.stream AND message.seq BETWEEN first AND last),
                 coalesce((SELECT (gap.from_ht + utc_offset) / 1000000 FROM clock JOIN stream ON stream.run = clock.run
                           WHERE stream.id = gap.stream AND utc_offset IS NOT NULL ORDER BY clock.seq LIMIT 1),
                          received_ms)
          FROM gap WHERE stream = ?1",
-        [stream],
+        cells![stream],
         |row| {
-            let number = |column| row.get::<_, Option<i64>>(column)?.map(|_| count(row, column)).transpose();
-            let messages = number(1)?.zip(number(2)?).map(|(first, last)| Interval { first, last });
-            let reason: String = row.get(0)?;
-            let reason: GapReason = reason.parse().expect("the ingester stores reasons that it knows");
-            let entry = GapEntry { reason, count: count(row, 3)?, arrived: count(row, 4)? };
-            Ok(GapRow { entry, messages, at_ms: row.get(5)? })
+            let messages = row.maybe_count(1)?.zip(row.maybe_count(2)?).map(|(first, last)| Interval { first, last });
+            let reason: GapReason = row.text(0)?.parse().expect("the ingester stores reasons that it knows");
+            let entry = GapEntry { reason, count: row.count(3)?, arrived: row.count(4)? };
+            Ok(GapRow { entry, messages, at_ms: row.int(5)? })
         },
     )?;
     for GapRow { entry, messages, at_ms } in gaps {
@@ -189,20 +177,19 @@ fn read_gaps(db: &Connection, stream: i64, account: &mut Account, days: &mut BTr
 }
 
 /// In the order of the counters, which only grow.
-fn read_told(db: &Connection, stream: i64) -> Sqlite<Vec<Told>> {
-    rows(
-        db,
+fn read_told(db: &mut Db, stream: i64) -> Asked<Vec<Told>> {
+    db.rows(
         "SELECT coalesce(time_ms, received_ms) / 86400000, readings, read, filtered, refused FROM message WHERE stream = ?1
-         UNION ALL SELECT day, 0, read, filtered, refused FROM told WHERE stream = ?1
-         ORDER BY read, filtered, refused",
-        [stream],
+         UNION ALL SELECT day, delivered, read, filtered, refused FROM told WHERE stream = ?1
+         ORDER BY 3, 4, 5",
+        cells![stream],
         |row| {
             Ok(Told {
-                day: row.get(0)?,
-                readings: count(row, 1)?,
-                read: count(row, 2)?,
-                filtered: count(row, 3)?,
-                refused: count(row, 4)?,
+                day: row.int(0)?,
+                readings: row.count(1)?,
+                read: row.count(2)?,
+                filtered: row.count(3)?,
+                refused: row.count(4)?,
             })
         },
     )

@@ -1,11 +1,10 @@
-use std::path::Path;
-
 use curb_model::GapReason;
 use proptest::prelude::*;
 
 use super::balance::{Account, GapEntry, Sums, Told, add_days, balance, close_days};
 use super::read::{Ledger, read};
 use crate::ingest::Book;
+use crate::ingest::tests::in_memory;
 use crate::intervals::Interval;
 use crate::simhub::SimHub;
 
@@ -63,8 +62,8 @@ fn play(acts: &[Act]) -> SimHub {
     hub
 }
 
-fn ledger_of(book: &Book) -> Ledger {
-    read(book.connection(), None).unwrap()
+fn ledger_of(book: &mut Book) -> Ledger {
+    read(book.db(), None).unwrap()
 }
 
 proptest! {
@@ -98,7 +97,7 @@ proptest! {
         }
         deliveries.sort_unstable();
 
-        let mut book = Book::open(Path::new(":memory:")).unwrap();
+        let mut book = in_memory();
         for chunk in deliveries.chunks(7) {
             let due = book.store_all(chunk.iter().map(|&(_, i)| (hub.sent[i].topic.as_str(), hub.sent[i].payload.as_slice())));
             for due in due {
@@ -106,7 +105,7 @@ proptest! {
             }
         }
 
-        let ledger = ledger_of(&book);
+        let ledger = ledger_of(&mut book);
         prop_assert_eq!(ledger.refused_messages, 0);
         prop_assert_eq!(ledger.closes(), lost.is_empty() && vanish == 0, "{:#?}", ledger);
         if lost.is_empty() {
@@ -191,9 +190,9 @@ fn a_run_whose_end_nobody_told_does_not_close() {
     other.run.counter = 7;
     let mut opened = SimHub::new("lamp-0042").sent.remove(0);
     opened.payload = String::from_utf8(opened.payload).unwrap().replace("\"1-", "\"7-").into_bytes();
-    let mut book = Book::open(Path::new(":memory:")).unwrap();
+    let mut book = in_memory();
     book.store_all(hub.sent.iter().map(|sent| (sent.topic.as_str(), sent.payload.as_slice())));
-    assert!(ledger_of(&book).closes(), "a running hub is fine");
+    assert!(ledger_of(&mut book).closes(), "a running hub is fine");
     book.store_all([(opened.topic.as_str(), opened.payload.as_slice())]);
-    assert!(!ledger_of(&book).closes());
+    assert!(!ledger_of(&mut book).closes());
 }

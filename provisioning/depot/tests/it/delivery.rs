@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::peers::{DEPOT, HUB, Site, eventually, output};
 
-const RUN: &str = "12-00a1b2c3d4e5f607";
+pub(crate) const RUN: &str = "12-00a1b2c3d4e5f607";
 
 fn golden(name: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/wire/golden/v1/");
@@ -14,10 +14,10 @@ fn golden(name: &str) -> String {
 }
 
 /// Readings in each message: those of the golden file.
-const READINGS: u64 = 10;
+pub(crate) const READINGS: u64 = 10;
 
 /// The golden message as number `seq` of a stream that filters nothing.
-fn data(seq: u64) -> String {
+pub(crate) fn data(seq: u64) -> String {
     let golden = golden("data.senml.json");
     let text = golden.replace(
         "\"seq\":17,\"read\":34,\"filtered\":3",
@@ -28,14 +28,14 @@ fn data(seq: u64) -> String {
 }
 
 /// The golden run record as the first of its run, or as number `seq` with the final counters of `meter`.
-fn opened() -> String {
+pub(crate) fn opened() -> String {
     let mut record: Value = serde_json::from_str(&golden("run-opened.json")).unwrap();
     record["seq"] = json!(1);
     record.as_object_mut().unwrap().remove("previous");
     record.to_string()
 }
 
-fn closed(seq: u64, messages: u64) -> String {
+pub(crate) fn closed(seq: u64, messages: u64) -> String {
     let mut record: Value = serde_json::from_str(&golden("run-closed.json")).unwrap();
     record["seq"] = json!(seq);
     record["streams"] = json!({"meter": {"seq": messages, "read": READINGS * messages, "filtered": 0, "refused": 0}});
@@ -148,7 +148,7 @@ fn an_ingester_that_is_killed_loses_and_doubles_nothing() {
 
     let db = rusqlite::Connection::open(site.path("core.db")).unwrap();
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
-    assert_eq!(number("SELECT count(*) FROM reading"), READINGS * MESSAGES);
+    assert_eq!(number("SELECT count(*) FROM sample"), READINGS * MESSAGES);
     assert_eq!(number("SELECT count(*) FROM message"), MESSAGES);
     assert_eq!(number("SELECT count(*) FROM held"), 2, "_run and meter, one interval each");
 }

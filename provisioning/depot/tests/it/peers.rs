@@ -86,12 +86,22 @@ impl Site {
     }
 
     pub(crate) fn ingester_that_trusts(&self, roots: &str) -> Process {
+        Process::start(self, "ingester", &mut self.ingest(&self.text("core.db"), roots))
+    }
+
+    /// Starts one ingester of the group `depot`.
+    pub(crate) fn member(&self, db: &str, name: &str) -> Process {
+        let mut command = self.ingest(db, &self.text("ca/core/roots.pem"));
+        Process::start(self, &format!("ingester-{name}"), command.args(["--group", "depot", "--name", name]))
+    }
+
+    fn ingest(&self, db: &str, roots: &str) -> Command {
         let url = format!("mqtts://localhost:{}", self.port);
         let mut command = Command::new(DEPOT);
-        command.args(["ingest", "--json", "--url", &url, "--db", &self.text("core.db")]);
+        command.args(["ingest", "--json", "--url", &url, "--db", db]);
         command.args(["--cert", &self.text("ca/core/ingest.crt"), "--key", &self.text("ca/core/ingest.key")]);
         command.args(["--roots", roots]);
-        Process::start(self, "ingester", &mut command)
+        command
     }
 
     /// The ingester, once it is subscribed.
@@ -137,7 +147,11 @@ impl Site {
 
     /// The ledger and its exit code.
     pub(crate) fn ledger(&self) -> (Value, i32) {
-        let out = output(DEPOT, &["ledger", "--json", "--db", &self.text("core.db")]);
+        self.ledger_of(&self.text("core.db"))
+    }
+
+    pub(crate) fn ledger_of(&self, db: &str) -> (Value, i32) {
+        let out = output(DEPOT, &["ledger", "--json", "--db", db]);
         let text = String::from_utf8(out.stdout).unwrap();
         let ledger = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&out.stderr)));
         (ledger, out.status.code().unwrap())

@@ -1,49 +1,50 @@
-//! The database of the core: what every hub sent, each message once.
+//! The books of the core: what every hub sent, each message once, in whatever database.
 //!
-//! One writer. Messages are applied inside a transaction that the [writer](super::writer) opens and commits; what they
-//! make due (receipts) is handed out at the commit, so nothing is ever acknowledged that is not on disk.
+//! Messages are applied inside a transaction that the [writer](super::writer) opens and commits; what they make due
+//! (receipts) is handed out at the commit, so nothing is ever acknowledged that is not on disk.
 //!
-//! Deliberately absent: deleting old readings. Whoever does it may: `held` and the counters in `stream` do not need them.
+//! Any number of ingesters may write the same database. A transaction begins by locking the rows of all streams that its
+//! messages change, in one order everywhere, so that two never wait for each other in a circle; from then on nobody else
+//! changes those streams. What is remembered of a stream between transactions is taken for true only if its row still has
+//! the count of `changes` that it had then.
+//!
+//! A transaction that failed is undone by [`roll_back`](Book::roll_back), which also forgets all that is remembered.
+//!
+//! Deliberately absent: deleting old readings, which is [`keep`](super::keep)'s. `held` and the counters in `stream` do
+//! not need them.
 
+mod hubs;
 mod readings;
 mod records;
+mod streams;
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use curb_model::{Name, RunId, Stream};
-use curb_wire::record::StreamCounts;
-use rusqlite::{Connection, Row, params};
 
-use self::readings::Place;
+use self::hubs::Standing;
+pub(crate) use self::readings::quality;
+use self::readings::{Place, Staged};
+use self::streams::Account;
 use super::accept::{Accepted, Body};
-use super::schema;
-use crate::error::Error;
-use crate::intervals::{Change, Interval, IntervalSet};
+use crate::db::{Access, Asked, Db, cells};
+use crate::intervals::Change;
 
-/// Streams whose intervals are kept in memory, some 200 bytes each: the streams of ten thousand hubs fit. When full, all
+/// Streams whose intervals are kept in memory, some 300 bytes each: the streams of ten thousand hubs fit. When full, all
 /// are forgotten and read again from their rows as they are used.
 const STREAMS_IN_MEMORY: usize = 100_000;
 
+/// Points whose row is remembered, some 100 bytes each.
+const POINTS_IN_MEMORY: usize = 300_000;
+
 /// Receipts are repeated at a hub's birth for its latest runs. A row of an older run that is sent again gets its receipt
 /// then, as every duplicate does.
-const RUNS_REPEATED: u32 = 8;
+const RUNS_REPEATED: i64 = 8;
 
-/// Rows in `refused`, the newest kept. Each says what is wrong once; the total count is kept apart.
-const REFUSED_ROWS: i64 = 10_000;
-
-/// Bytes kept of a payload that was refused: enough to see what it was, too little to fill a disk.
-const REFUSED_BYTES: usize = 4_096;
-
-/// A receipt that is due.
+/// A receipt that is due: all up to `seq` is held here or covered by gap records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Due {
-    pub(crate) site: Name,
-    pub(crate) hub: Name,
-    pub(crate) run: RunId,
-    pub(crate) stream: Stream,
-    /// All up to this number is held here or covered by gap records.
+    pub(crate) stream: StreamKey,
     pub(crate) seq: u64,
 }
 
@@ -54,243 +55,196 @@ pub(crate) enum Applied {
     Duplicate,
 }
 
-pub(crate) use self::readings::quality;
-
-/// Why a call failed inside SQLite; the caller says what it was about.
-pub(super) type Sqlite<T> = Result<T, rusqlite::Error>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct StreamKey {
-    site: Name,
-    hub: Name,
-    run: RunId,
-    stream: Stream,
+/// A stream of a run of a hub. The order is that in which rows are made and locked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StreamKey {
+    pub(crate) site: Name,
+    pub(crate) hub: Name,
+    pub(crate) run: RunId,
+    pub(crate) stream: Stream,
 }
 
-/// What deduplication needs of a stream, in memory.
-#[derive(Debug)]
-struct Held {
-    id: i64,
-    run: i64,
-    hub: i64,
-    /// Messages held.
-    held: IntervalSet,
-    /// Messages held or covered by gap records.
-    covered: IntervalSet,
+impl StreamKey {
+    fn of(message: &Accepted, run: RunId, stream: Stream) -> Self {
+        Self { site: message.site.clone(), hub: message.hub.clone(), run, stream }
+    }
 }
 
-/// The open database.
-#[derive(Debug)]
-pub(crate) struct Book {
-    db: Connection,
-    streams: HashMap<StreamKey, Held>,
-    /// Streams that the open transaction touched.
-    touched: BTreeSet<StreamKeyOrd>,
+/// What is locked for a transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Claim {
+    /// Locked.
+    streams: BTreeSet<StreamKey>,
+    /// Made if they are not there.
+    hubs: BTreeSet<(Name, Name)>,
 }
 
-/// A touched stream, in the order in which receipts are handed out.
-type StreamKeyOrd = (Name, Name, RunId, Stream);
-
-impl Book {
-    /// Opens the database, and makes it if it is not there.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let db = schema::open_for_writing(path)?;
-        // Readers of the same file (`depot ledger`) hold it for moments at its very end and start.
-        db.busy_timeout(Duration::from_secs(10)).map_err(|source| Error::Database { act: "set a time-out", source })?;
-        db.set_prepared_statement_cache_capacity(64);
-        Ok(Self { db, streams: HashMap::new(), touched: BTreeSet::new() })
+impl Claim {
+    /// Claims every stream that the message changes.
+    pub(crate) fn message(&mut self, message: &Accepted) {
+        self.hubs.insert((message.site.clone(), message.hub.clone()));
+        self.streams.extend(changed_by(message));
     }
 
-    /// Opens a transaction.
-    pub(crate) fn begin(&mut self) -> Sqlite<()> {
-        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+    /// Claims a hub that told its status.
+    pub(crate) fn hub(&mut self, site: &Name, hub: &Name) {
+        self.hubs.insert((site.clone(), hub.clone()));
     }
+}
 
-    /// Makes everything since `begin` durable, and says which receipts that makes due.
-    pub(crate) fn commit(&mut self) -> Sqlite<Vec<Due>> {
-        self.db.prepare_cached("COMMIT")?.execute([])?;
-        let mut due = Vec::new();
-        for (site, hub, run, stream) in std::mem::take(&mut self.touched) {
-            let key = StreamKey { site, hub, run, stream };
-            let seq = self.stream(&key)?.covered.contiguous();
-            if seq > 0 {
-                due.push(Due { site: key.site, hub: key.hub, run: key.run, stream: key.stream, seq });
+/// Every stream that a message changes, its own among them.
+fn changed_by(message: &Accepted) -> Vec<StreamKey> {
+    let key = |run, stream| StreamKey::of(message, run, stream);
+    let named = |run, name: &str| key(run, Stream::parse(name).expect("checked when the record was accepted"));
+    let mut keys = vec![key(message.run, message.stream.clone())];
+    match &message.body {
+        Body::Readings { records, .. } => {
+            // The clock record of the run, which may be on its way to another ingester, dates what is not dated yet. Who
+            // holds the lock of the run's clock stream sees the other's rows.
+            if records.iter().any(readings::is_undated) {
+                keys.push(key(message.run, Stream::clock()));
             }
         }
+        Body::Run(record) => {
+            keys.extend(record.streams.keys().map(|name| named(message.run, name)));
+            if let Some(previous) = &record.previous {
+                keys.push(key(previous.run, Stream::run()));
+                keys.extend(previous.streams.keys().map(|name| named(previous.run, name)));
+            }
+        }
+        Body::Gap(record) => keys.push(named(record.gap.run, &record.gap.stream)),
+        Body::Clock(_) | Body::Audit(_) => {}
+    }
+    keys
+}
+
+/// The open books.
+#[derive(Debug)]
+pub(crate) struct Book {
+    db: Db,
+    hubs: HashMap<(Name, Name), i64>,
+    streams: HashMap<StreamKey, Account>,
+    /// Rows of points by hub, name and unit; without a unit, the row to which a bad reading belongs.
+    points: HashMap<(i64, String, Option<String>), i64>,
+    /// Streams that are locked by the open transaction.
+    locked: BTreeSet<StreamKey>,
+    /// Streams that are due a receipt at the commit.
+    touched: BTreeSet<StreamKey>,
+    /// What the hubs said of themselves last in this transaction.
+    standings: BTreeMap<(Name, Name), Standing>,
+    staged: Staged,
+}
+
+impl Book {
+    /// The books in an open database.
+    pub(crate) fn new(db: Db) -> Self {
+        Self {
+            db,
+            hubs: HashMap::new(),
+            streams: HashMap::new(),
+            points: HashMap::new(),
+            locked: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            standings: BTreeMap::new(),
+            staged: Staged::default(),
+        }
+    }
+
+    /// Opens a transaction, and locks what it will change.
+    pub(crate) fn begin(&mut self, claim: Claim) -> Asked<()> {
         if self.streams.len() > STREAMS_IN_MEMORY {
             self.streams.clear();
         }
+        if self.points.len() > POINTS_IN_MEMORY {
+            self.points.clear();
+        }
+        self.db.begin(Access::Write)?;
+        self.lock(claim)
+    }
+
+    /// Writes what was gathered since `begin`, and says which receipts the commit will make due. Only [`refuse`](Self::refuse)
+    /// may come between this and the commit: one row counts the refused of all ingesters, so it is locked last.
+    pub(crate) fn prepare(&mut self) -> Asked<Vec<Due>> {
+        self.flush_readings()?;
+        let mut due = Vec::new();
+        for key in std::mem::take(&mut self.touched) {
+            let covered = self.known(&key)?.map_or(0, |account| account.covered.contiguous());
+            if covered > 0 {
+                due.push(Due { stream: key, seq: covered });
+            }
+        }
+        self.flush_streams()?;
+        self.flush_standings()?;
         Ok(due)
     }
 
-    /// Stores a message, or counts it if it is held already.
-    pub(crate) fn apply(&mut self, message: &Accepted, now_ms: i64) -> Sqlite<Applied> {
-        let key = key(message, message.run, message.stream.clone());
-        let stream = self.stream(&key)?;
-        let (id, run, hub) = (stream.id, stream.run, stream.hub);
-        let change = stream.held.insert(message.seq);
-        stream.covered.insert(message.seq);
-        self.touch(&key);
-        let Change::Merged { gone, now } = change else {
-            self.db.prepare_cached("UPDATE stream SET duplicates = duplicates + 1 WHERE id = ?1")?.execute([id])?;
+    /// Makes everything since `begin` durable.
+    pub(crate) fn commit(&mut self) -> Asked<()> {
+        self.db.commit()
+    }
+
+    /// Whether the connection to the database is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.db.is_lost()
+    }
+
+    /// Undoes everything since `begin`, and forgets what is remembered.
+    pub(crate) fn roll_back(&mut self) {
+        self.db.roll_back();
+        self.hubs.clear();
+        self.streams.clear();
+        self.points.clear();
+        self.locked.clear();
+        self.touched.clear();
+        self.standings.clear();
+        self.staged = Staged::default();
+    }
+
+    /// Stores a message, or counts it if it is held already. Its streams are claimed.
+    pub(crate) fn apply(&mut self, message: &Accepted, now_ms: i64) -> Asked<Applied> {
+        let key = StreamKey::of(message, message.run, message.stream.clone());
+        self.touched.insert(key.clone());
+        let account = self.locked(&key);
+        let (id, run, hub) = (account.id, account.run, account.hub);
+        let change = account.hold(message.seq);
+        if change == Change::Held {
             return Ok(Applied::Duplicate);
-        };
-        self.store_interval(id, &gone, now)?;
+        }
         match &message.body {
             Body::Readings { counts, records } => {
-                let place = Place { hub, run, stream: id, seq: int(message.seq) };
-                self.store_message(place, counts, records, now_ms)?;
-                self.store_readings(place, records)?;
+                account.tell(counts);
+                account.counts.delivered += records.len() as u64;
+                let place = Place { hub, run, stream: id, seq: message.seq };
+                self.stage_message(place, counts, records, now_ms)?;
             }
-            Body::Run(record) => {
-                self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
-                self.apply_run(message, record, now_ms)?;
-            }
-            Body::Gap(record) => {
-                self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
-                self.apply_gap(message, record, id, now_ms)?;
-            }
-            Body::Clock(record) => {
-                self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
-                self.apply_clock(record, run)?;
-            }
-            Body::Audit(record) => {
-                self.tell(id, &StreamCounts { seq: message.seq, ..StreamCounts::default() })?;
-                self.apply_audit(record, run)?;
-            }
+            Body::Run(record) => self.apply_run(message, record, now_ms)?,
+            Body::Gap(record) => self.apply_gap(message, record, id, now_ms)?,
+            Body::Clock(record) => self.apply_clock(record, run)?,
+            Body::Audit(record) => self.apply_audit(record, run)?,
         }
         Ok(Applied::New)
     }
 
     /// Makes the receipts of a hub's latest runs due once more.
-    pub(crate) fn repeat_receipts(&mut self, site: &Name, hub: &Name) -> Sqlite<()> {
-        let rows: Vec<(String, String)> = {
-            let mut statement = self.db.prepare_cached(
-                "SELECT run.name, stream.name FROM stream JOIN run ON run.id = stream.run
-                 WHERE run.id IN (SELECT run.id FROM run JOIN hub ON hub.id = run.hub
-                                  WHERE hub.site = ?1 AND hub.name = ?2 ORDER BY run.counter DESC, run.id DESC LIMIT ?3)",
-            )?;
-            let rows = statement.query_map(params![site.as_str(), hub.as_str(), RUNS_REPEATED], two_texts)?;
-            rows.collect::<Sqlite<_>>()?
-        };
+    pub(crate) fn repeat_receipts(&mut self, site: &Name, hub: &Name) -> Asked<()> {
+        let rows = self.db.rows(
+            "SELECT run.name, stream.name FROM stream JOIN run ON run.id = stream.run
+             WHERE run.id IN (SELECT run.id FROM run JOIN hub ON hub.id = run.hub
+                              WHERE hub.site = ?1 AND hub.name = ?2 ORDER BY run.counter DESC, run.id DESC LIMIT ?3)",
+            cells![site.as_str(), hub.as_str(), RUNS_REPEATED],
+            |row| Ok((row.text(0)?, row.text(1)?)),
+        )?;
         for (run, stream) in rows {
             if let (Ok(run), Ok(stream)) = (run.parse(), Stream::parse(&stream)) {
-                self.touch(&StreamKey { site: site.clone(), hub: hub.clone(), run, stream });
+                self.touched.insert(StreamKey { site: site.clone(), hub: hub.clone(), run, stream });
             }
         }
         Ok(())
     }
 
-    /// Notes a publish that could not be read. Says whether it is the first of its kind.
-    pub(crate) fn refuse(&mut self, topic: &str, payload: &[u8], reason: &str, now_ms: i64) -> Sqlite<bool> {
-        let bytes = payload.len();
-        let kept = &payload[..bytes.min(REFUSED_BYTES)];
-        self.db.prepare_cached("UPDATE refused_total SET count = count + 1")?.execute([])?;
-        let times: i64 = self
-            .db
-            .prepare_cached(
-                "INSERT INTO refused (topic, payload, bytes, reason, first_ms, last_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-                 ON CONFLICT DO UPDATE SET times = times + 1, last_ms = ?5 RETURNING times",
-            )?
-            .query_row(params![topic, kept, int(bytes as u64), reason, now_ms], |row| row.get(0))?;
-        self.db
-            .prepare_cached("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?1")?
-            .execute([REFUSED_ROWS])?;
-        Ok(times == 1)
-    }
-
-    fn touch(&mut self, key: &StreamKey) {
-        self.touched.insert((key.site.clone(), key.hub.clone(), key.run, key.stream.clone()));
-    }
-
-    /// The stream's intervals, read from their rows if they are not in memory.
-    fn stream(&mut self, key: &StreamKey) -> Sqlite<&mut Held> {
-        if !self.streams.contains_key(key) {
-            let loaded = self.load(key)?;
-            self.streams.insert(key.clone(), loaded);
-        }
-        Ok(self.streams.get_mut(key).expect("inserted above"))
-    }
-
-    fn load(&self, key: &StreamKey) -> Sqlite<Held> {
-        let hub = self.id(
-            "INSERT INTO hub (site, name) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET name = name RETURNING id",
-            params![key.site.as_str(), key.hub.as_str()],
-        )?;
-        let run = self.run_id(hub, key.run)?;
-        let id = self.id(
-            "INSERT INTO stream (run, name) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET name = name RETURNING id",
-            params![run, key.stream.as_str()],
-        )?;
-        let intervals = |sql: &str| -> Sqlite<Vec<Interval>> {
-            let mut statement = self.db.prepare_cached(sql)?;
-            let rows = statement.query_map([id], |row| Ok(Interval { first: count(row, 0)?, last: count(row, 1)? }))?;
-            rows.collect()
-        };
-        let held: IntervalSet = intervals("SELECT first, last FROM held WHERE stream = ?1")?.into_iter().collect();
-        let mut covered = held.clone();
-        for gap in intervals("SELECT first, last FROM gap WHERE stream = ?1 AND first IS NOT NULL")? {
-            covered.insert_all(gap);
-        }
-        Ok(Held { id, run, hub, held, covered })
-    }
-
-    fn id(&self, sql: &str, params: impl rusqlite::Params) -> Sqlite<i64> {
-        self.db.prepare_cached(sql)?.query_row(params, |row| row.get(0))
-    }
-
-    fn run_id(&self, hub: i64, run: RunId) -> Sqlite<i64> {
-        self.id(
-            "INSERT INTO run (hub, name, counter) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET name = name RETURNING id",
-            params![hub, run.to_string(), int(run.counter)],
-        )
-    }
-
-    fn store_interval(&self, stream: i64, gone: &[u64], now: Interval) -> Sqlite<()> {
-        for first in gone {
-            self.db
-                .prepare_cached("DELETE FROM held WHERE stream = ?1 AND first = ?2")?
-                .execute([stream, int(*first)])?;
-        }
-        self.db
-            .prepare_cached("INSERT INTO held VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET last = ?3")?
-            .execute([stream, int(now.first), int(now.last)])?;
-        Ok(())
-    }
-
-    /// Raises a stream's counters to what was told. They only grow, so order does not matter.
-    fn tell(&self, stream: i64, counts: &StreamCounts) -> Sqlite<()> {
-        self.db
-            .prepare_cached(
-                "UPDATE stream SET seq = max(seq, ?2), read = max(read, ?3), filtered = max(filtered, ?4),
-                                   refused = max(refused, ?5) WHERE id = ?1",
-            )?
-            .execute([stream, int(counts.seq), int(counts.read), int(counts.filtered), int(counts.refused)])?;
-        Ok(())
-    }
-
-    /// The connection, for the ledger's and the tests' own questions.
+    /// The database, for the ledger's and the tests' own questions.
     #[cfg(test)]
-    pub(crate) const fn connection(&self) -> &Connection {
-        &self.db
+    pub(crate) const fn db(&mut self) -> &mut Db {
+        &mut self.db
     }
-}
-
-fn key(message: &Accepted, run: RunId, stream: Stream) -> StreamKey {
-    StreamKey { site: message.site.clone(), hub: message.hub.clone(), run, stream }
-}
-
-/// A count as SQLite holds it.
-fn int(count: u64) -> i64 {
-    i64::try_from(count).expect("counts above 2^53 are refused before they come here")
-}
-
-/// A count as SQLite gave it.
-pub(crate) fn count(row: &Row<'_>, column: usize) -> Sqlite<u64> {
-    let value: i64 = row.get(column)?;
-    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
-}
-
-fn two_texts(row: &Row<'_>) -> Sqlite<(String, String)> {
-    Ok((row.get(0)?, row.get(1)?))
 }

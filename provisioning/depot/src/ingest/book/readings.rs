@@ -1,12 +1,13 @@
-//! Rows of messages and their readings.
+//! Rows of messages and their readings. They are gathered during a transaction and written at its end, or before a clock
+//! record dates them.
 
 use curb_model::{Sample, UtcOffset, Value};
 use curb_wire::record::StreamCounts;
 use curb_wire::senml::{Record, Time};
-use rusqlite::types::Value as Sql;
-use rusqlite::{OptionalExtension as _, params};
+use postgres::types::Type;
 
-use super::{Book, Sqlite, int};
+use super::Book;
+use crate::db::{Asked, Cell, Db, cells};
 
 /// Where a message's readings go.
 #[derive(Debug, Clone, Copy)]
@@ -14,94 +15,127 @@ pub(super) struct Place {
     pub(super) hub: i64,
     pub(super) run: i64,
     pub(super) stream: i64,
-    pub(super) seq: i64,
+    pub(super) seq: u64,
+}
+
+/// Rows that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    messages: Vec<Vec<Cell<'static>>>,
+    samples: Vec<Vec<Cell<'static>>>,
+}
+
+/// Whether a reading waits for a clock record.
+pub(super) const fn is_undated(record: &Record) -> bool {
+    matches!(record.time, Time::Hub(_))
 }
 
 impl Book {
-    pub(super) fn store_message(
-        &self,
+    pub(super) fn stage_message(
+        &mut self,
         place: Place,
         counts: &StreamCounts,
         records: &[Record],
         now_ms: i64,
-    ) -> Sqlite<()> {
-        let Place { run, stream, seq, .. } = place;
+    ) -> Asked<()> {
+        let Place { hub, run, stream, seq } = place;
         let time_ms = records.first().map(|record| self.date(run, record.time)).transpose()?.flatten();
         let StreamCounts { read, filtered, refused, .. } = *counts;
-        let readings = int(records.len() as u64);
-        self.db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
-            stream,
-            seq,
-            now_ms,
-            time_ms,
-            readings,
-            int(read),
-            int(filtered),
-            int(refused)
-        ])?;
-        self.tell(stream, counts)?;
-        self.db
-            .prepare_cached("UPDATE stream SET delivered = delivered + ?2 WHERE id = ?1")?
-            .execute([stream, readings])?;
-        Ok(())
-    }
-
-    pub(super) fn store_readings(&self, place: Place, records: &[Record]) -> Sqlite<()> {
+        let readings = records.len() as u64;
+        let message = cells![stream, seq, now_ms, time_ms, readings, read, filtered, refused];
+        self.staged.messages.push(message.to_vec());
         for (n, record) in records.iter().enumerate() {
             let ht = match record.time {
                 Time::Utc(_) => None,
                 Time::Hub(at) => Some(at.as_nanos()),
             };
-            self.db.prepare_cached("INSERT INTO reading VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(params![
-                place.stream,
-                place.seq,
-                int(n as u64),
-                self.point(place.hub, record)?,
-                self.date(place.run, record.time)?,
-                ht,
-                record.sample.value().map(sql_value),
-                quality(&record.sample),
-            ])?;
+            let point = self.point(hub, record)?;
+            let time_ms = self.date(run, record.time)?;
+            let quality = quality(&record.sample);
+            let mut row = cells![stream, seq, n as u64, point, now_ms, time_ms, ht, quality].to_vec();
+            match &self.db {
+                Db::Sqlite(_) => row.push(record.sample.value().map_or(Cell::Null, value_cell)),
+                Db::Postgres(_) => row.extend(typed_cells(record.sample.value())),
+            }
+            self.staged.samples.push(row);
         }
         Ok(())
     }
 
-    /// A bad reading has no unit on the wire: it belongs to the point as it is known, or to the point without a unit.
-    fn point(&self, hub: i64, record: &Record) -> Sqlite<i64> {
-        let name = record.point.to_string();
-        let known = match &record.unit {
-            Some(unit) => self
-                .db
-                .prepare_cached("SELECT id FROM point WHERE hub = ?1 AND name = ?2 AND unit = ?3")?
-                .query_row(params![hub, name, unit], |row| row.get(0))
-                .optional()?,
-            None => self
-                .db
-                .prepare_cached("SELECT id FROM point WHERE hub = ?1 AND name = ?2 ORDER BY id DESC")?
-                .query_row(params![hub, name], |row| row.get(0))
-                .optional()?,
-        };
-        if let Some(id) = known {
-            return Ok(id);
+    /// Writes what was gathered.
+    pub(super) fn flush_readings(&mut self) -> Asked<()> {
+        let Staged { messages, samples } = std::mem::take(&mut self.staged);
+        match &mut self.db {
+            Db::Sqlite(_) => {
+                self.db.run_each("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", &messages)?;
+                // ?5, the time of arrival, stands in the message's row only.
+                self.db.run_each(
+                    "INSERT INTO sample (stream, seq, n, point, time_ms, ht, quality, value)
+                     VALUES (?1, ?2, ?3, ?4, ?6, ?7, ?8, ?9)",
+                    &samples,
+                )
+            }
+            Db::Postgres(_) if messages.is_empty() => Ok(()),
+            Db::Postgres(db) => {
+                let (int, text) = (Type::INT8, Type::TEXT);
+                db.copy("COPY message FROM STDIN BINARY", &vec![int.clone(); 8], &messages)?;
+                let mut types = vec![int.clone(); 7];
+                types.extend([text.clone(), int, Type::FLOAT8, text, Type::BYTEA]);
+                db.copy(
+                    "COPY sample (stream, seq, n, point, received_ms, time_ms, ht, quality, whole, number, text, bytes)
+                     FROM STDIN BINARY",
+                    &types,
+                    &samples,
+                )
+            }
         }
-        let unit = record.unit.as_deref().unwrap_or_default();
-        self.id("INSERT INTO point (hub, name, unit) VALUES (?1, ?2, ?3) RETURNING id", params![hub, name, unit])
+    }
+
+    /// A bad reading has no unit on the wire: it belongs to the point as it is known, or to the point without a unit.
+    fn point(&mut self, hub: i64, record: &Record) -> Asked<i64> {
+        let name = record.point.to_string();
+        let unit = record.unit.as_deref();
+        let key = (hub, name, unit.map(str::to_owned));
+        if let Some(id) = self.points.get(&key) {
+            return Ok(*id);
+        }
+        let name = key.1.as_str();
+        let known = match unit {
+            Some(_) => None,
+            None => self.db.first(
+                "SELECT id FROM point WHERE hub = ?1 AND name = ?2 ORDER BY id DESC LIMIT 1",
+                cells![hub, name],
+                |row| row.int(0),
+            )?,
+        };
+        let id = match known {
+            Some(id) => id,
+            None => self.id(
+                "SELECT id FROM point WHERE hub = ?1 AND name = ?2 AND unit = ?3",
+                "INSERT INTO point (hub, name, unit) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                cells![hub, name, unit.unwrap_or_default()],
+            )?,
+        };
+        if unit.is_some() {
+            // From now on the point's bad readings belong to this row.
+            self.points.remove(&(hub, name.to_owned(), None));
+        }
+        self.points.insert(key, id);
+        Ok(id)
     }
 
     /// UTC of a reading: its own, or by the first trusted clock record of its run after it. `None` until that has come.
-    fn date(&self, run: i64, time: Time) -> Sqlite<Option<i64>> {
+    fn date(&mut self, run: i64, time: Time) -> Asked<Option<i64>> {
         let at = match time {
             Time::Utc(millis) => return Ok(Some(millis)),
             Time::Hub(at) => at,
         };
-        let offset: Option<i64> = self
-            .db
-            .prepare_cached(
-                "SELECT utc_offset FROM clock WHERE run = ?1 AND event = 'trusted' AND ht >= ?2 ORDER BY ht LIMIT 1",
-            )?
-            .query_row(params![run, at.as_nanos()], |row| row.get(0))
-            .optional()?;
-        Ok(offset.map(|nanos| at.utc_millis(UtcOffset::from_nanos(nanos))))
+        let offset = self.db.first(
+            "SELECT utc_offset FROM clock WHERE run = ?1 AND event = 'trusted' AND ht >= ?2 ORDER BY ht LIMIT 1",
+            cells![run, at.as_nanos()],
+            |row| row.maybe_int(0),
+        )?;
+        Ok(offset.flatten().map(|nanos| at.utc_millis(UtcOffset::from_nanos(nanos))))
     }
 }
 
@@ -114,14 +148,28 @@ pub(crate) fn quality(sample: &Sample) -> String {
     }
 }
 
-/// SQLite has signed integers only: what does not fit is kept as its decimal digits.
-pub(super) fn sql_value(value: &Value) -> Sql {
+/// Databases have signed integers only: what does not fit is kept as its decimal digits.
+pub(super) fn value_cell(value: &Value) -> Cell<'static> {
     match value {
-        Value::Bool(b) => Sql::Integer((*b).into()),
-        Value::I64(i) => Sql::Integer(*i),
-        Value::U64(u) => i64::try_from(*u).map_or_else(|_| Sql::Text(u.to_string()), Sql::Integer),
-        Value::F64(x) => Sql::Real(x.get()),
-        Value::Text(text) => Sql::Text(text.to_string()),
-        Value::Bytes(bytes) => Sql::Blob(bytes.to_vec()),
+        Value::Bool(b) => Cell::from(*b),
+        Value::I64(i) => Cell::Int(*i),
+        Value::U64(u) => i64::try_from(*u).map_or_else(|_| Cell::from(u.to_string()), Cell::Int),
+        Value::F64(x) => Cell::Real(x.get()),
+        Value::Text(text) => Cell::from(text.to_string()),
+        Value::Bytes(bytes) => Cell::Blob(bytes.to_vec().into()),
     }
+}
+
+/// The columns `whole`, `number`, `text` and `bytes`, of which a value fills one.
+fn typed_cells(value: Option<&Value>) -> [Cell<'static>; 4] {
+    let mut cells = [const { Cell::Null }; 4];
+    let Some(cell) = value.map(value_cell) else { return cells };
+    let column = match cell {
+        Cell::Null | Cell::Int(_) => 0,
+        Cell::Real(_) => 1,
+        Cell::Text(_) => 2,
+        Cell::Blob(_) => 3,
+    };
+    cells[column] = cell;
+    cells
 }

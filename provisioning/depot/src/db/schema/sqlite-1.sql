@@ -1,4 +1,4 @@
--- The ingester's database. Times ending in _ms are UTC in milliseconds since 1970; ht is hub time in nanoseconds.
+-- The ingester's database as version 1 made it; sqlite-2.sql goes on from there. Times ending in _ms are UTC in milliseconds since 1970; ht is hub time in nanoseconds.
 CREATE TABLE hub (
     id   INTEGER PRIMARY KEY,
     site TEXT NOT NULL,

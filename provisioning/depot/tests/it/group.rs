@@ -1,0 +1,102 @@
+//! Several ingesters beside each other, with one PostgreSQL behind them.
+
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::delivery::{READINGS, RUN, closed, data, opened};
+use crate::peers::{Process, Site, eventually};
+
+fn subscribed(site: &Site, db: &str, name: &str) -> Process {
+    let ingester = site.member(db, name);
+    let count = || ingester.log().matches("subscribed").count();
+    let before = count();
+    eventually("the ingester subscribes", &[&ingester], || (count() > before).then_some(()));
+    ingester
+}
+
+#[test]
+fn three_ingesters_store_each_message_once_while_one_is_killed_again_and_again() {
+    const MESSAGES: u64 = 1_500;
+    let (site, cluster) = (Site::new(), Cluster::new());
+    let broker = site.broker();
+    let (first, second) = (subscribed(&site, &cluster.url(), "a"), subscribed(&site, &cluster.url(), "b"));
+    let mut third = subscribed(&site, &cluster.url(), "c");
+    let receipts = site.receipts(&broker);
+    let mut publisher = site.publisher("data/meter");
+    site.publish("run", &opened());
+    for seq in 1..=MESSAGES {
+        publisher.say(&data(seq));
+        if seq % 300 == 0 {
+            // Killed while messages are on their way, at whatever point of a transaction it is.
+            eventually("some are stored", &[&broker, &first, &second, &third], || {
+                (cluster.number("SELECT count(*) FROM message") > i64::try_from(seq / 3).unwrap()).then_some(())
+            });
+            third.sigkill();
+            third = site.member(&cluster.url(), "c");
+        }
+    }
+    site.publish("run", &closed(2, MESSAGES));
+    let processes = [&broker, &first, &second, &third, &receipts];
+    let ledger = eventually("the finished run closes", &processes, || {
+        let (ledger, code) = site.ledger_of(&cluster.url());
+        (code == 0 && ledger["hubs"][0]["runs"][0]["ended"] == "clean").then_some(ledger)
+    });
+    assert_eq!(ledger["hubs"][0]["delivered"], json!(READINGS * MESSAGES), "{ledger}");
+    let number = |sql: &str| cluster.number(sql).cast_unsigned();
+    assert_eq!(number("SELECT count(*) FROM sample"), READINGS * MESSAGES);
+    assert_eq!(number("SELECT count(DISTINCT (stream, seq, n)) FROM sample"), READINGS * MESSAGES);
+    assert_eq!(number("SELECT count(*) FROM message"), MESSAGES);
+    assert_eq!(number("SELECT count(*) FROM held"), 2, "_run and meter, one interval each");
+    let shares = [&first, &second].map(|ingester| ingester.lines().len());
+    assert!(shares.iter().all(|&share| share > 0), "the work is shared: {shares:?}");
+    let last = format!(r#"{{"v":1,"run":"{RUN}","stream":"meter","seq":{MESSAGES}}}"#);
+    eventually("the receipt for the last comes", &processes, || receipts.output().contains(&last).then_some(()));
+}
+
+#[test]
+fn a_database_that_goes_away_loses_nothing_and_is_used_again() {
+    let (site, mut cluster) = (Site::new(), Cluster::new());
+    let broker = site.broker();
+    let receipts = site.receipts(&broker);
+    let ingester = subscribed(&site, &cluster.url(), "a");
+    site.publish("data/meter", &data(1));
+    eventually("the message is stored", &[&ingester], || (ingester.lines().len() == 1).then_some(()));
+    cluster.stop();
+    for seq in 2..=20 {
+        site.publish("data/meter", &data(seq));
+    }
+    eventually("the ingester says what is wrong", &[&ingester], || {
+        ingester.log().contains("not stored yet").then_some(())
+    });
+    assert!(!receipts.output().contains(r#""seq":20}"#));
+    cluster.start();
+    let processes = [&broker, &ingester, &receipts];
+    eventually("all are stored", &processes, || (cluster.number("SELECT count(*) FROM message") == 20).then_some(()));
+    eventually("the receipt comes", &processes, || receipts.output().contains(r#""seq":20}"#).then_some(()));
+    assert_eq!(site.ledger_of(&cluster.url()).1, 0);
+    assert_eq!(ingester.sigterm(), Some(0));
+}
+
+#[test]
+fn a_database_is_refused_with_the_reason() {
+    let (site, cluster) = (Site::new(), Cluster::new());
+    let check = |db: &str, code: i32, says: &str| {
+        let out = crate::peers::output(crate::peers::DEPOT, &["ledger", "--db", db]);
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(code), "{db}: {text}");
+        assert!(text.contains(says) && !text.contains("secret"), "{db}: {text}");
+    };
+    check(&cluster.url(), 2, "no ingester has made its tables there yet");
+    check(&format!("{}-not", cluster.url()), 3, "database \"curb-not\" does not exist");
+    check("postgres://curb@%2Fnowhere/curb", 3, "connect to postgres://curb@/nowhere/curb");
+    check("postgres://curb:secret@core.city.example/curb", 2, "host core.city.example is not this machine");
+    check("postgres://curb@localhost", 2, "no database is named");
+    check("postgres://localhost/curb", 2, "no user is named");
+    check("postgres://curb@localhost:port/curb", 2, "expected postgres://USER");
+    check("mysql://curb@localhost/curb", 2, "expected a file, or postgres://");
+    let _broker = site.broker();
+    let ingester = subscribed(&site, &cluster.url(), "a");
+    cluster.client("curb").execute("UPDATE depot SET version = 99", &[]).unwrap();
+    check(&cluster.url(), 3, "made by another version of depot (schema 99, this one reads 2)");
+    drop(ingester);
+}
