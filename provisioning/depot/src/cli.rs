@@ -166,9 +166,10 @@ struct IngestArgs {
 
 /// Balance what the hubs said they read against what is held here.
 ///
-/// For each hub, run and stream: read = delivered + filtered + refused + gap (by reason) + unaccounted. It closes if
-/// nothing is unaccounted and no message number is missing. What waits on a hub for a broker counts as unaccounted until
-/// it arrives. Exit code 1 if the ledger does not close.
+/// For each hub, run and stream: read = delivered + filtered + refused + gap (by reason) + cut off (in the hub's memory
+/// at a power cut) + waiting (on the hub, by its newest status) + unaccounted. It closes if nothing waits, nothing is
+/// unaccounted and no message number is missing; where it does not, it says which side is wrong. Exit code 1 if the ledger
+/// does not close.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  depot ledger --db core.db\n  depot ledger --db core.db --hub lamp-0042 --json")]
 struct LedgerArgs {

@@ -20,6 +20,12 @@ pub(crate) struct Sent {
     pub(crate) readings: u64,
     /// Taken out of the queue and told of in a gap record.
     pub(crate) evicted: bool,
+    /// In memory only when the hub was cut off: it has arrived, or never will.
+    pub(crate) cut_off: bool,
+    pub(crate) run: RunId,
+    pub(crate) stream: String,
+    /// The stream's counters up to and with this message.
+    pub(crate) counts: StreamCounts,
 }
 
 /// What the hub has done with readings, as it alone knows.
@@ -41,6 +47,10 @@ pub(crate) struct SimHub {
     pub(crate) sent: Vec<Sent>,
     pub(crate) truth: Truth,
     streams: BTreeMap<String, StreamCounts>,
+    /// The counters as they stand on the disk. Readings are sent before they are there, records after.
+    durable: BTreeMap<String, StreamCounts>,
+    /// The last durable counters of each run that is over.
+    pub(crate) over: Vec<(RunId, BTreeMap<String, StreamCounts>)>,
     /// By run and stream: what could still be evicted, as places in `sent`, oldest first.
     queues: BTreeMap<(RunId, String), Vec<(u64, usize)>>,
 }
@@ -54,6 +64,8 @@ impl SimHub {
             sent: Vec::new(),
             truth: Truth::default(),
             streams: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            over: Vec::new(),
             queues: BTreeMap::new(),
         };
         hub.run_record(RunEvent::Opened, None);
@@ -73,7 +85,7 @@ impl SimHub {
             counts.seq += 1;
             let counts = *counts;
             let payload = self.senml(stream, counts, passed);
-            self.push(&format!("data/{stream}"), payload, passed);
+            self.push(stream, counts, &format!("data/{stream}"), payload, passed);
             self.queues.entry((self.run, stream.to_owned())).or_default().push((counts.seq, self.sent.len() - 1));
         }
     }
@@ -106,6 +118,16 @@ impl SimHub {
         self.gap(key.0, &key.1, GapReason::Full, range, count);
     }
 
+    /// Writes what is in memory to the disk.
+    pub(crate) fn commit(&mut self) {
+        self.durable.clone_from(&self.streams);
+    }
+
+    /// The counters of every run that are on the disk, or were when it ended.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (RunId, &BTreeMap<String, StreamCounts>)> {
+        self.over.iter().map(|(run, counts)| (*run, counts)).chain([(self.run, &self.durable)])
+    }
+
     pub(crate) fn tell_counts(&mut self) {
         self.run_record(RunEvent::Counts, None);
     }
@@ -114,12 +136,23 @@ impl SimHub {
         self.run_record(RunEvent::Closed, None);
     }
 
-    /// A new run, after a clean end or a SIGKILL.
+    /// A new run, after a clean end or a power cut.
     pub(crate) fn restart(&mut self, clean: bool) {
         if clean {
             self.close();
         }
-        let previous = Previous { run: self.run, clean, streams: std::mem::take(&mut self.streams) };
+        let durable = std::mem::take(&mut self.durable);
+        let on_disk = |stream: &str| durable.get(stream).map_or(0, |counts| counts.seq);
+        for sent in self.sent.iter_mut().filter(|sent| sent.run == self.run && sent.counts.seq > on_disk(&sent.stream))
+        {
+            sent.cut_off = true;
+        }
+        for ((run, stream), queue) in &mut self.queues {
+            queue.retain(|(seq, _)| *run != self.run || *seq <= on_disk(stream));
+        }
+        self.over.push((self.run, durable.clone()));
+        let previous = Previous { run: self.run, clean, streams: durable };
+        self.streams.clear();
         self.run = RunId { counter: self.run.counter + 1, nonce: self.run.nonce.wrapping_mul(31) };
         self.run_record(RunEvent::Opened, Some(previous));
     }
@@ -134,7 +167,7 @@ impl SimHub {
             offset: offset.map(UtcOffset::from_nanos),
             trust: "ntp".to_owned(),
         };
-        self.push("clock", record.encode(), 0);
+        self.push_record("_clock", "clock", record.encode());
     }
 
     /// A message of one reading from before the clock was trusted.
@@ -143,11 +176,12 @@ impl SimHub {
         counts.read += 1;
         counts.seq += 1;
         self.truth.read += 1;
-        let (hub, run, StreamCounts { seq, read, .. }) = (&self.name, self.run, *counts);
+        let counts = *counts;
+        let (hub, run, StreamCounts { seq, read, .. }) = (&self.name, self.run, counts);
         let payload = format!(
             r#"[{{"bn":"{stream}/","hub":"{hub}","run":"{run}","stream":"{stream}","seq":{seq},"read":{read},"filtered":0,"refused":0,"n":"p","u":"V","ht":"{ht}","v":1}}]"#
         );
-        self.push(&format!("data/{stream}"), payload.into_bytes(), 1);
+        self.push(stream, counts, &format!("data/{stream}"), payload.into_bytes(), 1);
     }
 
     fn gap(&mut self, run: RunId, stream: &str, reason: GapReason, range: Option<(u64, u64)>, count: u64) {
@@ -155,7 +189,7 @@ impl SimHub {
         let (from, to) = range.unzip();
         let at = HubTime::from_nanos(7);
         let gap = Gap { run, stream: stream.to_owned(), reason, from, to, from_ht: at, to_ht: at, count };
-        self.push("gap", GapRecord { v: VERSION, id, gap }.encode(), 0);
+        self.push_record("_gap", "gap", GapRecord { v: VERSION, id, gap }.encode());
     }
 
     fn run_record(&mut self, event: RunEvent, previous: Option<Previous>) {
@@ -163,7 +197,7 @@ impl SimHub {
         let streams = if event == RunEvent::Opened { BTreeMap::new() } else { self.streams.clone() };
         let ht = HubTime::from_nanos(5);
         let record = RunRecord { v: VERSION, id, event, ht, version: "0".to_owned(), previous, streams };
-        self.push("run", record.encode(), 0);
+        self.push_record("_run", "run", record.encode());
     }
 
     fn identity(&mut self, stream: &str) -> Identity {
@@ -185,8 +219,15 @@ impl SimHub {
         text.into_bytes()
     }
 
-    fn push(&mut self, lane: &str, payload: Vec<u8>, readings: u64) {
+    fn push_record(&mut self, stream: &str, lane: &str, payload: Vec<u8>) {
+        self.commit();
+        let counts = self.streams[stream];
+        self.push(stream, counts, lane, payload, 0);
+    }
+
+    fn push(&mut self, stream: &str, counts: StreamCounts, lane: &str, payload: Vec<u8>, readings: u64) {
         let topic = format!("curb/v1/{SITE}/{}/{lane}", self.name);
-        self.sent.push(Sent { topic, payload, readings, evicted: false });
+        let (run, stream) = (self.run, stream.to_owned());
+        self.sent.push(Sent { topic, payload, readings, evicted: false, cut_off: false, run, stream, counts });
     }
 }

@@ -1,13 +1,18 @@
 //! The arithmetic. Pure: no database, no clock.
 //!
-//! For every stream of a run: read = delivered + filtered + refused + gaps + unaccounted. The first three counters are
-//! the hub's word (cumulative, so the greatest seen is the latest), delivered is what is held here, gaps are the hub's
-//! word for what will never come. A stream closes if nothing is unaccounted *and* no message number is missing: the
-//! numbers also show the loss of a message that carried no readings, and of a gap record itself.
+//! For every stream of a run: read = delivered + filtered + refused + gaps + cut off + waiting + unaccounted. The counters
+//! are the hub's word (cumulative, so the greatest seen is the latest), delivered is what is held here, gaps are the hub's
+//! word for what will never come. A stream closes if nothing waits, nothing is unaccounted *and* no message number is
+//! missing: the numbers also show the loss of a message that carried no readings, and of a gap record itself.
 //!
 //! Data beats a gap record. A message that is both held and covered by a gap counts as delivered, and the gap shrinks by
 //! its readings. The hub cannot know whether a message that it dropped had arrived, so the gap's count may or may not
 //! have them in; the counters say which.
+//!
+//! A hub may send what is not on its disk yet. When it is cut off, the next run tells what was: a message number above
+//! that which never arrived is gone with the commit window, and no mistake of either side.
+//!
+//! Whose mistake the rest is, [`side`](super::side) says.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +29,25 @@ pub(super) struct Account {
     pub(super) read: u64,
     pub(super) filtered: u64,
     pub(super) refused: u64,
-    /// Readings held.
+    /// Readings that were taken in, as the stream's counter has it.
     pub(super) delivered: u64,
+    /// What was taken in and is no longer there, although nobody deleted it because of its age.
+    pub(super) lost: Loss,
+    /// The greatest receipt that was handed out.
+    pub(super) receipted: u64,
+    /// For a run that was cut off: the last message number that was on the hub's disk.
+    pub(super) durable: Option<u64>,
     /// Messages held or covered by gap records.
     pub(super) covered: IntervalSet,
     /// Gap records about this stream.
     pub(super) gaps: Vec<GapEntry>,
+}
+
+/// Messages and the readings in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) messages: u64,
+    pub(super) readings: u64,
 }
 
 /// A gap record about a stream.
@@ -50,6 +68,10 @@ pub(super) struct Sums {
     pub(super) filtered: u64,
     pub(super) refused: u64,
     pub(super) gaps: BTreeMap<GapReason, u64>,
+    /// In the hub's memory when it was cut off.
+    pub(super) cut_off: u64,
+    /// On the hub, by its own word.
+    pub(super) waiting: u64,
     /// What is missing from the right side; below zero, the hub told less than is held here.
     pub(super) unaccounted: i128,
 }
@@ -65,6 +87,8 @@ impl Sums {
         for (reason, count) in &other.gaps {
             *self.gaps.entry(*reason).or_default() += count;
         }
+        add(&mut self.cut_off, other.cut_off);
+        add(&mut self.waiting, other.waiting);
         self.unaccounted += other.unaccounted;
     }
 
@@ -78,52 +102,79 @@ impl Sums {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) sums: Sums,
-    /// Message numbers that were given out, and are neither held nor in a gap.
+    /// Message numbers that were given out, and are neither held nor in a gap nor cut off.
     pub(super) missing: Vec<Interval>,
+    /// Message numbers that were in the hub's memory when it was cut off, and never arrived.
+    pub(super) cut_off: Vec<Interval>,
+    /// What was taken in and is no longer there.
+    pub(super) lost: Loss,
+    /// The greatest receipt that was handed out.
+    pub(super) receipted: u64,
 }
 
 impl Line {
-    /// Whether every reading is accounted for.
+    /// Whether every reading is accounted for, and none waits.
     pub(super) fn closes(&self) -> bool {
-        self.sums.unaccounted == 0 && self.missing.is_empty()
+        self.sums.unaccounted == 0 && self.sums.waiting == 0 && self.missing.is_empty() && self.lost == Loss::default()
     }
 
-    /// What is missing, and on which side.
-    pub(super) fn complaint(&self) -> Option<String> {
-        let messages: u128 = self.missing.iter().map(|i| u128::from(i.last - i.first) + 1).sum();
-        let first = self.missing.first().map(|i| i.first);
-        match (self.sums.unaccounted, first) {
-            (0, None) => None,
-            (0, Some(first)) => {
-                Some(format!("the core lacks {messages} message(s) from number {first} on, with no readings"))
-            }
-            (n, Some(first)) if n > 0 => {
-                Some(format!("the core lacks {n} reading(s) in {messages} message(s) from number {first} on"))
-            }
-            (n, None) if n > 0 => {
-                Some(format!("the hub read {n} more than it sent, filtered, refused or told a gap for"))
-            }
-            (n, _) => Some(format!("the core holds {} reading(s) that the hub never counted as read", -n)),
-        }
+    /// How many message numbers are missing.
+    pub(super) fn messages(&self) -> u64 {
+        count(&self.missing)
     }
+
+    /// Readings in missing messages, as far as anybody can tell.
+    pub(super) fn readings(&self) -> u64 {
+        let readings = self.sums.unaccounted - i128::from(self.lost.readings);
+        if self.missing.is_empty() { 0 } else { u64::try_from(readings).unwrap_or(0) }
+    }
+}
+
+/// How many numbers are in the intervals.
+pub(super) fn count(intervals: &[Interval]) -> u64 {
+    intervals.iter().fold(0, |sum, i| sum.saturating_add(i.last - i.first).saturating_add(1))
 }
 
 /// Balances one stream.
 pub(super) fn balance(account: &Account) -> Line {
-    let missing = account.covered.missing(account.seq);
-    let told = i128::from(account.read) - i128::from(account.filtered) - i128::from(account.refused);
-    let least: i128 = account.gaps.iter().map(|gap| i128::from(gap.count.saturating_sub(gap.arrived))).sum();
-    let mut unaccounted = told - i128::from(account.delivered) - least;
-    let mut gaps = BTreeMap::new();
+    let (missing, cut_off) = split(account.covered.missing(account.seq), account.durable);
+    let Account { read, filtered, refused, lost, receipted, .. } = *account;
+    let delivered = account.delivered.saturating_sub(lost.readings);
+    let least = |gap: &GapEntry| gap.count.saturating_sub(gap.arrived);
+    let told = i128::from(read) - i128::from(filtered) - i128::from(refused);
+    let all_least: i128 = account.gaps.iter().map(|gap| i128::from(least(gap))).sum();
+    // Beside what was lost here, which is known.
+    let mut open = told - i128::from(account.delivered) - all_least;
+    let mut sums = Sums { read, delivered, filtered, refused, ..Sums::default() };
     for gap in &account.gaps {
-        let least = gap.count.saturating_sub(gap.arrived);
+        let least = least(gap);
         // Nothing else is missing, and still readings are: the hub had left out of the gap's count what had arrived.
-        let more = if missing.is_empty() { unaccounted.clamp(0, i128::from(gap.count - least)) } else { 0 };
-        unaccounted -= more;
-        *gaps.entry(gap.reason).or_default() += least + u64::try_from(more).expect("clamped to a u64");
+        let nothing_else = missing.is_empty() && cut_off.is_empty();
+        let more = if nothing_else { open.clamp(0, i128::from(gap.count - least)) } else { 0 };
+        open -= more;
+        *sums.gaps.entry(gap.reason).or_default() += least + u64::try_from(more).expect("clamped to a u64");
     }
-    let Account { read, filtered, refused, delivered, .. } = *account;
-    Line { sums: Sums { read, delivered, filtered, refused, gaps, unaccounted }, missing }
+    if missing.is_empty() && !cut_off.is_empty() {
+        sums.cut_off = u64::try_from(open.max(0)).unwrap_or(u64::MAX);
+        open -= i128::from(sums.cut_off);
+    }
+    sums.unaccounted = open + i128::from(lost.readings);
+    Line { sums, missing, cut_off, lost, receipted }
+}
+
+/// Parts what was on the hub's disk (or of a run that was not cut off) from what was not.
+fn split(missing: Vec<Interval>, durable: Option<u64>) -> (Vec<Interval>, Vec<Interval>) {
+    let Some(durable) = durable else { return (missing, Vec::new()) };
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for Interval { first, last } in missing {
+        if first <= durable {
+            kept.push(Interval { first, last: last.min(durable) });
+        }
+        if last > durable {
+            gone.push(Interval { first: first.max(durable + 1), last });
+        }
+    }
+    (kept, gone)
 }
 
 /// How a run ended.
@@ -155,7 +206,8 @@ impl Ended {
 pub(super) struct Told {
     /// Days since 1970, UTC.
     pub(super) day: i64,
-    /// Readings in the message.
+    /// Messages of which this tells, and readings in them.
+    pub(super) messages: u64,
     pub(super) readings: u64,
     pub(super) read: u64,
     pub(super) filtered: u64,
@@ -176,10 +228,21 @@ pub(super) fn add_days(days: &mut BTreeMap<i64, Sums>, told: impl IntoIterator<I
     }
 }
 
-/// What is left unaccounted on each day, once gaps are in.
-pub(super) fn close_days(days: &mut BTreeMap<i64, Sums>) {
-    for day in days.values_mut() {
+/// What is left unaccounted on each day, once gaps are in. What was cut off, and what waits, has no day: it is taken from
+/// the newest days that lack so much.
+pub(super) fn close_days(days: &mut BTreeMap<i64, Sums>, total: &Sums) {
+    let (mut cut_off, mut waiting) = (total.cut_off, total.waiting);
+    for day in days.values_mut().rev() {
         let right = [day.delivered, day.filtered, day.refused, day.gap_total()];
         day.unaccounted = i128::from(day.read) - right.into_iter().map(i128::from).sum::<i128>();
+        day.cut_off = take(&mut cut_off, &mut day.unaccounted);
+        day.waiting = take(&mut waiting, &mut day.unaccounted);
     }
+}
+
+fn take(left: &mut u64, unaccounted: &mut i128) -> u64 {
+    let taken = (*left).min(u64::try_from(*unaccounted).unwrap_or(0));
+    *left -= taken;
+    *unaccounted -= i128::from(taken);
+    taken
 }

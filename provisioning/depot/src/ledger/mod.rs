@@ -1,10 +1,11 @@
 //! The closed ledger: what each stream of each hub says it read, against what is held here.
 //!
-//! [`balance`] is the arithmetic, [`read`] gets its input out of the ingester's database, [`print`] shows the result.
+//! [`balance`] is the arithmetic, [`side`] says who is wrong where it does not close, [`read`] gets its input out of the ingester's database, [`print`] shows the result.
 
 mod balance;
 mod print;
 mod read;
+mod side;
 
 use std::io::Write;
 

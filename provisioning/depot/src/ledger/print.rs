@@ -6,10 +6,12 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use time::{Date, Duration};
 
-use super::balance::{Ended, Sums};
+use super::balance::{Ended, Sums, count};
 use super::read::{HubBook, Ledger, RunBook};
+use super::side::{Side, Standing};
+use crate::intervals::Interval;
 
-const HEAD: [&str; 6] = ["read", "delivered", "filtered", "refused", "gap", "unaccounted"];
+const HEAD: [&str; 8] = ["read", "delivered", "filtered", "refused", "gap", "cut off", "waiting", "unaccounted"];
 
 /// Writes tables: per hub its streams, its total, its days, and whether it closes.
 pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
@@ -39,7 +41,10 @@ pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
         for complaint in complaints(hub) {
             writeln!(out, "  ! {complaint}")?;
         }
-        writeln!(out, "  {}\n", verdict(hub.closes()))?;
+        for line in notes(hub) {
+            writeln!(out, "  {line}")?;
+        }
+        writeln!(out, "  {}\n", verdict(hub))?;
     }
     if ledger.refused_messages > 0 {
         let count = ledger.refused_messages;
@@ -51,13 +56,43 @@ pub(super) fn table(ledger: &Ledger, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-const fn verdict(closes: bool) -> &'static str {
-    if closes { "the ledger closes" } else { "the ledger does NOT close" }
+fn word(hub: &HubBook, side: Option<Side>) -> &'static str {
+    match side {
+        Some(side) => side.as_str(),
+        None if hub.closes() => "closes",
+        None => "unknown",
+    }
+}
+
+fn verdict(hub: &HubBook) -> &'static str {
+    match hub.side() {
+        Some(Side::Core) => "the ledger does NOT close: the core is wrong",
+        Some(Side::Hub) => "the ledger does NOT close: the hub is wrong, or the way from it",
+        Some(Side::Waits) => "the ledger does NOT close yet: what is missing waits on the hub, or may",
+        None if hub.closes() => "the ledger closes",
+        None => "the ledger does NOT close: a hub's store was lost",
+    }
+}
+
+/// What is no mistake and worth knowing.
+fn notes(hub: &HubBook) -> Vec<String> {
+    let mut all = Vec::new();
+    for run in &hub.runs {
+        for stream in run.streams.iter().filter(|stream| !stream.line.cut_off.is_empty()) {
+            let (messages, readings) = (count(&stream.line.cut_off), stream.line.sums.cut_off);
+            all.push(format!(
+                "cut off: {} {}: {messages} message(s) with {readings} reading(s) were in the hub's memory and never arrived",
+                run.run, stream.stream
+            ));
+        }
+    }
+    all
 }
 
 fn columns(sums: &Sums) -> String {
     let mut line = String::new();
-    for count in [sums.read, sums.delivered, sums.filtered, sums.refused, sums.gap_total()] {
+    for count in [sums.read, sums.delivered, sums.filtered, sums.refused, sums.gap_total(), sums.cut_off, sums.waiting]
+    {
         // Writing to a String cannot fail.
         let _ = write!(line, "{count:>12}");
     }
@@ -80,7 +115,7 @@ fn complaints(hub: &HubBook) -> Vec<String> {
             ));
         }
         for stream in &run.streams {
-            all.extend(stream.line.complaint().map(|text| format!("{} {}: {text}", run.run, stream.stream)));
+            all.extend(stream.finding.iter().map(|f| format!("{} {}: {}", run.run, stream.stream, f.text)));
         }
     }
     all
@@ -102,20 +137,29 @@ fn hub_json(hub: &HubBook) -> Value {
     with(
         sums_json(&hub.total),
         json!({
-            "site": hub.site, "hub": hub.hub, "closes": hub.closes(), "duplicates": hub.duplicates,
-            "complaints": complaints(hub), "runs": runs, "days": days,
+            "site": hub.site, "hub": hub.hub, "closes": hub.closes(), "verdict": word(hub, hub.side()),
+            "duplicates": hub.duplicates, "status": hub.standing.map(standing_json), "complaints": complaints(hub), "runs": runs, "days": days,
         }),
     )
 }
 
+fn standing_json(standing: Standing) -> Value {
+    let queue = standing.queue.map(|queue| json!({ "rows": queue.messages, "readings": queue.readings }));
+    json!({ "received_ms": standing.received_ms, "online": standing.online, "queue": queue })
+}
+
 fn run_json(run: &RunBook) -> Value {
+    let holes = |holes: &[Interval]| -> Vec<Value> {
+        holes.iter().map(|hole| json!({ "from": hole.first, "to": hole.last })).collect()
+    };
     let stream = |stream: &super::read::StreamBook| {
-        let missing = stream.line.missing.iter().map(|hole| json!({ "from": hole.first, "to": hole.last }));
+        let (line, finding) = (&stream.line, &stream.finding);
         with(
-            sums_json(&stream.line.sums),
+            sums_json(&line.sums),
             json!({
-                "stream": stream.stream, "closes": stream.line.closes(), "duplicates": stream.duplicates,
-                "missing": missing.collect::<Vec<_>>(),
+                "stream": stream.stream, "closes": line.closes(), "side": finding.as_ref().map(|f| f.side.as_str()),
+                "duplicates": stream.duplicates, "missing": holes(&line.missing),
+                "cut_off_messages": holes(&line.cut_off),
             }),
         )
     };
@@ -129,7 +173,8 @@ fn sums_json(sums: &Sums) -> Value {
     let gaps: Map<String, Value> = sums.gaps.iter().map(|(reason, n)| (reason.as_str().to_owned(), json!(n))).collect();
     json!({
         "read": sums.read, "delivered": sums.delivered, "filtered": sums.filtered, "refused": sums.refused,
-        "gaps": gaps, "unaccounted": i64::try_from(sums.unaccounted).unwrap_or(i64::MAX),
+        "gaps": gaps, "cut_off": sums.cut_off, "waiting": sums.waiting,
+        "unaccounted": i64::try_from(sums.unaccounted).unwrap_or(i64::MAX),
     })
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::balance::{Account, Ended, GapEntry, Line, Sums, Told, add_days, balance, close_days};
+use super::balance::{Account, Ended, GapEntry, Line, Loss, Sums, Told, add_days, balance, close_days, count};
+use super::side::{Finding, Side, Standing, judge};
 use crate::clock::day;
 use crate::db::{Access, Asked, Db, Row, cells};
-use crate::intervals::{Interval, IntervalSet};
+use crate::intervals::Interval;
 use curb_model::GapReason;
 
 /// The books of all hubs asked for.
@@ -23,6 +24,8 @@ pub(super) struct HubBook {
     pub(super) hub: String,
     pub(super) total: Sums,
     pub(super) duplicates: u64,
+    /// What it said of itself last.
+    pub(super) standing: Option<Standing>,
     pub(super) runs: Vec<RunBook>,
     /// By day, in days since 1970 (UTC).
     pub(super) days: BTreeMap<i64, Sums>,
@@ -39,9 +42,13 @@ pub(super) struct RunBook {
 /// One stream of a run.
 #[derive(Debug)]
 pub(super) struct StreamBook {
+    /// Of its row.
+    id: i64,
     pub(super) stream: String,
     pub(super) line: Line,
     pub(super) duplicates: u64,
+    /// Why it does not close.
+    pub(super) finding: Option<Finding>,
 }
 
 impl Ledger {
@@ -53,6 +60,12 @@ impl Ledger {
 impl HubBook {
     pub(super) fn closes(&self) -> bool {
         self.runs.iter().all(RunBook::closes)
+    }
+
+    /// Where the worst mistake is; `None` if there is none to be found in a stream.
+    pub(super) fn side(&self) -> Option<Side> {
+        let streams = self.runs.iter().flat_map(|run| &run.streams);
+        streams.filter_map(|stream| stream.finding.as_ref()).map(|finding| finding.side).max()
     }
 }
 
@@ -84,8 +97,10 @@ fn read_all(db: &mut Db, hub: Option<&str>) -> Asked<Ledger> {
 }
 
 fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
-    let mut book =
-        HubBook { site, hub, total: Sums::default(), duplicates: 0, runs: Vec::new(), days: BTreeMap::new() };
+    let standing = read_standing(db, id)?;
+    let mut left = standing.and_then(|standing| standing.queue).unwrap_or_default();
+    let (runs, days) = (Vec::new(), BTreeMap::new());
+    let mut book = HubBook { site, hub, total: Sums::default(), duplicates: 0, standing, runs, days };
     let runs: Vec<(i64, String, Option<String>)> =
         db.rows("SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id", cells![id], |row| {
             Ok((row.int(0)?, row.text(1)?, row.maybe_text(2)?))
@@ -100,28 +115,50 @@ fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
             None => Ended::Unknown,
         };
         let mut streams = Vec::new();
-        for stream in read_streams(db, run_id, &mut book.days)? {
+        for mut stream in read_streams(db, run_id, ended, &mut book.days)? {
+            let evident_ms = read_evidence(db, stream.id, &stream.line)?;
+            stream.finding = judge(&mut stream.line, standing, &mut left, evident_ms);
             book.total.add(&stream.line.sums);
             book.duplicates += stream.duplicates;
             streams.push(stream);
         }
         book.runs.push(RunBook { run, ended, streams });
     }
-    close_days(&mut book.days);
+    close_days(&mut book.days, &book.total);
     Ok(book)
 }
 
-fn read_streams(db: &mut Db, run: i64, days: &mut BTreeMap<i64, Sums>) -> Asked<Vec<StreamBook>> {
+fn read_standing(db: &mut Db, hub: i64) -> Asked<Option<Standing>> {
+    db.first("SELECT received_ms, online, queue_rows, queue_readings FROM status WHERE hub = ?1", cells![hub], |row| {
+        let queue = row.maybe_count(2)?.zip(row.maybe_count(3)?);
+        let queue = queue.map(|(messages, readings)| Loss { messages, readings });
+        Ok(Standing { received_ms: row.int(0)?, online: row.int(1)? != 0, queue })
+    })
+}
+
+/// When the first message behind a stream's first hole came; 0 where none has.
+fn read_evidence(db: &mut Db, stream: i64, line: &Line) -> Asked<i64> {
+    let Some(hole) = line.missing.first() else { return Ok(0) };
+    let sql = "SELECT min(received_ms) FROM message WHERE stream = ?1 AND seq > ?2";
+    Ok(db.first(sql, cells![stream, hole.first], |row| row.maybe_int(0))?.flatten().unwrap_or(0))
+}
+
+fn read_streams(db: &mut Db, run: i64, ended: Ended, days: &mut BTreeMap<i64, Sums>) -> Asked<Vec<StreamBook>> {
     let heads: Vec<(i64, String, u64, Account)> = db.rows(
-        "SELECT id, name, duplicates, seq, read, filtered, refused, delivered FROM stream WHERE run = ?1 ORDER BY name",
+        "SELECT id, name, duplicates, seq, read, filtered, refused, delivered, receipted, durable
+         FROM stream WHERE run = ?1 ORDER BY name",
         cells![run],
         |row| {
+            // What the next run did not list had nothing on the disk.
+            let durable = if ended == Ended::Killed { Some(row.maybe_count(9)?.unwrap_or(0)) } else { None };
             let account = Account {
                 seq: row.count(3)?,
                 read: row.count(4)?,
                 filtered: row.count(5)?,
                 refused: row.count(6)?,
                 delivered: row.count(7)?,
+                receipted: row.count(8)?,
+                durable,
                 ..Account::default()
             };
             Ok((row.int(0)?, row.text(1)?, row.count(2)?, account))
@@ -129,17 +166,26 @@ fn read_streams(db: &mut Db, run: i64, days: &mut BTreeMap<i64, Sums>) -> Asked<
     )?;
     let mut streams = Vec::with_capacity(heads.len());
     for (id, stream, duplicates, mut account) in heads {
-        account.covered = read_held(db, id)?;
+        let held = read_held(db, id)?;
+        let told = read_told(db, id)?;
+        // Records have no row in `message`.
+        if !stream.starts_with('_') {
+            let stored: u64 = told.iter().map(|told| told.messages).sum();
+            let readings: u64 = told.iter().map(|told| told.readings).sum();
+            let messages = count(&held).saturating_sub(stored);
+            account.lost = Loss { messages, readings: account.delivered.saturating_sub(readings) };
+        }
+        account.covered = held.into_iter().collect();
         read_gaps(db, id, &mut account, days)?;
-        add_days(days, read_told(db, id)?);
-        streams.push(StreamBook { stream, line: balance(&account), duplicates });
+        add_days(days, told);
+        streams.push(StreamBook { id, stream, line: balance(&account), duplicates, finding: None });
     }
     Ok(streams)
 }
 
-fn read_held(db: &mut Db, stream: i64) -> Asked<IntervalSet> {
+fn read_held(db: &mut Db, stream: i64) -> Asked<Vec<Interval>> {
     let interval = |row: &Row| Ok(Interval { first: row.count(0)?, last: row.count(1)? });
-    Ok(db.rows("SELECT first, last FROM held WHERE stream = ?1", cells![stream], interval)?.into_iter().collect())
+    db.rows("SELECT first, last FROM held WHERE stream = ?1", cells![stream], interval)
 }
 
 struct GapRow {
@@ -179,17 +225,19 @@ fn read_gaps(db: &mut Db, stream: i64, account: &mut Account, days: &mut BTreeMa
 /// In the order of the counters, which only grow.
 fn read_told(db: &mut Db, stream: i64) -> Asked<Vec<Told>> {
     db.rows(
-        "SELECT coalesce(time_ms, received_ms) / 86400000, readings, read, filtered, refused FROM message WHERE stream = ?1
-         UNION ALL SELECT day, delivered, read, filtered, refused FROM told WHERE stream = ?1
-         ORDER BY 3, 4, 5",
+        "SELECT coalesce(time_ms, received_ms) / 86400000, 1, readings, read, filtered, refused FROM message
+         WHERE stream = ?1
+         UNION ALL SELECT day, messages, delivered, read, filtered, refused FROM told WHERE stream = ?1
+         ORDER BY 4, 5, 6",
         cells![stream],
         |row| {
             Ok(Told {
                 day: row.int(0)?,
-                readings: row.count(1)?,
-                read: row.count(2)?,
-                filtered: row.count(3)?,
-                refused: row.count(4)?,
+                messages: row.count(1)?,
+                readings: row.count(2)?,
+                read: row.count(3)?,
+                filtered: row.count(4)?,
+                refused: row.count(5)?,
             })
         },
     )

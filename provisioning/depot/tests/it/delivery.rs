@@ -90,7 +90,7 @@ fn each_message_is_stored_once_receipted_and_balanced() {
     let (ledger, code) = site.ledger();
     assert_eq!((ledger["closes"].as_bool(), code), (Some(false), 1), "{ledger}");
     let complaint = ledger["hubs"][0]["complaints"][0].as_str().unwrap();
-    assert!(complaint.ends_with("meter: the core lacks 10 reading(s) in 1 message(s) from number 6 on"), "{complaint}");
+    assert!(complaint.ends_with("meter: missing: 1 message(s) with 10 reading(s) from number 6 on; no status of the hub says whether they wait there"), "{complaint}");
     site.publish("data/meter", &data(6));
     eventually("the ledger closes", &processes, || (site.ledger().1 == 0).then_some(()));
     let table = output(DEPOT, &["ledger", "--db", &site.text("core.db"), "--hub", HUB]);
