@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -159,6 +160,9 @@ struct IngestArgs {
     /// This ingester's name in its group: its own, and the same after a restart.
     #[arg(long, requires = "group")]
     name: Option<String>,
+    /// Delete readings that are older, a day at least: 90d, 2y. The ledger's sums stay. Kept for ever if not given.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    keep: Option<Duration>,
     /// One JSON line per accepted message on stdout (see above); the log goes to stderr either way.
     #[arg(long)]
     json: bool,
@@ -184,6 +188,13 @@ struct LedgerArgs {
     json: bool,
 }
 
+/// Reads `--keep`. Less than a day is taken for a slip: what it deletes is gone.
+fn age(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(86_400);
+    let age = humantime::parse_duration(text).map_err(|error| format!("{error}; write 90d or 2y"))?;
+    if age < LEAST { Err("at least a day: 1d".to_owned()) } else { Ok(age) }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -203,6 +214,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> Result<Outcome, Error> {
                 key: args.key,
                 roots: args.roots,
                 site: args.site,
+                keep: args.keep,
                 member: args.group.zip(args.name),
                 json: args.json,
             };

@@ -72,8 +72,8 @@ pub(crate) enum Error {
     Database { act: &'static str, source: Failure },
     #[error("start {0}")]
     Start(&'static str, #[source] io::Error),
-    #[error("keep the writer thread running: it panicked")]
-    WriterPanicked,
+    #[error("keep a thread running: it panicked")]
+    ThreadPanicked,
 }
 
 impl Error {
@@ -109,7 +109,7 @@ impl Error {
             | Self::Schema { .. }
             | Self::Database { .. }
             | Self::Start(..)
-            | Self::WriterPanicked => 3,
+            | Self::ThreadPanicked => 3,
         }
     }
 

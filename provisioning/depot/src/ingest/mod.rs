@@ -22,6 +22,7 @@ mod backoff;
 mod book;
 mod client;
 mod feed;
+mod keep;
 mod pace;
 mod tls;
 mod writer;
@@ -29,6 +30,7 @@ mod writer;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use curb_model::Name;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +40,8 @@ use tracing::info;
 #[cfg(test)]
 pub(crate) use self::book::Book;
 use self::feed::Feed;
+#[cfg(test)]
+pub(crate) use self::keep::delete;
 use crate::db::Place;
 use crate::error::{Error, Outcome};
 
@@ -58,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) site: Option<String>,
     /// The group of ingesters, and this one's name in it.
     pub(crate) member: Option<(String, String)>,
+    /// How long readings are kept; `None`: for ever.
+    pub(crate) keep: Option<Duration>,
     /// Whether accepted messages are written to stdout as JSON lines.
     pub(crate) json: bool,
 }
@@ -86,6 +92,12 @@ pub(crate) fn run(config: Config) -> Result<Outcome, Error> {
         let (jobs_in, jobs) = mpsc::channel(writer::JOBS);
         let (done, done_out) = mpsc::channel(writer::DONE);
         info!(broker = %config.url, database = %place, "starting");
+        let (stop_keeper, keeper_stopped) = std::sync::mpsc::channel();
+        let keeper = config.keep.map(|keep| {
+            let place = place.clone();
+            thread::Builder::new().name("keeper".to_owned()).spawn(move || keep::run(&place, keep, &keeper_stopped))
+        });
+        let keeper = keeper.transpose().map_err(|source| Error::Start("the keeper thread", source))?;
         let writer =
             thread::Builder::new().name("writer".to_owned()).spawn(move || writer::run(&place, db, feed, jobs, &done));
         let writer = writer.map_err(|source| Error::Start("the writer thread", source))?;
@@ -96,8 +108,11 @@ pub(crate) fn run(config: Config) -> Result<Outcome, Error> {
         let broker = client::Broker { client_id, host, port, tls, site, group };
         // Ends at a signal, or when the writer is gone; its end of the jobs is dropped, and the writer ends.
         client::run(&broker, jobs_in, done_out, stop).await;
-        let ended = tokio::task::spawn_blocking(move || writer.join()).await;
-        ended.map_err(|_| Error::WriterPanicked)?.map_err(|_| Error::WriterPanicked)??;
+        drop(stop_keeper);
+        let ended = tokio::task::spawn_blocking(move || (writer.join(), keeper.map(thread::JoinHandle::join)));
+        let (writer, keeper) = ended.await.map_err(|_| Error::ThreadPanicked)?;
+        writer.map_err(|_| Error::ThreadPanicked)??;
+        keeper.transpose().map_err(|_| Error::ThreadPanicked)?;
         info!("stopped");
         Ok(Outcome::Fine)
     })

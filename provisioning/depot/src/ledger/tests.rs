@@ -251,6 +251,58 @@ fn what_the_core_lost_from_its_tables_is_its_own_mistake() {
     assert!(text.contains("the ledger does NOT close: the core is wrong"), "{text}");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is deleted when: the ledger of the hub, its runs and its days is the same as without.
+    #[test]
+    fn deleting_old_readings_changes_no_sum(
+        acts in prop::collection::vec(act(), 0..60),
+        fates in prop::collection::vec(fate(), 200),
+        ages in prop::collection::vec(0_i64..5, 200),
+        cuts in prop::collection::vec((0_i64..6, 1_u64..9), 1..6),
+    ) {
+        let mut hub = play(&acts);
+        // A message's day: time goes on, and some are out of order.
+        let mut day = 0;
+        for (sent, age) in hub.sent.iter_mut().zip(&ages) {
+            day += i64::from(*age == 0);
+            let time = 1_700_000_000 + 86_400 * (day - i64::from(*age == 4));
+            let text = String::from_utf8(sent.payload.clone()).unwrap();
+            sent.payload = text.replace("1795555555.5", &format!("{time}.5")).into_bytes();
+        }
+        let arrived: Vec<_> = hub.sent.iter().zip(&fates).filter(|(sent, fate)| !sent.evicted || fate.beats_gap).collect();
+        let (mut kept, mut deleting) = (in_memory(), in_memory());
+        for book in [&mut kept, &mut deleting] {
+            book.store_all(arrived.iter().map(|(sent, _)| (sent.topic.as_str(), sent.payload.as_slice())));
+        }
+        for (cut, batch) in cuts {
+            let before_ms = 1_000 * (1_700_000_000 + 86_400 * (day - cut));
+            while crate::ingest::delete(deleting.db(), before_ms, batch).unwrap() > 0 {}
+            let old = "SELECT count(*) FROM message WHERE time_ms < ?1";
+            let left = deleting.db().first(old, crate::db::cells![before_ms], |row| row.int(0));
+            prop_assert_eq!(left.unwrap(), Some(0));
+            let stray = "SELECT count(*) FROM sample WHERE (stream, seq) NOT IN (SELECT stream, seq FROM message)";
+            prop_assert_eq!(deleting.db().first(stray, &[], |row| row.int(0)).unwrap(), Some(0));
+        }
+        let print = |book: &mut Book| {
+            let mut out = Vec::new();
+            crate::ledger::show(book.db(), None, true, &mut out).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+        };
+        let (expected, found) = (print(&mut kept), print(&mut deleting));
+        prop_assert_eq!(&found["hubs"][0]["runs"], &expected["hubs"][0]["runs"]);
+        for sum in ["read", "delivered", "filtered", "refused", "gaps", "cut_off", "waiting", "unaccounted"] {
+            prop_assert_eq!(&found["hubs"][0][sum], &expected["hubs"][0][sum]);
+        }
+        let day = |ledger: &serde_json::Value| -> Vec<_> {
+            let days = ledger["hubs"][0]["days"].as_object().unwrap();
+            days.iter().map(|(day, sums)| (day.clone(), sums["delivered"].clone())).collect()
+        };
+        prop_assert_eq!(day(&found), day(&expected));
+    }
+}
+
 #[test]
 fn the_newest_status_says_what_waits() {
     let mut hub = SimHub::new("lamp-0042");

@@ -31,6 +31,21 @@ fn exit_codes_tell_what_kind_of_failure_it_was() {
     };
     let check_ingest = |args: [String; 11], code, says| check(&args.each_ref().map(String::as_str), code, says);
     check_ingest(ingest("mqtt://localhost", &key), 2, "mqtts://HOST:PORT");
+    let more = |more: [&str; 4]| {
+        let args = ingest("mqtts://localhost", &key);
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(more).filter(|arg| !arg.is_empty()).collect();
+        output(DEPOT, &args)
+    };
+    for (args, says) in [
+        (["--keep", "90", "", ""], "write 90d or 2y"),
+        (["--keep", "1h", "", ""], "at least a day"),
+        (["--group", "depot", "", ""], "--name"),
+        (["--group", "Depot", "--name", "a"], "allowed are a-z, 0-9 and -"),
+    ] {
+        let out = more(args);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(2) && text.contains(says), "{args:?}: {text}");
+    }
     check_ingest(ingest("mqtts://localhost", &key), 3, "ingest.crt with the key");
     check_ingest(ingest("mqtts://localhost", &roots), 3, "no PEM private key");
 }

@@ -78,6 +78,47 @@ fn a_database_that_goes_away_loses_nothing_and_is_used_again() {
 }
 
 #[test]
+fn a_dashboard_reads_the_views_and_old_readings_go() {
+    let (site, cluster) = (Site::new(), Cluster::new());
+    let broker = site.broker();
+    let ingester = site.ingester_of(&cluster.url(), &[]);
+    let now = crate::peers::ok("date", &["+%s"]);
+    let dated = |seq, second: &str| data(seq).replace("1795555555.123", &format!("{}.123", second.trim()));
+    eventually("the ingester subscribes", &[&ingester], || ingester.log().contains("subscribed").then_some(()));
+    site.publish("data/meter", &dated(1, "1577836800"));
+    site.publish("data/meter", &dated(2, &now));
+    eventually("both are stored", &[&broker, &ingester], || (ingester.lines().len() == 2).then_some(()));
+
+    let check = |sql: &str, expected: i64| assert_eq!(cluster.number(sql), expected, "{sql}");
+    check(
+        "SELECT count(*) FROM reading WHERE time = '2020-01-01T00:00:00.123Z' AND site = 'port-credit' AND hub = 'lamp-0042'
+         AND device = 'meter' AND point = 'voltage' AND value = 230.1 AND text IS NULL AND unit = 'V' AND quality = 'good'",
+        1,
+    );
+    check("SELECT count(*) FROM reading WHERE point = 'serial' AND text IN ('A-17', '0xff0010') AND value IS NULL", 4);
+    check("SELECT count(*) FROM reading WHERE quality LIKE 'bad:%' AND value IS NULL AND text IS NULL", 4);
+    check("SELECT count(*) FROM point_latest", 5);
+    check("SELECT count(*) FROM point_latest WHERE time < '2021-01-01'", 0);
+    check(
+        "SELECT count(*) FROM point_latest WHERE point = 'voltage' AND value = 999 AND quality = 'uncertain:range'",
+        1,
+    );
+
+    assert_eq!(ingester.sigterm(), Some(0));
+    let before = site.ledger_of(&cluster.url()).0;
+    let ingester = site.ingester_of(&cluster.url(), &["--keep", "90d"]);
+    eventually("the old one is deleted", &[&ingester], || {
+        ingester.log().contains("deleted old readings messages=1").then_some(())
+    });
+    check("SELECT count(*) FROM sample", 10);
+    check("SELECT count(*) FROM message", 1);
+    let after = site.ledger_of(&cluster.url()).0;
+    assert_eq!(after["hubs"][0]["delivered"], json!(2 * READINGS));
+    assert_eq!(after["hubs"], before["hubs"]);
+    assert_eq!(ingester.sigterm(), Some(0));
+}
+
+#[test]
 fn a_database_is_refused_with_the_reason() {
     let (site, cluster) = (Site::new(), Cluster::new());
     let check = |db: &str, code: i32, says: &str| {

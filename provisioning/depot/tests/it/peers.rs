@@ -89,6 +89,11 @@ impl Site {
         Process::start(self, "ingester", &mut self.ingest(&self.text("core.db"), roots))
     }
 
+    /// Starts the one ingester of a database, with more arguments.
+    pub(crate) fn ingester_of(&self, db: &str, more: &[&str]) -> Process {
+        Process::start(self, "ingester", self.ingest(db, &self.text("ca/core/roots.pem")).args(more))
+    }
+
     /// Starts one ingester of the group `depot`.
     pub(crate) fn member(&self, db: &str, name: &str) -> Process {
         let mut command = self.ingest(db, &self.text("ca/core/roots.pem"));
