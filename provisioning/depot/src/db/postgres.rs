@@ -1,5 +1,4 @@
-//! PostgreSQL: a server on this machine, shared by any number of ingesters. The only file that names the crate `postgres`,
-//! beside the parser of its URL.
+//! PostgreSQL: a server on this machine, shared by any number of ingesters.
 //!
 //! Deliberately absent: TLS. [`Place`] takes a Unix socket or loopback only, so nothing leaves the machine unencrypted.
 
@@ -12,7 +11,7 @@ use postgres::error::SqlState;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
 
-use super::{Asked, Cell, Failure, LOCK_WAIT, Place, Row, schema};
+use super::{Asked, Cell, Failure, Kind, LOCK_WAIT, Place, Row, schema};
 use crate::error::Error;
 
 /// A connection, with its prepared statements.
@@ -72,9 +71,10 @@ impl Pg {
     }
 
     /// Puts rows into a table as one stream: a round trip in all, instead of one for each row. `sql` is `COPY … FROM STDIN
-    /// BINARY`, `types` are those of its columns.
-    pub(crate) fn copy(&mut self, sql: &'static str, types: &[Type], rows: &[Vec<Cell<'_>>]) -> Asked<()> {
-        let mut writer = postgres::binary_copy::BinaryCopyInWriter::new(self.client.copy_in(sql)?, types);
+    /// BINARY`, `kinds` are those of its columns.
+    pub(crate) fn copy(&mut self, sql: &'static str, kinds: &[Kind], rows: &[Vec<Cell<'_>>]) -> Asked<()> {
+        let types: Vec<Type> = kinds.iter().copied().map(column_type).collect();
+        let mut writer = postgres::binary_copy::BinaryCopyInWriter::new(self.client.copy_in(sql)?, &types);
         for row in rows {
             writer.write(&params(row))?;
         }
@@ -95,6 +95,15 @@ impl Pg {
 /// Names the act that failed.
 pub(super) fn failed(act: &'static str) -> impl Fn(postgres::Error) -> Error {
     move |source| Error::Database { act, source: Failure::Postgres(source) }
+}
+
+const fn column_type(kind: Kind) -> Type {
+    match kind {
+        Kind::Int => Type::INT8,
+        Kind::Real => Type::FLOAT8,
+        Kind::Text => Type::TEXT,
+        Kind::Bytes => Type::BYTEA,
+    }
 }
 
 fn params<'a>(cells: &'a [Cell<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {

@@ -72,3 +72,6 @@ impl Pace {
         self.queue.first().map(|(at, _)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests;

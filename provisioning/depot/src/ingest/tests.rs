@@ -1,14 +1,12 @@
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use curb_model::{Name, RunId, Stream};
 use curb_wire::record::ClockEvent;
 use proptest::prelude::*;
 
 use super::accept::{Incoming, accept};
 use super::backoff::Backoff;
-use super::book::{Book, Claim, Due, StreamKey};
-use super::pace::Pace;
+use super::book::{Book, Claim, Due};
 use super::parse_url;
 use crate::db::{Db, Row};
 use crate::error::Outcome;
@@ -310,42 +308,6 @@ fn a_file_of_version_1_is_raised_with_everything_in_it() {
     assert_eq!(book.number("SELECT duplicates FROM stream WHERE name = 'meter'"), 1);
 }
 
-fn due(stream: &str, seq: u64) -> Due {
-    let name = |text: &str| Name::new(text).unwrap();
-    let run = RunId { counter: 1, nonce: 2 };
-    Due {
-        stream: StreamKey { site: name(SITE), hub: name("lamp-0042"), run, stream: Stream::parse(stream).unwrap() },
-        seq,
-    }
-}
-
-#[test]
-fn a_receipt_goes_at_once_then_every_half_second_or_64_messages() {
-    let start = Instant::now();
-    let at = |ms| start + Duration::from_millis(ms);
-    let mut pace = Pace::default();
-    let step = |pace: &mut Pace, ms: u64, add: &[u64], expected: &[u64]| {
-        add.iter().for_each(|&seq| pace.add(due("meter", seq), at(ms)));
-        let sent: Vec<u64> = std::iter::from_fn(|| pace.next(at(ms))).map(|due| due.seq).collect();
-        assert_eq!(sent, expected, "at {ms} ms");
-    };
-    step(&mut pace, 0, &[1], &[1]);
-    step(&mut pace, 10, &[2, 3], &[]);
-    step(&mut pace, 499, &[4], &[]);
-    assert_eq!(pace.wake(), Some(at(500)));
-    step(&mut pace, 500, &[], &[4]);
-    step(&mut pace, 600, &[67], &[]);
-    step(&mut pace, 601, &[68], &[68]);
-    step(&mut pace, 1_000, &[69], &[]);
-    step(&mut pace, 1_101, &[], &[69]);
-    // An older one, from another ingester's time, does not take the newer one's place.
-    step(&mut pace, 1_200, &[71, 70], &[]);
-    step(&mut pace, 1_601, &[], &[71]);
-    step(&mut pace, 3_000, &[], &[]);
-    assert_eq!(pace.wake(), None, "a silent stream is forgotten");
-    step(&mut pace, 3_001, &[72], &[72]);
-}
-
 #[test]
 fn what_is_held_outlives_the_process() {
     let dir = tempfile::tempdir().unwrap();
@@ -444,35 +406,6 @@ const LANES: [(&str, &str); 10] = [
 ];
 
 proptest! {
-    /// Whatever becomes due when: no receipt waits for longer than half a second, and the last word of each stream is said.
-    #[test]
-    fn no_receipt_waits_for_longer_than_half_a_second(events in prop::collection::vec((0_u64..400, 0_usize..3, 1_u64..90), 1..60)) {
-        let start = Instant::now();
-        let mut pace = Pace::default();
-        let mut open: std::collections::BTreeMap<String, (u64, Instant)> = std::collections::BTreeMap::new();
-        let mut seqs = [0_u64; 3];
-        let mut now = start;
-        let drain = |pace: &mut Pace, open: &mut std::collections::BTreeMap<String, (u64, Instant)>, until: Instant| {
-            while let Some(at) = pace.wake().filter(|&at| at <= until) {
-                while let Some(sent) = pace.next(at) {
-                    let (seq, since) = open.remove(sent.stream.stream.as_str()).expect("nothing is sent that is not due");
-                    assert!(at - since <= Duration::from_millis(500) && sent.seq == seq);
-                }
-            }
-        };
-        for (wait, stream, more) in events {
-            let next = now + Duration::from_millis(wait);
-            drain(&mut pace, &mut open, next);
-            now = next;
-            seqs[stream] += more;
-            let name = ["a", "b", "c"][stream];
-            open.entry(name.to_owned()).or_insert((0, now)).0 = seqs[stream];
-            pace.add(due(name, seqs[stream]), now);
-        }
-        drain(&mut pace, &mut open, now + Duration::from_secs(2));
-        prop_assert!(open.is_empty() && pace.wake().is_none());
-    }
-
     /// Whatever a hub sends under its own name: it is stored or refused, and the books of the others can still be read.
     #[test]
     fn no_payload_stops_the_ingester_or_breaks_the_ledger(

@@ -8,7 +8,7 @@ use crate::peers::{DEPOT, HUB, Site, eventually, output};
 
 pub(crate) const RUN: &str = "12-00a1b2c3d4e5f607";
 
-fn golden(name: &str) -> String {
+pub(crate) fn golden(name: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/wire/golden/v1/");
     std::fs::read_to_string(format!("{path}{name}")).unwrap()
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::delivery::{READINGS, RUN, closed, data, opened};
+use crate::delivery::{READINGS, RUN, closed, data, golden, opened};
 use crate::peers::{Process, Site, eventually};
 
 fn subscribed(site: &Site, db: &str, name: &str) -> Process {
@@ -75,6 +75,29 @@ fn a_database_that_goes_away_loses_nothing_and_is_used_again() {
     eventually("the receipt comes", &processes, || receipts.output().contains(r#""seq":20}"#).then_some(()));
     assert_eq!(site.ledger_of(&cluster.url()).1, 0);
     assert_eq!(ingester.sigterm(), Some(0));
+}
+
+#[test]
+fn a_group_knows_hubs_that_came_before_it_and_answers_a_birth_once() {
+    let (site, cluster) = (Site::new(), Cluster::new());
+    let broker = site.broker();
+    let receipts = site.receipts(&broker);
+    let status = golden("status.json");
+    site.retain("status", &status);
+    let members = [subscribed(&site, &cluster.url(), "a"), subscribed(&site, &cluster.url(), "b")];
+    let processes = [&broker, &members[0], &members[1], &receipts];
+    eventually("the retained status is noted", &processes, || {
+        (cluster.number("SELECT count(*) FROM status WHERE online = 1 AND queue_rows = 3") == 1).then_some(())
+    });
+    let told = |seq: u64| receipts.output().matches(&format!("\"stream\":\"meter\",\"seq\":{seq}}}")).count();
+    site.publish("data/meter", &data(1));
+    eventually("the receipt comes", &processes, || (told(1) == 1).then_some(()));
+    site.retain("status", &status);
+    eventually("the receipt comes again", &processes, || (told(1) == 2).then_some(()));
+    // What a second member would have sent is here before what is sent later.
+    site.publish("data/meter", &data(2));
+    eventually("the next receipt comes", &processes, || (told(2) == 1).then_some(()));
+    assert_eq!(told(1), 2);
 }
 
 #[test]

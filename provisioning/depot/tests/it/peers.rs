@@ -131,8 +131,17 @@ impl Site {
 
     /// Publishes one payload as the hub.
     pub(crate) fn publish(&self, lane: &str, payload: &str) {
+        self.publish_with(lane, &["-m", payload]);
+    }
+
+    /// Publishes one payload as the hub, retained.
+    pub(crate) fn retain(&self, lane: &str, payload: &str) {
+        self.publish_with(lane, &["-r", "-m", payload]);
+    }
+
+    fn publish_with(&self, lane: &str, args: &[&str]) {
         let mut command = self.client("mosquitto_pub", &Self::topic(lane));
-        let out = command.args(["-m", payload]).output().unwrap();
+        let out = command.args(args).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 

@@ -130,6 +130,8 @@ pub(crate) struct Book {
     locked: BTreeSet<StreamKey>,
     /// Streams that are due a receipt at the commit.
     touched: BTreeSet<StreamKey>,
+    /// Receipts that are handed out once more.
+    repeated: Vec<Due>,
     /// What the hubs said of themselves last in this transaction.
     standings: BTreeMap<(Name, Name), Standing>,
     staged: Staged,
@@ -145,6 +147,7 @@ impl Book {
             points: HashMap::new(),
             locked: BTreeSet::new(),
             touched: BTreeSet::new(),
+            repeated: Vec::new(),
             standings: BTreeMap::new(),
             staged: Staged::default(),
         }
@@ -166,7 +169,8 @@ impl Book {
     /// may come between this and the commit: one row counts the refused of all ingesters, so it is locked last.
     pub(crate) fn prepare(&mut self) -> Asked<Vec<Due>> {
         self.flush_readings()?;
-        let mut due = Vec::new();
+        let mut due = std::mem::take(&mut self.repeated);
+        due.retain(|due| !self.touched.contains(&due.stream));
         for key in std::mem::take(&mut self.touched) {
             let covered = self.known(&key)?.map_or(0, |account| account.covered.contiguous());
             if covered > 0 {
@@ -196,6 +200,7 @@ impl Book {
         self.points.clear();
         self.locked.clear();
         self.touched.clear();
+        self.repeated.clear();
         self.standings.clear();
         self.staged = Staged::default();
     }
@@ -225,18 +230,24 @@ impl Book {
         Ok(Applied::New)
     }
 
-    /// Makes the receipts of a hub's latest runs due once more.
+    /// Makes the receipts of a hub's latest runs due once more. What was receipted is committed, so no lock is needed.
     pub(crate) fn repeat_receipts(&mut self, site: &Name, hub: &Name) -> Asked<()> {
         let rows = self.db.rows(
-            "SELECT run.name, stream.name FROM stream JOIN run ON run.id = stream.run
+            "SELECT run.name, stream.name, stream.receipted FROM stream JOIN run ON run.id = stream.run
              WHERE run.id IN (SELECT run.id FROM run JOIN hub ON hub.id = run.hub
-                              WHERE hub.site = ?1 AND hub.name = ?2 ORDER BY run.counter DESC, run.id DESC LIMIT ?3)",
+                              WHERE hub.site = ?1 AND hub.name = ?2 ORDER BY run.counter DESC, run.id DESC LIMIT ?3)
+             ORDER BY run.counter, run.id, stream.name",
             cells![site.as_str(), hub.as_str(), RUNS_REPEATED],
-            |row| Ok((row.text(0)?, row.text(1)?)),
+            |row| Ok((row.text(0)?, row.text(1)?, row.count(2)?)),
         )?;
-        for (run, stream) in rows {
-            if let (Ok(run), Ok(stream)) = (run.parse(), Stream::parse(&stream)) {
-                self.touched.insert(StreamKey { site: site.clone(), hub: hub.clone(), run, stream });
+        for (run, stream, seq) in rows {
+            let (Ok(run), Ok(stream)) = (run.parse(), Stream::parse(&stream)) else { continue };
+            let stream = StreamKey { site: site.clone(), hub: hub.clone(), run, stream };
+            if seq > 0 {
+                self.repeated.push(Due { stream, seq });
+            } else {
+                // None yet; or the row is older than its column, and the intervals say.
+                self.touched.insert(stream);
             }
         }
         Ok(())

@@ -4,10 +4,9 @@
 use curb_model::{Sample, UtcOffset, Value};
 use curb_wire::record::StreamCounts;
 use curb_wire::senml::{Record, Time};
-use postgres::types::Type;
 
 use super::Book;
-use crate::db::{Asked, Cell, Db, cells};
+use crate::db::{Asked, Cell, Db, Kind, cells};
 
 /// Where a message's readings go.
 #[derive(Debug, Clone, Copy)]
@@ -77,14 +76,13 @@ impl Book {
             }
             Db::Postgres(_) if messages.is_empty() => Ok(()),
             Db::Postgres(db) => {
-                let (int, text) = (Type::INT8, Type::TEXT);
-                db.copy("COPY message FROM STDIN BINARY", &vec![int.clone(); 8], &messages)?;
-                let mut types = vec![int.clone(); 7];
-                types.extend([text.clone(), int, Type::FLOAT8, text, Type::BYTEA]);
+                use Kind::{Bytes, Int, Real, Text};
+                db.copy("COPY message FROM STDIN BINARY", &[Int; 8], &messages)?;
+                let kinds = [Int, Int, Int, Int, Int, Int, Int, Text, Int, Real, Text, Bytes];
                 db.copy(
                     "COPY sample (stream, seq, n, point, received_ms, time_ms, ht, quality, whole, number, text, bytes)
                      FROM STDIN BINARY",
-                    &types,
+                    &kinds,
                     &samples,
                 )
             }
