@@ -31,7 +31,7 @@ test: needs build ## every test, with real peers (installs what they need from D
 	fi
 	cargo test --locked --manifest-path plugins/Cargo.toml --workspace
 
-needs: ## install the peers that the tests meet: mosquitto, libmodbus, pymodbus, socat, openssl, faketime
+needs: ## install the peers that the tests meet: mosquitto, libmodbus, pymodbus, PostgreSQL, socat, openssl, faketime
 	@tests/needs
 
 lint: needs plugins ## formatting, clippy, one TLS provider, licences, sources

@@ -100,6 +100,92 @@ fn a_group_knows_hubs_that_came_before_it_and_answers_a_birth_once() {
     assert_eq!(told(1), 2);
 }
 
+/// What a reading looks like in the view, whatever the database.
+type Shown = (Option<i64>, String, Option<f64>, Option<String>, Option<String>, String);
+
+const SHOWN: &str = "SELECT time_ms, device || '/' || point, value, text, unit, quality FROM reading";
+
+fn shown_of_file(path: &std::path::Path) -> Vec<Shown> {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let mut statement = db.prepare(SHOWN).unwrap();
+    let row =
+        |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?));
+    let mut rows: Vec<Shown> = statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+    rows.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    rows
+}
+
+fn shown_of_server(cluster: &Cluster) -> Vec<Shown> {
+    let rows = cluster.client("curb").query(SHOWN, &[]).unwrap();
+    let row = |row: &postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4), row.get(5));
+    let mut rows: Vec<Shown> = rows.iter().map(row).collect();
+    rows.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+    rows
+}
+
+#[test]
+fn both_databases_hold_the_same() {
+    let (site, cluster) = (Site::new(), Cluster::new());
+    let broker = site.broker();
+    let file = site.subscribed_ingester();
+    let server = subscribed(&site, &cluster.url(), "a");
+    // Each kind of message, with duplicates, holes, a gap, and readings that wait for their clock record.
+    let numbered = |name: &str, seq: u64| {
+        let mut record: serde_json::Value = serde_json::from_str(&golden(name)).unwrap();
+        record["seq"] = json!(seq);
+        record.to_string()
+    };
+    let undated = golden("undated.senml.json").replace("\"seq\":17,\"read\":34", "\"seq\":12,\"read\":130");
+    let early =
+        undated.replace("\"seq\":12,\"read\":130", "\"seq\":11,\"read\":120").replace("55123000000", "54123000000");
+    let publishes = [
+        ("run", opened()),
+        ("data/meter", data(1)),
+        ("data/meter", data(2)),
+        ("data/meter", data(2)),
+        ("gap", numbered("gap.json", 1)),
+        ("data/meter", data(5)),
+        ("data/meter", data(10)),
+        ("data/meter", early),
+        ("clock", numbered("clock.json", 1)),
+        ("data/meter", undated),
+        ("audit", numbered("audit.json", 1)),
+        ("audit", numbered("audit-refused.json", 2)),
+        ("audit", numbered("audit-unread.json", 3)),
+        ("status", golden("status.json")),
+        ("run", numbered("run-counts.json", 2)),
+        ("data/meter", "{not SenML".to_owned()),
+        ("data/meter", "{not SenML".to_owned()),
+        ("data/meter", data(14)),
+    ];
+    for (lane, payload) in &publishes {
+        site.publish(lane, payload);
+    }
+    let ledgers = || [site.ledger(), site.ledger_of(&cluster.url())].map(|(ledger, _)| ledger);
+    eventually("both have all", &[&broker, &file, &server], || {
+        let all = |ledger: &serde_json::Value| {
+            ledger["refused_messages"] == 2
+                && ledger["hubs"][0]["runs"][0]["streams"].to_string().contains("\"from\":13")
+        };
+        ledgers().iter().all(all).then_some(())
+    });
+    let mut ledgers = ledgers();
+    for ledger in &mut ledgers {
+        ledger["hubs"][0]["status"]["received_ms"].take();
+    }
+    assert_eq!(ledgers[0], ledgers[1]);
+    assert_eq!(ledgers[0]["hubs"][0]["status"]["queue"]["rows"], 3);
+    let shown = shown_of_file(&site.path("core.db"));
+    assert_eq!(shown, shown_of_server(&cluster));
+    assert!(
+        shown.iter().any(|row| row.0.is_none()) && shown.iter().any(|row| row.0 == Some(1_795_555_554_123)),
+        "{shown:?}"
+    );
+    let audits = "SELECT count(*) FROM audit WHERE word IN ('read-back', 'out-of-bounds', 'bad-request')";
+    assert_eq!(cluster.number(audits), 3);
+    assert_eq!(cluster.number("SELECT times FROM refused"), 2);
+}
+
 #[test]
 fn a_dashboard_reads_the_views_and_old_readings_go() {
     let (site, cluster) = (Site::new(), Cluster::new());
