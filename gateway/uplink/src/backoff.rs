@@ -1,14 +1,14 @@
 //! When to connect again. Pure: durations and the random number are passed in.
 //!
-//! After a power cut a whole city comes back in the same second, and a broker that restarts loses all its hubs at once.
-//! So a hub goes at once only if it is plainly alone with its trouble, or if its daemon has just been started by somebody
-//! on a hub that is long up (an installer waits for it); else it picks a moment in the spread at random.
+//! After a power cut a whole city comes back in the same second, and a broker that restarts loses all its hubs at once;
+//! a hub cannot tell that from trouble of its own. So each try comes at a random moment of the spread, the first one as
+//! well. Only a daemon that has just been started on a hub that is long up goes at once: an installer waits for it.
 
 use std::time::Duration;
 
-/// The hub must have been up for this long to reconnect at once.
+/// A hub that has been up for this long has not come back with the city.
 const UP: Duration = Duration::from_secs(120);
-/// And its last connection must have lasted this long.
+/// A connection that stood for this long was good: the spread begins anew. One that breaks sooner is a core in trouble.
 const LASTED: Duration = Duration::from_secs(60);
 /// The spread grows to this.
 const SPREAD_MAX: Duration = Duration::from_secs(300);
@@ -31,11 +31,10 @@ impl Backoff {
     /// if there was none. `random`: from 0 to 1.
     pub(crate) fn wait(&mut self, up: Duration, lasted: Option<Duration>, random: f64) -> Duration {
         let first = std::mem::take(&mut self.first);
-        let long = lasted.is_some_and(|lasted| lasted >= LASTED);
-        if long {
+        if lasted.is_some_and(|lasted| lasted >= LASTED) {
             self.tries = 0;
         }
-        if (first || long) && up >= UP {
+        if first && up >= UP {
             return Duration::ZERO;
         }
         let spread = doubled(self.spread, self.tries, SPREAD_MAX.max(self.spread));

@@ -13,18 +13,10 @@ fn waits(spread: Duration, steps: &[(Duration, Option<Duration>)]) -> Vec<u64> {
 }
 
 #[test]
-fn only_a_hub_long_up_after_a_long_connection_goes_at_once() {
-    let cases: &[(u64, Option<u64>, u64)] = &[
-        (1, None, 30),        // just started: the whole city may have
-        (3600, None, 30),     // the first try came to nothing
-        (3600, Some(59), 30), // it broke soon: the core may be in trouble
-        (119, Some(60), 30),  // everybody started two minutes ago
-        (120, Some(60), 0),
-        (3600, Some(9000), 0),
-    ];
-    for &(up, lasted, expected) in cases {
-        let found = waits(30 * S, &[(S * u32::try_from(up).unwrap(), lasted.map(Duration::from_secs))]);
-        assert_eq!(found, [expected], "up {up} lasted {lasted:?}");
+fn nobody_reconnects_at_once_for_the_core_may_have_lost_everybody() {
+    for (up, lasted) in [(1, None), (3600, None), (3600, Some(59)), (119, Some(60)), (120, Some(60)), (3600, Some(9000))] {
+        let found = waits(30 * S, &[(Duration::from_secs(up), lasted.map(Duration::from_secs))]);
+        assert_eq!(found, [30], "up {up} lasted {lasted:?}");
     }
 }
 
@@ -41,7 +33,7 @@ fn the_spread_doubles_to_five_minutes_and_a_long_connection_resets_it() {
     let down = (3600 * S, None);
     assert_eq!(waits(30 * S, &[down; 7]), [30, 60, 120, 240, 300, 300, 300]);
     assert_eq!(waits(30 * S, &[down, down, (10 * S, Some(90 * S)), down]), [30, 60, 30, 60]);
-    assert_eq!(waits(30 * S, &[down, down, (3600 * S, Some(90 * S)), down]), [30, 60, 0, 30]);
+    assert_eq!(waits(30 * S, &[down, down, (3600 * S, Some(90 * S)), down]), [30, 60, 30, 60]);
     // An operator who wants more than five minutes gets it.
     assert_eq!(waits(900 * S, &[down; 2]), [900, 900]);
 }
@@ -58,5 +50,45 @@ fn ten_thousand_tries_do_not_overflow() {
     let mut backoff = Backoff::new(30 * S);
     for _ in 0..10_000 {
         assert!(backoff.wait(S, None, 1.0) <= 300 * S);
+    }
+}
+
+/// Ten thousand hubs and a core that takes `accepts` of them in a second: CONNECTs in each second, until all are in.
+fn connects(accepts: u32, uptime: Duration, lasted: Option<Duration>) -> Vec<u32> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut waiting = std::collections::BTreeSet::new();
+    let mut hubs: Vec<Backoff> = (0..10_000).map(|_| Backoff::new(30 * S)).collect();
+    for (hub, backoff) in hubs.iter_mut().enumerate() {
+        if lasted.is_some() {
+            // The connection that is lost now was its first.
+            backoff.wait(uptime, None, 0.0);
+        }
+        waiting.insert((backoff.wait(uptime, lasted, random.f64()), hub));
+    }
+    let mut in_second: Vec<u32> = Vec::new();
+    while let Some((at, hub)) = waiting.pop_first() {
+        let second = usize::try_from(at.as_secs()).unwrap();
+        in_second.resize(in_second.len().max(second + 1), 0);
+        in_second[second] += 1;
+        if in_second[second] > accepts {
+            waiting.insert((at + hubs[hub].wait(uptime + at, None, random.f64()), hub));
+        }
+    }
+    in_second
+}
+
+/// The bound is what the spread says, and half of it more for those that are turned away and try again.
+#[test]
+fn ten_thousand_hubs_that_come_back_in_one_second_do_not_storm_the_core() {
+    let bound = 10_000 / 30 * 3 / 2;
+    for (case, uptime, lasted) in
+        [("power came back", S, None), ("the broker was restarted", 86_400 * S, Some(3_600 * S))]
+    {
+        for accepts in [u32::MAX, 200, 50] {
+            let in_second = connects(accepts, uptime, lasted);
+            let most = in_second.iter().max().copied().unwrap();
+            assert!(most <= bound, "{case}, {accepts} accepted: {most} CONNECTs in a second, bound {bound}");
+            assert!(in_second.len() < 3_600, "{case}, {accepts} accepted: all are in within the hour");
+        }
     }
 }

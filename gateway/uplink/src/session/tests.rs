@@ -23,6 +23,25 @@ fn a_topic_sends_its_first_message_alone_and_then_a_window() {
 }
 
 #[test]
+fn an_alarm_passes_the_back_log_and_nothing_else_changes_its_place() {
+    let mut street = Street::new(Ack::Broker);
+    street.append_many(500);
+    assert_eq!(street.send(), [1]);
+    street.ack(1);
+    assert_eq!(street.send(), (2..=17).collect::<Vec<_>>());
+    let alarm = street.append_alarm();
+    assert_eq!(street.send(), NOTHING, "the window is full");
+    street.ack(1);
+    assert_eq!(street.send(), [alarm.0]);
+    street.ack(2);
+    assert_eq!(street.send(), [18, 19]);
+    street.finish();
+    assert_eq!((street.sent, street.repeated), (501, 0));
+    let seqs: Vec<u64> = street.arrived.iter().filter(|(of, _)| *of == stream(0)).map(|(_, seq)| *seq).collect();
+    assert!(seqs.is_sorted() && seqs.len() == 500);
+}
+
+#[test]
 fn the_window_is_never_larger_than_the_broker_takes() {
     let mut street = Street::new(Ack::Broker);
     street.broker.receive_max = 3;

@@ -81,6 +81,12 @@ impl Street {
         }
     }
 
+    pub(super) fn append_alarm(&mut self) -> RowId {
+        let row = self.append(2);
+        self.rows.get_mut(&row).unwrap().lane = Lane::Alarm;
+        row
+    }
+
     pub(super) fn append_payload(&mut self, number: u8, payload: &[u8]) -> RowId {
         self.appended += 1;
         let row = RowId(i64::try_from(self.appended).unwrap());
