@@ -84,6 +84,7 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
     let config = curb_store::Config {
         dir: settings.paths.state.join("queue"),
         hub: hub.clone(),
+        form: settings.form,
         limit_bytes: limit.as_u64(),
         when_full: match when_full {
             WhenFull::DropOldest => curb_store::WhenFull::DropOldest,

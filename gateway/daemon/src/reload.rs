@@ -22,7 +22,7 @@ pub(crate) struct Reloaded {
     pub(crate) accepted: bool,
     /// Rooms that changed.
     pub(crate) changed: Vec<String>,
-    /// Sections that differ and take effect at the next start only.
+    /// Sections or keys that differ and take effect at the next start only.
     pub(crate) needs_restart: Vec<String>,
     /// Why the files were refused.
     pub(crate) problems: Vec<String>,
@@ -44,13 +44,18 @@ impl Daemon {
         let old = self.settings.clone();
         // The command line may have moved it.
         new.paths.run.clone_from(&old.paths.run);
-        let differs =
-            [("paths", old.paths != new.paths), ("store", old.store != new.store), ("log", old.log != new.log)];
+        let differs = [
+            ("paths", old.paths != new.paths),
+            ("store", old.store != new.store),
+            ("core.encoding and core.compress", old.form != new.form),
+            ("log", old.log != new.log),
+        ];
         reloaded.needs_restart =
             differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect();
         // What takes effect at the next start stays what it is, and is told again by the next reload.
         new.paths.clone_from(&old.paths);
         new.store.clone_from(&old.store);
+        new.form = old.form;
         new.log.clone_from(&old.log);
         let look_again = old.identity != new.identity
             || old.hub != new.hub

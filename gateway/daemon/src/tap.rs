@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::control::{Answer, TapPoint};
-use crate::field::json_value;
+use crate::field::{hex, json_value};
 
 /// Batches that a looker may be behind before it loses some: two seconds of a busy hub.
 const BEHIND: usize = 64;
@@ -156,7 +156,7 @@ pub(crate) struct SentLine {
     pub(crate) readings: u32,
     /// Bytes of the payload.
     pub(crate) bytes: usize,
-    /// The payload itself.
+    /// The payload itself: its text, or what is no text as `0x` and hexadecimal digits.
     pub(crate) payload: String,
     /// At least so many messages were not shown because the caller was too slow.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -172,7 +172,8 @@ impl SentLine {
             seq: message.seq,
             readings: message.readings,
             bytes: message.payload.len(),
-            payload: String::from_utf8_lossy(&message.payload).into_owned(),
+            payload: std::str::from_utf8(&message.payload)
+                .map_or_else(|_| format!("0x{}", hex(&message.payload)), ToOwned::to_owned),
             missed,
         }
     }

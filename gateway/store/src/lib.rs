@@ -33,6 +33,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use curb_model::Name;
+use curb_wire::senml::Form;
 
 pub use front::{Closed, Store};
 pub use health::Health;
@@ -48,6 +49,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// The hub's name, for payloads.
     pub hub: Name,
+    /// How the readings of new messages are written. What is in the queue stays as it is.
+    pub form: Form,
     /// Bytes that the queue may take; about what its file grows to, beside 3 MiB for SQLite's log and a reserve. The
     /// file does not shrink: its room is used again.
     pub limit_bytes: u64,
@@ -63,13 +66,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// A queue of 256 MiB in `dir`, which commits after a second or 256 KiB, drops the oldest, and tells counters each
+    /// A queue of 256 MiB in `dir`, which writes plain JSON, commits after a second or 256 KiB, drops the oldest, and tells counters each
     /// minute.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, hub: Name) -> Self {
         Self {
             dir: dir.into(),
             hub,
+            form: Form::default(),
             limit_bytes: 256 << 20,
             when_full: WhenFull::DropOldest,
             commit_every: Duration::from_secs(1),

@@ -122,7 +122,7 @@ impl Store {
 
         let aside = loaded.aside;
         let unseen = last.filter(|last| !loaded.knows(*last));
-        let mut queue = Queue::new(config.hub.clone(), run, loaded);
+        let mut queue = Queue::new(config.hub.clone(), config.form, run, loaded);
         // A mark that is newer than the database is that of a run whose database is lost.
         let previous = queue.previous().filter(|previous| last == Some(previous.run));
         let previous = previous.or_else(|| last.map(|run| Previous { run, clean: false, streams: [].into() }));

@@ -19,7 +19,7 @@ use curb_wire::record::{
     ClockEvent, ClockRecord, Document as _, Gap, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts,
     VERSION,
 };
-use curb_wire::senml;
+use curb_wire::senml::{self, Form, Header};
 
 use crate::disk::{Loaded, Scope, Stored};
 use crate::gaps::Gaps;
@@ -48,6 +48,7 @@ struct OpenCounts {
 #[derive(Debug)]
 pub(crate) struct Queue {
     hub: Name,
+    form: Form,
     run: RunId,
     pub(crate) runs: Vec<RunState>,
     pub(crate) streams: BTreeMap<i64, StreamState>,
@@ -66,11 +67,12 @@ pub(crate) struct Queue {
 impl Queue {
     /// What `loaded` says, to be continued by `run`. What earlier runs held back for the clock is released: no clock
     /// record of theirs is coming.
-    pub(crate) fn new(hub: Name, run: RunId, loaded: Loaded) -> Self {
+    pub(crate) fn new(hub: Name, form: Form, run: RunId, loaded: Loaded) -> Self {
         let mut waiting = Waiting::default();
         loaded.streams.iter().for_each(|stream| waiting.add(stream.waiting));
         let mut queue = Self {
             hub,
+            form,
             run,
             runs: loaded.runs,
             streams: loaded.streams.into_iter().map(|stream| (stream.id, stream)).collect(),
@@ -146,7 +148,8 @@ impl Queue {
         let StreamCounts { seq, read, filtered, refused } = stream.counts;
         let held = stream.held;
         let (hub, run, name) = (self.hub.clone(), self.run, batch.stream.clone());
-        let payload = senml::encode(&senml::Header { hub, run, stream: name, seq, read, filtered, refused }, batch);
+        let header = Header { hub, run, stream: name, seq, read, filtered, refused };
+        let payload = senml::encode(&header, batch, self.form);
         let row = if held { self.take_held_row() } else { self.take_row() };
         let lane = match batch.class {
             Class::Data => Lane::Data,

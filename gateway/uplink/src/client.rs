@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use curb_identity::Refusal;
+use curb_wire::senml::content_type;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet, PubAckReason, Publish, PublishProperties,
     RetainForwardRule, SubscribeReasonCode,
@@ -160,11 +161,21 @@ impl Link {
         }
     }
 
-    /// Publishes with `QoS` 1. The payload is not copied. Nothing happens on a link that is over.
+    /// Publishes with `QoS` 1, and with the content type if the payload is no JSON. The payload is not copied. Nothing
+    /// happens on a link that is over.
     pub(crate) fn publish(&self, topic: String, payload: Bytes, retain: Retain) {
-        if self.over.is_none() {
-            taken(self.requests.try_publish(topic, QoS::AtLeastOnce, retain == Retain::Yes, payload));
+        if self.over.is_some() {
+            return;
         }
+        let (qos, retain) = (QoS::AtLeastOnce, retain == Retain::Yes);
+        taken(match content_type(&payload) {
+            None => self.requests.try_publish(topic, qos, retain, payload),
+            Some(text) => {
+                let properties =
+                    PublishProperties { content_type: Some(text.to_owned()), ..PublishProperties::default() };
+                self.requests.try_publish_with_properties(topic, qos, retain, payload, properties)
+            }
+        });
     }
 
     /// Publishes with `QoS` 1 and correlation data. `topic` has no wildcards.
@@ -209,8 +220,13 @@ pub(crate) enum Retain {
 }
 
 /// Bytes of a publish on the wire. Known before it is sent: the client would take it in, refuse it, and repeat it for ever.
-pub(crate) const fn packet_size(topic_len: usize, payload_len: usize) -> usize {
-    publish_size(topic_len, 0, payload_len)
+pub(crate) const fn packet_size(topic_len: usize, payload: &[u8]) -> usize {
+    let properties = match content_type(payload) {
+        // 1 which property, 2 its length
+        Some(text) => 1 + 2 + text.len(),
+        None => 0,
+    };
+    publish_size(topic_len, properties, payload.len())
 }
 
 /// The same of an answer.

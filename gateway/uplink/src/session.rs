@@ -290,7 +290,7 @@ impl Session {
                 continue;
             }
             let address = topics.lane(message.lane, &message.stream);
-            if packet_size(address.len(), message.payload.len()) > self.packet_max {
+            if packet_size(address.len(), &message.payload) > self.packet_max {
                 self.set_aside(message.row, reason::PACKET_TOO_LARGE);
                 continue;
             }
@@ -322,7 +322,7 @@ impl Session {
             Document::Points => topics.points(),
         };
         let bytes = render();
-        if packet_size(topic.len(), bytes.len()) > self.packet_max {
+        if packet_size(topic.len(), &bytes) > self.packet_max {
             self.retained(document).too_large();
             return None;
         }

@@ -28,6 +28,28 @@ pub enum Error {
         /// Where and what.
         source: serde_json::Error,
     },
+    /// Not CBOR, or a member is of another type.
+    #[error("read {document}")]
+    Cbor {
+        /// Which document was expected.
+        document: &'static str,
+        /// Where and what.
+        source: minicbor::decode::Error,
+    },
+    /// It begins as a zlib stream, and is none, or is cut off, or holds another.
+    #[error("inflate {document}: it is no whole zlib stream of one document")]
+    Inflate {
+        /// Which document was expected.
+        document: &'static str,
+    },
+    /// A few bytes that would become too many.
+    #[error("inflate {document}: it becomes more than {limit} bytes")]
+    TooLarge {
+        /// Which document was expected.
+        document: &'static str,
+        /// The most that is taken.
+        limit: usize,
+    },
     /// A version that this reader does not know.
     #[error("read {document}: version is {found}, expected 1")]
     Version {

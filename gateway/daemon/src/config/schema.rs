@@ -28,6 +28,8 @@ pub(super) struct Core {
     pub(super) reconnect_spread: Option<Quantity>,
     pub(super) keep_alive: Option<Quantity>,
     pub(super) grace: Option<Quantity>,
+    pub(super) encoding: Option<Encoding>,
+    pub(super) compress: Option<Compress>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -35,6 +37,20 @@ pub(super) struct Core {
 pub(super) enum Ack {
     Broker,
     Core,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Encoding {
+    SenmlJson,
+    SenmlCbor,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Compress {
+    None,
+    Deflate,
 }
 
 /// `[identity]`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use curb_model::{Name, PointSet};
 use curb_source::ModbusPoint;
+use curb_wire::senml::Form;
 
 /// Everything that is configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) hub: HubSettings,
     /// The city's broker.
     pub(crate) core: CoreSettings,
+    /// `core.encoding` and `core.compress`: how the store writes readings.
+    pub(crate) form: Form,
     /// Key, certificate and roots.
     pub(crate) identity: IdentitySettings,
     /// Folders.

@@ -7,10 +7,18 @@ use super::{answer_size, lost, packet_size};
 #[test]
 fn our_sum_of_a_packet_is_the_clients() {
     let topic = "curb/v1/pier/hub-7/data/meter";
-    for payload in [0, 1, 93, 94, 16_349, 16_350, 70_000, 2_097_117, 2_097_118] {
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, vec![0; payload], None);
-        publish.pkid = 1;
-        assert_eq!(packet_size(topic.len(), payload), publish.size(), "payload {payload}");
+    for len in [0, 1, 93, 94, 16_349, 16_350, 70_000, 2_097_117, 2_097_118] {
+        for (first, content_type) in
+            [(b'[', None), (0x82, Some("application/senml+cbor")), (0x78, Some("application/zlib"))]
+        {
+            let payload = vec![first; len];
+            let content_type = content_type.filter(|_| len > 0).map(str::to_owned);
+            let properties =
+                content_type.map(|text| PublishProperties { content_type: Some(text), ..PublishProperties::default() });
+            let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload.clone(), properties);
+            publish.pkid = 1;
+            assert_eq!(packet_size(topic.len(), &payload), publish.size(), "payload {len} of {first:#x}");
+        }
     }
     for correlation in [0, 1, 124, 125, 65_535] {
         let correlation_data = Some(vec![0; correlation].into());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use curb_wire::senml::{Compress, Encoding, Form};
 
 use super::Part;
 use crate::config::layers;
@@ -48,7 +49,8 @@ pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
     Some(HubSettings { site })
 }
 
-pub(super) fn core(root: &Node, report: &mut Report) -> Option<CoreSettings> {
+/// `[core]`, and of it apart how the store writes readings.
+pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Form)> {
     let part: Part<'_, schema::Core> = section(root, "core", report)?;
     let raw = &part.raw;
     part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
@@ -58,7 +60,17 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<CoreSettings> {
     let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
     let grace = part.duration("grace", raw.grace.as_ref(), &GRACE, report);
     let (host, port) = address?;
-    Some(CoreSettings {
+    let form = Form {
+        encoding: match raw.encoding? {
+            schema::Encoding::SenmlJson => Encoding::Json,
+            schema::Encoding::SenmlCbor => Encoding::Cbor,
+        },
+        compress: match raw.compress? {
+            schema::Compress::None => Compress::None,
+            schema::Compress::Deflate => Compress::Deflate,
+        },
+    };
+    let core = CoreSettings {
         host,
         port,
         ack: match raw.ack? {
@@ -69,7 +81,8 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<CoreSettings> {
         reconnect_spread: reconnect_spread?,
         keep_alive: keep_alive?,
         grace: grace?,
-    })
+    };
+    Some((core, form))
 }
 
 pub(super) fn identity(root: &Node, report: &mut Report) -> Option<IdentitySettings> {

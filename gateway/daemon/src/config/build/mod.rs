@@ -77,13 +77,14 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
 
     let complete = (hub, core, identity, clock, store, paths.clone(), log.clone());
     let settings = match complete {
-        (Some(hub), Some(core), Some(identity), Some(clock), Some(store), Some(paths), Some(log))
+        (Some(hub), Some((core, form)), Some(identity), Some(clock), Some(store), Some(paths), Some(log))
             if !report.has_errors() =>
         {
             let source = field.source;
             Some(Settings {
                 hub,
                 core,
+                form,
                 identity,
                 paths,
                 clock,
