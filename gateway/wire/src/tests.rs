@@ -1,5 +1,6 @@
 //! Golden bytes of version 1, and that what is written can be read.
 
+mod asyncapi;
 mod forms;
 
 use std::path::{Path, PathBuf};
