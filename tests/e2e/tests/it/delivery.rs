@@ -3,7 +3,7 @@
 use e2e::{Hub, Ingest, Mosquitto, Site, peers};
 use street::eventually;
 
-use crate::meter;
+use crate::{METER, meter};
 
 /// Until `count` readings of the meter's voltage are at the core.
 async fn arrive(ingest: &Ingest, hub: &Hub, count: usize) {
@@ -25,6 +25,33 @@ async fn closes(site: &Site, ingest: &Ingest, mut hub: Hub) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("the ledger does not close: {last:#}\n{}\n{}", ingest.process.tail(), hub.log());
+}
+
+#[tokio::test]
+async fn the_ledger_closes_over_messages_of_every_form() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
+    let plain = std::fs::read_to_string(hub.config()).unwrap();
+    let forms =
+        ["encoding = \"senml-cbor\"", "compress = \"deflate\"", "encoding = \"senml-cbor\"\ncompress = \"deflate\""];
+    for form in forms {
+        if form != forms[0] {
+            assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+        }
+        std::fs::write(hub.config(), plain.replace("[core]\n", &format!("[core]\n{form}\n"))).unwrap();
+        let before = ingest.readings("meter/voltage").len();
+        hub.start().await;
+        arrive(&ingest, &hub, before + 5).await;
+    }
+    for (point, value) in METER {
+        let readings = ingest.readings(point);
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        assert!(readings.iter().all(|reading| reading["value"] == value), "{point}: {readings:?}");
+    }
+    closes(&site, &ingest, hub).await;
 }
 
 #[tokio::test]
