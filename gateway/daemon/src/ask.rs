@@ -11,7 +11,7 @@ use curb_source::DeviceConfig;
 use serde::Serialize;
 
 use crate::cli::{CANNOT, ConfigArgs, FINE, FOUND, USAGE, exit};
-use crate::config::{Origin, Problem, Settings};
+use crate::config::{Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
 use crate::reload::Reloaded;
@@ -58,10 +58,7 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         problem: &'a Problem,
     }
     fn entry(problem: &Problem) -> Entry<'_> {
-        let (file, position) = match &problem.at {
-            Origin::File { path, position } => (Some(path.as_ref()), *position),
-            Origin::BuiltIn | Origin::Environment(_) | Origin::Set(_) => (None, None),
-        };
+        let (file, position) = problem.at.place();
         let (line, column) = position.unzip();
         Entry { file, line, column, from: problem.at.to_string(), problem }
     }

@@ -59,6 +59,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the JSON Schema of a config file, for editors
+    #[command(
+        after_help = "Examples:\n  curb schema > curb.schema.json\n\nEditors that know Taplo take it by a first line in the \
+        file:\n  #:schema ./curb.schema.json\n\n`curb check` tells more: notations, ranges, what is missing."
+    )]
+    Schema,
     /// List the kinds of device that are known, or show what one of them has
     #[command(after_help = "Examples:\n  curb profiles\n  curb profiles eastron-sdm120\n  \
         curb profiles --json | jq -r '.profiles[].name'")]
@@ -154,6 +163,24 @@ pub(crate) enum Command {
     /// The plugins' process; started by `curb run`, never by hand
     #[command(hide = true)]
     PluginHost,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting and where it comes from: file and line, profile, environment, --set, or the default
+    #[command(after_help = "Examples:\n  curb config show\n  curb config show core\n  \
+        curb config show device.meter --json | jq '.settings[] | {key, from}'\n\nWithout the comments it is a config file of its \
+        own. Exits 1 if nothing is set at KEY, 2 if the settings cannot be used.")]
+    Show {
+        /// Only this setting, or those of this table
+        #[arg(value_name = "KEY")]
+        below: Option<String>,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

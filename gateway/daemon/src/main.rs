@@ -1,8 +1,8 @@
 //! `curb`: the edge gateway for street furniture.
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
-//! `assemble` its only wiring, `config` its settings; `command` carries out what the core asks for; `ask` and `profiles` have
-//! the commands that look, `tools` those of the installer.
+//! `assemble` its only wiring, `config` its settings; `command` carries out what the core asks for; `ask`, `show` and `profiles`
+//! have the commands that look, `tools` those of the installer.
 
 mod ask;
 mod assemble;
@@ -17,6 +17,7 @@ mod log;
 mod profiles;
 mod reload;
 mod run;
+mod show;
 mod signals;
 mod spool;
 mod status;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{BusCommand, CANNOT, Cli, Command, ConfigArgs, FINE, exit};
+use crate::cli::{BusCommand, CANNOT, Cli, Command, ConfigArgs, ConfigCommand, FINE, exit};
 use crate::config::Sources;
 
 fn main() -> ExitCode {
@@ -52,6 +53,10 @@ async fn act(command: Command) -> io::Result<ExitCode> {
         Command::Run { config, run_dir } => Ok(run::run(config, run_dir.run_dir).await),
         Command::Check { config, hub, json } => ask::check(&config, hub.as_deref(), json, out),
         Command::Profiles { name, config, json } => profiles::profiles(&config, name.as_deref(), json, out),
+        Command::Config(ConfigCommand::Show { below, config, json }) => {
+            show::settings(&config, below.as_deref(), json, out)
+        }
+        Command::Schema => show::schema(out),
         Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
         Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
         Command::Tap { run_dir, points, count, wait, at, verbose, capture, json } => {

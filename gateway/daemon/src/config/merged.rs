@@ -21,6 +21,23 @@ pub(crate) struct Leaf<'a> {
     pub(crate) origin: &'a Origin,
 }
 
+impl Leaf<'_> {
+    /// Its path as it is written: `device.lamp.unit_id`.
+    pub(crate) fn path(&self) -> String {
+        key_text(&self.key)
+    }
+
+    /// Its path and those of the tables that it is in, the shortest first.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = String> {
+        (1..=self.key.len()).map(|depth| key_text(&self.key[..depth]))
+    }
+
+    /// Whether this is its path, or that of a table that it is in.
+    pub(crate) fn is_below(&self, path: &str) -> bool {
+        self.paths().any(|own| own == path)
+    }
+}
+
 impl Merged {
     /// Every setting, by key.
     pub(crate) fn leaves(&self) -> Vec<Leaf<'_>> {

@@ -9,6 +9,7 @@
 //! (`curb-identity` judges them), and any effect on a running room (`assemble` compares and applies).
 
 mod build;
+mod editor;
 mod last_good;
 mod layers;
 mod locate;
@@ -33,12 +34,14 @@ use node::Node;
 use report::Report;
 use settings::{LogSettings, PathSettings};
 
+pub(crate) use editor::json_schema;
 pub(crate) use last_good::{load_last_good, save_last_good};
-pub(crate) use merged::Merged;
+pub(crate) use merged::{Leaf, Merged};
 pub(crate) use notation::ENCODINGS;
 
 pub(crate) use problem::{Misfit, Origin, Problem, did_you_mean};
 pub(crate) use profiles::{Library, Source as ProfileSource};
+pub(crate) use report::key_text;
 pub(crate) use settings::{Ack, ByHand, ClockTrust, CoreSettings, LogFormat, Settings, StoreSettings, WhenFull};
 
 /// Where to look for settings, later ones over earlier ones: built-in defaults, the main file, `conf.d/*.toml` by name,

@@ -24,6 +24,16 @@ pub(crate) enum Origin {
     Set(Arc<str>),
 }
 
+impl Origin {
+    /// The file, and line and column in it, where it is one.
+    pub(crate) fn place(&self) -> (Option<&str>, Option<(u32, u32)>) {
+        match self {
+            Self::File { path, position } => (Some(path), *position),
+            Self::BuiltIn | Self::Environment(_) | Self::Set(_) => (None, None),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,10 +9,11 @@ use super::problem::{Misfit, Origin, Problem, Severity};
 pub(super) type Key = Vec<String>;
 
 /// `device.lamp.unit_id`, with quotes where a part needs them.
-pub(super) fn key_text(key: &[String]) -> String {
+pub(crate) fn key_text(key: &[impl AsRef<str>]) -> String {
     let bare =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    let parts = key.iter().map(|part| if bare(part) { part.clone() } else { format!("{part:?}") });
+    let parts =
+        key.iter().map(AsRef::as_ref).map(|part| if bare(part) { part.to_owned() } else { format!("{part:?}") });
     parts.collect::<Vec<_>>().join(".")
 }
 

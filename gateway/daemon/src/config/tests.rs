@@ -2,6 +2,7 @@
 
 mod any;
 mod devices;
+mod editor;
 mod example;
 mod fits;
 mod last_good;

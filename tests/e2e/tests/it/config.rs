@@ -46,6 +46,47 @@ async fn five_mistakes_are_reported_at_once_each_with_its_line() {
 }
 
 #[tokio::test]
+async fn every_setting_is_shown_with_where_it_comes_from() {
+    let site = Site::new().await;
+    let hub = Hub::with_core(&site, "mqtts://localhost:8883", FIVE_MISTAKES);
+    let file = hub.config().display().to_string();
+    let (code, out) = hub.curb(&["config", "show", "--config", &file, "--set", "core.grace=7s"]).await;
+    assert_eq!(code, Some(2), "there are five mistakes: {out}");
+    let line = |key: &str| {
+        let found =
+            out.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_else(|| panic!("{key}: {out}"));
+        found.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let at =
+        std::fs::read_to_string(hub.config()).unwrap().lines().position(|line| line.starts_with("unit_id")).unwrap();
+    assert_eq!(line("device.lamp.unit_id"), format!("device.lamp.unit_id = 300 # {file}:{}:1", at + 1));
+    assert_eq!(line("core.grace"), "core.grace = \"7s\" # --set core.grace=7s");
+    assert_eq!(line("core.keep_alive"), "core.keep_alive = \"30s\" # default");
+    assert!(out.ends_with("`curb check` tells why\n"), "{out}");
+
+    // What is shown is a config of the same settings.
+    std::fs::write(site.path().join("shown.toml"), &out).unwrap();
+    let shown = site.path().join("shown.toml").display().to_string();
+    let settings = async |file: &str, more: &[&str]| {
+        let (_, out) = hub.curb(&[&["config", "show", "--json", "--config", file], more].concat()).await;
+        let document: Value = serde_json::from_str(&out).unwrap();
+        let settings = document["settings"].as_array().unwrap().iter();
+        settings.map(|setting| format!("{} {}", setting["key"], setting["value"])).collect::<Vec<_>>()
+    };
+    assert_eq!(settings(&shown, &[]).await, settings(&file, &["--set", "core.grace=7s"]).await);
+
+    hub.configure(&site, "mqtts://localhost:8883", "");
+    let (code, out) = hub.curb(&["config", "show", "core", "--config", &file]).await;
+    assert_eq!((code, out.lines().count()), (Some(0), 8), "{out}");
+    let (code, out) = hub.curb(&["config", "show", "cor", "--config", &file]).await;
+    assert_eq!((code, out.contains("did you mean \"core\"")), (Some(1), true), "{out}");
+
+    let (code, out) = hub.curb(&["schema"]).await;
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &schema["$schema"]), (Some(0), &"https://json-schema.org/draft/2020-12/schema".into()));
+}
+
+#[tokio::test]
 async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;

@@ -3,10 +3,10 @@
 use super::Folder;
 use crate::config::load;
 
-const EXAMPLE: &str = include_str!("../../../curb.example.toml");
+pub(super) const EXAMPLE: &str = include_str!("../../../curb.example.toml");
 
 /// Takes the comment sign off settings that are shown with their default.
-fn with_every_key() -> String {
+pub(super) fn with_every_key() -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
             format!("{rest}\n")
