@@ -15,7 +15,7 @@ use crate::config::{Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
 use crate::reload::Reloaded;
-use crate::status::Report;
+use crate::status::{Exposition, Report};
 use crate::tap::{Line, SentLine};
 
 /// A daemon answers in milliseconds or is stuck.
@@ -32,6 +32,17 @@ pub(crate) struct Tap {
     /// Where to keep what is shown, as JSON lines.
     pub(crate) capture: Option<PathBuf>,
     pub(crate) json: bool,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// A person.
+    Text,
+    /// A program: one JSON document.
+    Json,
+    /// Prometheus, through a collector of text files.
+    Prometheus,
 }
 
 /// `curb check`.
@@ -134,16 +145,20 @@ fn only_written(settings: &Settings) -> Vec<String> {
 }
 
 /// `curb status`.
-pub(crate) async fn status(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+pub(crate) async fn status(run_dir: &Path, shown: Shown, out: &mut impl Write) -> io::Result<ExitCode> {
     let report: Report = match answer(run_dir, Op::Status).await {
         Ok(report) => report,
-        Err(error) => return complain(&error, out, json),
+        // A collector takes what stands on standard output for figures.
+        Err(error) if shown == Shown::Prometheus => return complain(&error, &mut io::stderr(), false),
+        Err(error) => return complain(&error, out, shown == Shown::Json),
     };
-    if json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{report}")?;
+    match shown {
+        Shown::Text => writeln!(out, "{report}")?,
+        Shown::Json => {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)?;
+        }
+        Shown::Prometheus => write!(out, "{}", Exposition(&report))?,
     }
     Ok(exit(if report.faults.is_empty() { FINE } else { FOUND }))
 }

@@ -81,13 +81,18 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Show what the running daemon does and what stands wrong; exits 1 if anything does
-    #[command(after_help = "Examples:\n  curb status\n  curb status --json | jq '.faults[].word'")]
+    #[command(after_help = "Examples:\n  curb status\n  curb status --json | jq '.faults[].word'\n  \
+        curb status --prometheus > /var/lib/prometheus/node-exporter/curb.prom\n\n\
+        --prometheus prints nothing on standard output if the daemon does not answer.")]
     Status {
         #[command(flatten)]
         run_dir: RunDir,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
+        /// Print Prometheus' text format
+        #[arg(long, conflicts_with = "json")]
+        prometheus: bool,
     },
     /// Print readings of the running daemon as they pass
     #[command(

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::ask::Shown;
 use crate::cli::{BusCommand, CANNOT, Cli, Command, ConfigArgs, ConfigCommand, FINE, exit};
 use crate::config::Sources;
 
@@ -57,7 +58,14 @@ async fn act(command: Command) -> io::Result<ExitCode> {
             show::settings(&config, below.as_deref(), json, out)
         }
         Command::Schema => show::schema(out),
-        Command::Status { run_dir, json } => ask::status(&run_dir.path(), json, out).await,
+        Command::Status { run_dir, json, prometheus } => {
+            let shown = match (json, prometheus) {
+                (true, _) => Shown::Json,
+                (false, true) => Shown::Prometheus,
+                (false, false) => Shown::Text,
+            };
+            ask::status(&run_dir.path(), shown, out).await
+        }
         Command::Reload { run_dir, json } => ask::reload(&run_dir.path(), json, out).await,
         Command::Tap { run_dir, points, count, wait, at, verbose, capture, json } => {
             let tap = ask::Tap { points, count, wait, at, verbose, capture, json };

@@ -1,5 +1,7 @@
 //! `curb status`: one report, for people and for programs, and the short form that the core gets.
 
+mod prometheus;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -9,6 +11,8 @@ use curb_wire::status::{FaultEntry, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::Rooms;
+
+pub(crate) use prometheus::Exposition;
 
 /// What `curb status --json` prints. Members are only ever added.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -87,6 +87,27 @@ async fn every_setting_is_shown_with_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn a_collector_gets_figures_or_nothing() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
+    let collect = ["status", "--prometheus"];
+    assert_eq!(hub.curb(&collect).await, (Some(3), String::new()), "nothing on standard output without a daemon");
+    hub.start().await;
+    hub.shows("readings", |status| (status["devices"]["meter"]["good"].as_u64()? > 0).then_some(())).await;
+    let (_, out) = hub.curb(&collect).await;
+    let value = |series: &str| {
+        let line = out.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{series}: {out}"));
+        line.trim().parse::<f64>().unwrap()
+    };
+    assert!(value("curb_device_readings_total{device=\"meter\",quality=\"good\"}") > 0.0);
+    assert!(value("curb_bus_requests_total{bus=\"lan\"}") > 0.0);
+    assert!(value("curb_uptime_seconds") < 60.0);
+    assert_eq!(hub.stop().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
