@@ -18,9 +18,9 @@ async fn what_the_policy_refuses_is_counted_and_nowhere_behind_it() {
     let refused = hub.shows("refused readings", |status| status["refused"].as_u64().filter(|count| *count > 5)).await;
     assert!(refused > 5);
 
-    let (code, at_source) = hub.curb(&["tap", "-t", "meter/voltage", "--at", "source", "-C", "1", "-W", "10"]).await;
+    let (code, at_source) = hub.curb(&["tap", "-t", "meter/voltage", "--at", "source", "-C", "1", "-W", "10s"]).await;
     assert_eq!(code, Some(0), "people at the hub see what is read: {at_source}");
-    let (_, behind) = hub.curb(&["tap", "--at", "pipeline", "-C", "8", "-W", "10"]).await;
+    let (_, behind) = hub.curb(&["tap", "--at", "pipeline", "-C", "8", "-W", "10s"]).await;
     assert!(behind.contains("meter/total") && !behind.contains("voltage"), "{behind}");
 
     let messages = everything.collect().await;
