@@ -4,6 +4,8 @@
 //! A row that goes wrong is never remembered: the cursor goes back to it, and the store is read again from there. What
 //! is in flight or waits for its receipt is left out on the way.
 
+mod reader;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ use crate::hold::Hold;
 use crate::reason::{self, Verdict};
 use crate::receipts::{Receipts, UNRECEIPTED_MAX};
 use crate::retained::Retained;
+
+use reader::Reader;
 
 /// Rows read at once: some windows, so that the store is not asked for each message.
 pub(crate) const READ_ROWS: usize = 64;
@@ -48,41 +52,6 @@ pub(crate) enum Report {
     Delivered(Vec<RowId>),
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
-}
-
-/// Where the reading of alarms, or of all else, is.
-#[derive(Debug)]
-struct Reader {
-    /// The last row read.
-    cursor: Option<RowId>,
-    /// There may be rows after the cursor.
-    more: bool,
-    /// Read and not sent.
-    queue: VecDeque<Message>,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self { cursor: None, more: true, queue: VecDeque::new() }
-    }
-}
-
-impl Reader {
-    /// To read again behind `before`; whether that is back.
-    fn go_back(&mut self, before: RowId) -> bool {
-        if self.cursor.is_none_or(|cursor| cursor <= before) {
-            return false;
-        }
-        self.cursor = Some(before);
-        self.more = true;
-        // What waits before it has been read and not been sent: the cursor will not meet it again.
-        self.queue.retain(|message| message.row <= before);
-        true
-    }
-
-    fn is_idle(&self) -> bool {
-        !self.more && self.queue.is_empty()
-    }
 }
 
 /// A read of the store that is due.
