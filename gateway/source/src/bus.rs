@@ -20,7 +20,7 @@ use crate::plan::{self, Ask, Block, Noted, Round, Verdict};
 use crate::poll::{Change, Finished, Outcome, Schedule};
 use crate::port::Timing;
 use crate::reopen::Reopen;
-use crate::thread::Context;
+use crate::thread::{Context, Polls};
 
 mod orders;
 mod setup;
@@ -91,7 +91,8 @@ impl<'a, L: Line> Bus<'a, L> {
             };
             let device = Device { name, stream: Stream::device(name), config, limits };
             all.push(device.clone());
-            rounds.extend(plan::rounds(config).into_iter().map(|round| (device.clone(), round)));
+            let own = if context.polls == Polls::Due { plan::rounds(config) } else { Vec::new() };
+            rounds.extend(own.into_iter().map(|round| (device.clone(), round)));
         }
         let slot = |(device, round): &(Device<'_>, Round)| (device.config.unit_id, round.period, device.limits.timeout);
         let schedule = Schedule::new(rounds.iter().map(slot));

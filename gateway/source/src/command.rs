@@ -27,8 +27,8 @@ const PROBES: usize = 4;
 /// The longest that a tool may keep a bus from its polls with one request: a tool that has died must not silence a bus.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(2);
 
-/// The longest that a tool may wait for one answer, for the same reason.
-const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+/// The longest that one answer is waited for: what the config allows a device, too.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// The slowest rate that a tool may set: at this one the longest frame takes 2.3 s.
 const SLOWEST_BAUD: u32 = 1_200;
@@ -143,7 +143,8 @@ pub struct Probe {
     pub question: Question,
     /// At other settings of the line than its own; the next poll or write has its own again. Serial lines only.
     pub settings: Option<SerialConfig>,
-    /// From the end of the request to the first byte of the answer; `None`: as long as the bus gives any device.
+    /// From the end of the request to the first byte of the answer, at most 60 s; `None`: as long as the config gives this
+    /// unit, or else any on this bus.
     pub timeout: Option<Duration>,
     /// How long the bus waits for the tool's next request before it goes on polling; at most 2 s.
     pub hold: Duration,
@@ -167,14 +168,14 @@ pub enum Question {
     ServerId,
     /// Nothing: opens the line and listens for the probe's time-out, at most 2 s.
     Listen,
-    /// One register: function 6; several: function 16. For commissioning with the daemon stopped; see [`BusHandle::probe`].
+    /// By the functions that the config says of this unit; else one register by 6, several by 16. For commissioning with the daemon stopped; see [`BusHandle::probe`].
     Write {
         /// First register, from 0.
         address: u16,
         /// What to write.
         registers: Vec<u16>,
     },
-    /// One coil: function 5.
+    /// One coil: function 5, or what the config says of this unit.
     WriteCoil {
         /// Which, from 0.
         address: u16,
@@ -268,8 +269,7 @@ impl BusHandle {
     pub async fn probe(&self, probe: Probe) -> Result<Probed, ProbeError> {
         probe.check().map_err(ProbeError::Unsound)?;
         let (reply, probed) = oneshot::channel();
-        let timeout = probe.timeout.map(|timeout| timeout.min(LONGEST_ANSWER));
-        let probe = Probe { hold: probe.hold.min(LONGEST_HOLD), timeout, ..probe };
+        let probe = Probe { hold: probe.hold.min(LONGEST_HOLD), ..probe };
         self.probes.try_send(ProbeOrder { probe, reply }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ProbeError::Full,
             mpsc::error::TrySendError::Closed(_) => ProbeError::Stopped,
@@ -307,6 +307,9 @@ impl Probe {
                 }
             }
             Question::WriteCoil { .. } | Question::Identify | Question::ServerId | Question::Listen => {}
+        }
+        if self.timeout.is_some_and(|timeout| timeout > LONGEST_ANSWER) {
+            return Err("no answer is waited for longer than 60 s");
         }
         if self.settings.as_ref().is_some_and(|settings| settings.baud < SLOWEST_BAUD) {
             return Err("rates below 1,200 bit/s would hold the bus for too long");

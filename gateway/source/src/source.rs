@@ -14,7 +14,7 @@ use crate::check::Problem;
 use crate::command::{BusHandle, WriteError, mailbox};
 use crate::config::{BusConfig, Config, DeviceConfig};
 use crate::health::{Board, Health};
-use crate::thread::{self, Context, Ends};
+use crate::thread::{self, Context, Ends, Polls};
 use crate::trace::Trace;
 use crate::write;
 
@@ -50,6 +50,7 @@ pub struct Source {
     left: Vec<(Name, Running)>,
     clock: HubClock,
     out: mpsc::Sender<Batch>,
+    polls: Polls,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,20 @@ impl Source {
     /// # Errors
     /// The config has problems, or the system gives no thread.
     pub fn start(config: Config, clock: HubClock, out: mpsc::Sender<Batch>) -> Result<Self, Error> {
-        let mut source = Self { buses: BTreeMap::new(), left: Vec::new(), clock, out };
+        Self::start_with(config, clock, out, Polls::Due)
+    }
+
+    /// The same without polls and settings of devices: only what is asked for through a [`BusHandle`] happens. For tools;
+    /// a talker's line talks all the same.
+    ///
+    /// # Errors
+    /// As of [`Source::start`].
+    pub fn start_unpolled(config: Config, clock: HubClock, out: mpsc::Sender<Batch>) -> Result<Self, Error> {
+        Self::start_with(config, clock, out, Polls::None)
+    }
+
+    fn start_with(config: Config, clock: HubClock, out: mpsc::Sender<Batch>, polls: Polls) -> Result<Self, Error> {
+        let mut source = Self { buses: BTreeMap::new(), left: Vec::new(), clock, out, polls };
         let problems = config.check();
         if !problems.is_empty() {
             return Err(Error::Config(problems));
@@ -149,6 +163,7 @@ impl Source {
                 stop: stop.clone(),
                 timeout: config.link.timeout(),
                 min_gap: config.link.min_gap(),
+                polls: self.polls,
             };
             let trace = Trace::new(self.clock.clone());
             let (handle, orders) = mailbox(trace.clone());

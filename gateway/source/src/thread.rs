@@ -46,6 +46,16 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
     /// Least silence before a request, where the config does not say.
     pub(crate) min_gap: Duration,
+    pub(crate) polls: Polls,
+}
+
+/// Whether a bus asks by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polls {
+    /// As often as its config says.
+    Due,
+    /// Never: it does what it is asked for.
+    None,
 }
 
 /// What a bus is joined to the rest of the hub by.

@@ -14,6 +14,7 @@ use crate::config::{ModbusPoint, SerialConfig, Table};
 use crate::health::DeviceState;
 use crate::modbus::{Answer, Failure, Limits, Line, Put};
 use crate::plan::Ask;
+use crate::thread::Context;
 use crate::write::{self, Plan};
 
 /// How often a written value is read back before it is called another one. Some devices take it over a moment later.
@@ -24,6 +25,9 @@ const READ_BACK_REST: Duration = Duration::from_millis(50);
 
 /// Modbus exception: a function that the device does not know.
 const ILLEGAL_FUNCTION: u8 = 1;
+
+/// A tool says itself how long it waits for its write.
+const NO_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Modbus exceptions that say that there is nothing to read: illegal function, address and value.
 const UNREADABLE_FIRST: u8 = 1;
@@ -105,7 +109,7 @@ impl<L: Line> Bus<'_, L> {
         let before =
             if plan.needs_before() { Some(self.registers(plan.target, limits, deadline).await?) } else { None };
         if point.access == Access::Write {
-            self.know_echo(unit, plan.target, limits, deadline).await?;
+            self.know_echo(plan.target, limits, deadline).await?;
         }
         for (sent, put) in plan.puts(before.as_deref()).iter().enumerate() {
             let result = self.put_either(unit, put, limits, deadline).await;
@@ -255,9 +259,9 @@ impl<L: Line> Bus<'_, L> {
 
     async fn question(&mut self, probe: &Probe) -> Outcome {
         let unit = probe.unit;
-        let known = self.devices.iter().find(|device| device.config.unit_id == unit);
-        let min_gap = known.map_or(self.context.min_gap, |device| device.limits.min_gap);
-        let limits = Limits { timeout: probe.timeout.unwrap_or(self.context.timeout), min_gap };
+        let Context { timeout, min_gap, .. } = *self.context;
+        let own = self.unit(unit).map_or(Limits { timeout, min_gap }, |device| device.limits);
+        let limits = Limits { timeout: probe.timeout.unwrap_or(own.timeout), ..own };
         let result = match &probe.question {
             Question::Read { table, address, quantity } => {
                 let ask = Ask { unit, table: *table, address: *address, quantity: *quantity };
@@ -267,16 +271,12 @@ impl<L: Line> Bus<'_, L> {
             Question::Identify => self.client.identify(unit, limits).await,
             Question::ServerId => self.client.server_id(unit, limits).await,
             Question::Write { address, registers } => {
-                self.learn_echo(unit, Table::Holding, *address, limits).await;
-                let put = match registers.as_slice() {
-                    [word] => Put::Register(*address, *word),
-                    words => Put::Registers(*address, words.to_vec()),
-                };
-                self.client.write(unit, &put, limits).await
+                let target = Ask { unit, table: Table::Holding, address: *address, quantity: 1 };
+                return self.put_raw(target, registers, limits).await;
             }
             Question::WriteCoil { address, on } => {
-                self.learn_echo(unit, Table::Coil, *address, limits).await;
-                self.client.write(unit, &Put::Coil(*address, *on), limits).await
+                let target = Ask { unit, table: Table::Coil, address: *address, quantity: 1 };
+                return self.put_raw(target, &[u16::from(*on)], limits).await;
             }
         };
         match self.noticed(result) {
@@ -288,6 +288,36 @@ impl<L: Line> Bus<'_, L> {
 }
 
 impl<L: Line> Bus<'_, L> {
+    /// The device of the config with this address.
+    fn unit(&self, unit: u8) -> Option<&Device<'_>> {
+        self.devices.iter().find(|device| device.config.unit_id == unit)
+    }
+
+    /// Writes past all grants: a device of the config by the functions that it is written with, any other by the usual ones.
+    async fn put_raw(&mut self, target: Ask, words: &[u16], limits: Limits) -> Outcome {
+        let with = self.unit(target.unit).map(|device| device.config.write_with);
+        if !self.client.line.knows_echo() {
+            self.learn_echo(target, limits).await;
+        }
+        let deadline = Instant::now() + NO_DEADLINE;
+        for (sent, put) in write::puts(target.table, target.address, words, with.unwrap_or_default()).iter().enumerate()
+        {
+            let result = match with {
+                Some(_) => self.put_either(target.unit, put, limits, deadline).await,
+                None => self.put(target.unit, put, limits, deadline).await,
+            };
+            match result {
+                Ok(()) => {}
+                // What was written in part is not refused.
+                Err(error) if sent > 0 => return Outcome::Failed(error_reason(&error)),
+                Err(WriteError::Refused(code)) => return Outcome::Exception(code),
+                Err(WriteError::Unconfirmed(reason)) => return Outcome::Failed(reason),
+                Err(unsent) => return Outcome::Unusable(unsent.to_string()),
+            }
+        }
+        Outcome::Done
+    }
+
     /// Puts on the board what a write says of a device that is never read; of any other its polls say more. There is no
     /// word that it keeps: the next write is sent whatever came of this one, and says anew.
     fn tell_write(&self, device: &Device<'_>, result: &Result<Written, WriteError>) {
@@ -305,12 +335,12 @@ impl<L: Line> Bus<'_, L> {
 
     /// Finds out whether the line echoes, if that is not known yet: what cannot be read back is known by its answer alone,
     /// which an echo looks like. A line on which nothing at all is heard does not echo.
-    async fn know_echo(&mut self, unit: u8, target: Ask, limits: Limits, deadline: Instant) -> Result<(), WriteError> {
+    async fn know_echo(&mut self, target: Ask, limits: Limits, deadline: Instant) -> Result<(), WriteError> {
         self.ready(deadline).await?;
         if self.client.line.knows_echo() {
             return Ok(());
         }
-        self.learn_echo(unit, target.table, target.address, limits).await;
+        self.learn_echo(target, limits).await;
         if self.client.line.knows_echo() || self.client.line.heard().is_empty() {
             return Ok(());
         }
@@ -318,11 +348,25 @@ impl<L: Line> Bus<'_, L> {
     }
 
     /// Reads once before a write whose answer repeats it: on a line that echoes, the echo of a read cannot be taken for an
-    /// answer, and tells what the line does. What the unit answers does not matter.
-    async fn learn_echo(&mut self, unit: u8, table: Table, address: u16, limits: Limits) {
-        let ask = Ask { unit, table, address, quantity: 1 };
-        let result = self.client.read(ask, limits).await;
+    /// answer, and tells what the line does. What the unit answers does not matter. What can only be written is not read:
+    /// where the config has nothing else on this line, the unit is asked who it is.
+    async fn learn_echo(&mut self, target: Ask, limits: Limits) {
+        let result = match self.echo_ask(target) {
+            Some(ask) => self.client.read(ask, limits).await,
+            None => self.client.server_id(target.unit, limits).await,
+        };
         drop(self.noticed(result));
+    }
+
+    /// A read that does no harm before a write to `target`: of what is read there anyway, else elsewhere on the line. Of a
+    /// unit that the config does not have nothing better is known than the target.
+    fn echo_ask(&self, target: Ask) -> Option<Ask> {
+        let Some(own) = self.unit(target.unit) else { return Some(target) };
+        [own].into_iter().chain(&self.devices).find_map(|device| {
+            let point = device.config.points.iter().find(|point| point.access == Access::Read)?;
+            let (address, quantity) = point.span();
+            Some(Ask { unit: device.config.unit_id, table: point.table, address, quantity })
+        })
     }
 
     /// Keeps the line silent and hears what others say.

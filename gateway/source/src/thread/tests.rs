@@ -15,6 +15,7 @@ fn context() -> Context {
         stop: CancellationToken::new(),
         timeout: Duration::from_millis(300),
         min_gap: Duration::ZERO,
+        polls: Polls::Due,
     }
 }
 

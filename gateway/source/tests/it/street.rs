@@ -21,6 +21,9 @@ use tokio_serial::{SerialPort as _, SerialStream};
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The function that asks a unit who it is. No unit here knows it; its request is the only one that has not 8 bytes.
+const WHO: u8 = 17;
+
 /// What a unit does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -117,8 +120,10 @@ async fn serve(
             answer = due.recv() => master.write_all(&answer.unwrap()).await.unwrap(),
             read = master.read(&mut bytes) => heard.extend_from_slice(&bytes[..read.unwrap()]),
         }
-        while heard.len() >= 8 {
-            let request: Vec<u8> = heard.drain(..8).collect();
+        while let Some(len) = heard.get(1).map(|&function| if function == WHO { 4 } else { 8 })
+            && heard.len() >= len
+        {
+            let request: Vec<u8> = heard.drain(..len).collect();
             record.lock().unwrap().silences.extend(last_answer.take().map(|answer: Instant| answer.elapsed()));
             let behaviour = *behaviours.lock().unwrap().get(&request[0]).unwrap_or(&Behaviour::Dead);
             let behaviour = match (behaviour, request[1]) {
@@ -158,7 +163,7 @@ async fn serve(
 
 /// Every register of the answer holds the number of its request.
 fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u8> {
-    let (unit, function, quantity) = (request[0], request[1], request[5]);
+    let (unit, function, quantity) = (request[0], request[1], request.get(5).copied().unwrap_or_default());
     let address = u16::from_be_bytes([request[2], request[3]]);
     let lacks = |register| (address..address + u16::from(quantity)).contains(&register);
     let behaviour = if let Behaviour::Lacks(register) = behaviour {
@@ -171,7 +176,8 @@ fn answer_to(request: &[u8], behaviour: Behaviour, record: &mut Record) -> Vec<u
     let number = record.requests;
     let mut body = match behaviour {
         Behaviour::Refuses(code) => vec![unit, function | 0x80, code],
-        Behaviour::DeadBesideAnEcho => request[..6].to_vec(),
+        Behaviour::DeadBesideAnEcho => request[..request.len() - 2].to_vec(),
+        Behaviour::Answers if function == WHO => vec![unit, function | 0x80, 1],
         // The answer to a write of one register repeats it.
         Behaviour::Answers if function == 6 => request[..6].to_vec(),
         Behaviour::Answers

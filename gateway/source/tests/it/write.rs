@@ -263,7 +263,7 @@ async fn a_unit_that_is_only_written_is_never_polled_and_comes_back_with_the_nex
     line.behave(3, Behaviour::Answers);
     assert_eq!(enable(&hub).await, Ok(Proof::Echo));
     assert_eq!((state(), hub.fault_words()), (DeviceState::Answering, vec![]));
-    // Each write was asked once, and one read before the first told whether the line echoes.
+    // Each write was asked once, and one question before the first told whether the line echoes.
     assert_eq!(line.record.lock().unwrap().asked[&3], 1 + 7);
     hub.stop().await;
 }
