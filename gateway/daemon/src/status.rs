@@ -95,6 +95,26 @@ pub(crate) struct QueueReport {
     pub(crate) gaps: BTreeMap<String, u64>,
 }
 
+impl BusReport {
+    /// What has no column of its own, and has been counted.
+    fn others(&self) -> Vec<String> {
+        let counts = [
+            (self.exceptions, "exceptions"),
+            (self.echo, "echoes of ours"),
+            (self.foreign, "foreign frames"),
+            (self.foreign_requests, "of them requests of another master"),
+            (self.wrong_unit, "answers of a wrong unit"),
+            (self.short, "short answers"),
+            (self.headless, "answers without their head"),
+            (self.split, "split answers"),
+            (self.babble, "times babble"),
+            (self.noise_bytes, "bytes of noise"),
+            (self.crashes, "crashes"),
+        ];
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    }
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BusReport {
     pub(crate) open: bool,
@@ -354,6 +374,10 @@ impl fmt::Display for Report {
                 f,
                 "{name:16} {open:5} {requests:>9} {answers:>9} {timeouts:>9} {crc:>5} {framing:>8} {late:>5} {reopened:>9}"
             )?;
+            let others = bus.others();
+            if !others.is_empty() {
+                writeln!(f, "{:16} {}", "", others.join(", "))?;
+            }
         }
         writeln!(f, "\nDEVICE           STATE                   GOOD       BAD   SKIPPED  LAST GOOD")?;
         for (name, device) in &self.devices {
