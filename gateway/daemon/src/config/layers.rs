@@ -260,6 +260,11 @@ fn drop_ins(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
 /// The text of a file, or what was found and expected instead.
 pub(super) fn read_text(path: &Path) -> Result<String, (String, Misfit)> {
     let fail = |error: std::io::Error| io_problem(&error, "a readable file");
+    // Opening a pipe waits until somebody writes there.
+    let about = std::fs::metadata(path).map_err(fail)?;
+    if !about.is_file() && !about.is_dir() {
+        return Err(("a pipe or device".to_owned(), Misfit::expected("a regular file")));
+    }
     let mut bytes = Vec::new();
     File::open(path).map_err(fail)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(fail)?;
     if bytes.len() as u64 > MAX_FILE {

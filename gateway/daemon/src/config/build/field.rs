@@ -224,7 +224,7 @@ fn by_path(part: &Part<'_, schema::Bus>, path: &std::path::Path, report: &mut Re
 fn tcp_address(text: &str) -> Result<String, Misfit> {
     /// What IANA registered for Modbus.
     const PORT: u16 = 502;
-    let (host, port) = notation::host_port(text, Some(PORT)).ok_or_else(|| Misfit::expected("host:port"))?;
+    let (host, port) = notation::host_port(text, Some(PORT)).ok_or_else(|| no_address(text))?;
     Ok(shown(&host, port))
 }
 
@@ -232,10 +232,19 @@ fn tcp_address(text: &str) -> Result<String, Misfit> {
 fn rtu_over_tcp_address(text: &str) -> Result<String, Misfit> {
     let without_port = notation::host_port(text, Some(1)).is_some();
     let (host, port) = notation::host_port(text, None).ok_or_else(|| {
-        let misfit = Misfit::expected("host:port");
+        let misfit = no_address(text);
         if without_port { misfit.help("the port is set in the serial server; many have 4001") } else { misfit }
     })?;
     Ok(shown(&host, port))
+}
+
+fn no_address(text: &str) -> Misfit {
+    let misfit = Misfit::expected("host:port");
+    let is_port = |number: u64| (1..=u64::from(u16::MAX)).contains(&number);
+    match text.rsplit_once(':').and_then(|(_, port)| port.parse().ok()) {
+        Some(number) if !is_port(number) => misfit.help("a port is a number from 1 to 65535"),
+        Some(_) | None => misfit,
+    }
 }
 
 fn shown(host: &str, port: u16) -> String {

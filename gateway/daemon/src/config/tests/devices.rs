@@ -166,6 +166,11 @@ fn tables_are_checked_against_each_other() {
 curb.toml:7:1: error: bus.b.baud: found 9600, expected no such key on a tcp bus"#,
     );
     check(
+        "[bus.b]\ntcp = \"192.0.2.1:0\"",
+        r#"curb.toml:6:1: error: bus.b.tcp: found "192.0.2.1:0", expected host:port
+  help: a port is a number from 1 to 65535"#,
+    );
+    check(
         &format!("{two}[bus.c]\nserial = \"/dev/rs485\"\nbaud = 9600"),
         r#"curb.toml:13:1: error: bus.c.serial: found "/dev/rs485", expected a port of its own: bus b has this one"#,
     );

@@ -193,6 +193,12 @@ curb.toml:8:8: error: found a syntax error (string values must be quoted), expec
         "curb.toml: error: found no such file, expected a readable file
   help: begin with a copy of curb.example.toml, or name another file with --config"
     );
+    // A pipe would be waited for.
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("curb.toml")).unwrap();
+    assert_eq!(
+        folder.show(&folder.load().problems),
+        "curb.toml: error: found a pipe or device, expected a regular file"
+    );
 }
 
 #[test]
