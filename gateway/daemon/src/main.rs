@@ -23,6 +23,7 @@ mod spool;
 mod status;
 mod tap;
 mod tools;
+mod turn;
 mod who;
 
 use std::error::Error;

@@ -22,6 +22,7 @@ use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::signals::{Signals, Told, notify};
+use crate::turn::{self, Turn};
 use crate::who;
 
 /// The loop looks around this often: faults, the status document, the watchdog.
@@ -82,6 +83,8 @@ pub(crate) async fn run(args: ConfigArgs, run_dir: Option<std::path::PathBuf>) -
 pub(crate) struct Daemon {
     pub(crate) args: ConfigArgs,
     hub: Name,
+    /// Tells tools that we run.
+    _turn: Option<Turn>,
     pub(crate) settings: Settings,
     /// Why the files are not what runs, if so.
     pub(crate) refused: Option<Fault>,
@@ -129,6 +132,8 @@ impl Daemon {
         let opened = assemble::open_store(&settings, &hub)?;
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
+        let turn = turn::take(&settings.paths.state);
+        let turn = turn.inspect_err(|error| tracing::warn!("failed to tell tools that a daemon runs: {error}")).ok();
         // Behind the store's lock: a second daemon on this state folder leaves no socket behind.
         let listener = control::listen(&settings.paths.run)?;
         let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
@@ -144,6 +149,7 @@ impl Daemon {
         let mut daemon = Self {
             args,
             hub,
+            _turn: turn,
             refused,
             clock,
             verdict: Verdict::Unsynchronised,

@@ -144,8 +144,8 @@ impl Hub {
         if matches!(arguments.first(), Some(&"status" | &"tap" | &"reload")) {
             words.extend(["--run-dir", &run_dir]);
         }
-        let (status, out) = Process::run("tool", &curb, words, &self.folder, PATIENCE).await.expect("run curb");
-        (status.code(), String::from_utf8_lossy(&out).into_owned())
+        let (status, out) = Process::run_told("tool", &curb, words, &self.folder, PATIENCE).await.expect("run curb");
+        (status.code(), out)
     }
 
     /// `curb status --json`.

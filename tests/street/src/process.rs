@@ -98,6 +98,30 @@ impl Process {
         Ok((status, fs::read(&out).map_err(Error::file(&out))?))
     }
 
+    /// As [`Process::run`]; what it printed on stderr stands behind that where it could not do what it was asked for (an exit
+    /// code from 2 on).
+    ///
+    /// # Errors
+    /// The same.
+    ///
+    /// # Cancel safety
+    /// The same.
+    pub async fn run_told<A: AsRef<OsStr>>(
+        name: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        folder: &Path,
+        deadline: Duration,
+    ) -> Result<(ExitStatus, String), Error> {
+        let log = folder.join(format!("{name}.log"));
+        File::create(&log).map_err(Error::file(&log))?;
+        let (status, mut out) = Self::run(name, program, arguments, folder, deadline).await?;
+        if status.code().is_none_or(|code| code > 1) {
+            out.extend(fs::read(&log).map_err(Error::file(&log))?);
+        }
+        Ok((status, String::from_utf8_lossy(&out).into_owned()))
+    }
+
     /// Its process id; `None` once it has ended.
     #[must_use]
     pub fn id(&self) -> Option<u32> {

@@ -10,7 +10,7 @@ mod form;
 use std::time::Duration;
 
 use curb_model::{PointName, Value};
-use curb_source::{BusHandle, Encoding, Link, ModbusPoint, Proof, SerialConfig, WriteError, Written};
+use curb_source::{BusHandle, Encoding, Link, ModbusPoint, ProbeError, Proof, SerialConfig, WriteError, Written};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +21,10 @@ pub(crate) use form::{ChunkForm, Misformed, ProbeForm, ProbedForm, WriteForm, he
 
 /// A write waits for the frame that is on the line, and for those before it in the queue; not for long.
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest that a caller may have a bus wait for one answer: one that has died must not silence it. A device to which
+/// the config gives longer has it all the same.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
 /// The serial settings of a link, where it has some.
 pub(crate) const fn serial(link: &Link) -> Option<&SerialConfig> {
@@ -81,10 +85,18 @@ fn number_value(number: &serde_json::Number) -> Option<Value> {
 /// # Cancel safety
 /// Dropped while it waits, the request may still be sent.
 pub(crate) async fn probe(bus: BusHandle, form: ProbeForm, own: Option<SerialConfig>, answers: mpsc::Sender<Answer>) {
-    let answer = match bus.probe(form.probe(own.as_ref())).await {
-        Ok(probed) => Answer::json(&ProbedForm::from(&probed)),
-        // It is full, or was stopped for another config.
-        Err(error) => Answer::Busy(error.to_string()),
+    let probe = form.probe(own.as_ref());
+    let answer = if probe.timeout.is_some_and(|timeout| timeout > LONGEST_ANSWER) {
+        Answer::Refused(
+            "beside the daemon an answer is waited for 5 s at most: set the device's timeout in the config".to_owned(),
+        )
+    } else {
+        match bus.probe(probe).await {
+            Ok(probed) => Answer::json(&ProbedForm::from(&probed)),
+            Err(error @ ProbeError::Unsound(_)) => Answer::Refused(error.to_string()),
+            // It is full, or was stopped for another config.
+            Err(error @ (ProbeError::Full | ProbeError::Stopped)) => Answer::Busy(error.to_string()),
+        }
     };
     // A caller that hung up does not want it.
     drop(answers.try_send(answer));
@@ -147,6 +159,35 @@ mod tests {
     use curb_source::Table;
 
     use super::*;
+
+    #[tokio::test]
+    async fn only_what_may_go_better_later_is_to_be_asked_again() {
+        let (out, _unread) = mpsc::channel(1);
+        let line = curb_source::BusConfig { link: Link::Tcp("127.0.0.1:9".to_owned()), devices: [].into() };
+        let name = curb_model::Name::new("lan").unwrap();
+        let config = curb_source::Config { buses: [(name.clone(), line)].into() };
+        let clock = curb_model::HubClock::starting_at(curb_model::HubTime::ZERO);
+        let source = curb_source::Source::start(config, clock, out).unwrap();
+        let bus = source.bus(&name).unwrap();
+        let refused = async |json: &str, word: &str| {
+            let (answers, mut answer) = mpsc::channel(1);
+            probe(bus.clone(), serde_json::from_str(json).unwrap(), None, answers).await;
+            let answer = answer.recv().await.unwrap();
+            assert!(matches!(&answer, Answer::Refused(why) if why.contains(word)), "{json}: {answer:?}");
+        };
+        let read = |address: u32, quantity: u32| {
+            format!(
+                r#"{{"unit":1,"question":{{"read":{{"table":"holding","address":{address},"quantity":{quantity}}}}}}}"#
+            )
+        };
+        refused(&read(0, 126), "1 to 125").await;
+        refused(&read(65_535, 2), "65535").await;
+        refused(r#"{"unit":1,"question":"listen","timeout_ms":5001}"#, "5 s").await;
+        source.stop().await;
+        let (answers, mut answer) = mpsc::channel(1);
+        probe(bus.clone(), serde_json::from_str(&read(0, 1)).unwrap(), None, answers).await;
+        assert!(matches!(answer.recv().await, Some(Answer::Busy(_))));
+    }
 
     fn point(encoding: Encoding) -> ModbusPoint {
         let name = PointName::parse("box/it").unwrap();

@@ -23,7 +23,7 @@ pub(crate) struct LineArgs {
     /// Frames at a host:port that no config has: tcp, or rtu behind a serial server
     #[arg(short = 'm', long, value_name = "MODE", default_value = "tcp", value_parser = ["tcp", "rtu"])]
     pub(crate) mode: String,
-    /// How long to wait for an answer: "300ms", or seconds
+    /// How long to wait for an answer: "300ms", or seconds; at most 60 s, beside the daemon 5 s [default: the config's]
     #[arg(short = 'o', long, value_name = "TIME", value_parser = notation::seconds)]
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
@@ -33,6 +33,13 @@ pub(crate) struct LineArgs {
     /// Print JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl LineArgs {
+    /// Whether the line is to have other settings than its own.
+    pub(crate) const fn resets_line(&self) -> bool {
+        self.baud.is_some() || self.parity.is_some() || self.stop.is_some()
+    }
 }
 
 /// `curb read`.
@@ -86,7 +93,7 @@ pub(crate) struct WriteArgs {
     #[arg(long, requires_all = ["unit", "register"])]
     pub(crate) raw: bool,
     /// The unit, with --raw
-    #[arg(short = 'a', long, requires = "raw", value_parser = clap::value_parser!(u8).range(1..=247))]
+    #[arg(short = 'a', long, requires = "raw", value_parser = clap::value_parser!(u8))]
     pub(crate) unit: Option<u8>,
     /// holding:N or coil:N, with --raw
     #[arg(short = 'r', long, requires = "raw")]

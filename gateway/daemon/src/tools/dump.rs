@@ -38,6 +38,9 @@ pub(crate) async fn run(args: &DumpArgs, out: &mut impl Write) -> Result<u8, Err
     let known = Known::load(&args.line);
     let bus = known.heard_bus(&args.bus, &args.line)?;
     let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
+    if line.is_shared() && args.line.resets_line() {
+        return Err(Error::Usage("the daemon hears the line at its own settings: leave -b, -P and -s away"));
+    }
     let mut watch = line.watch().await?;
     if !args.line.json {
         let way = if line.is_shared() { "beside the daemon" } else { "alone, listening only" };

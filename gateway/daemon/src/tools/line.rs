@@ -1,19 +1,19 @@
 //! The way of every tool to a bus: through the running daemon, or alone.
 //!
 //! Beside the daemon a tool's requests go through the control socket and into the gaps between polls. Alone, the tool starts
-//! the same `Source` with this one bus and no devices. Either way the same bus code speaks, so that what a tool sees is what
+//! the same `Source` with this one bus, which then asks nothing by itself. Either way the same bus code speaks, so that what a tool sees is what
 //! the daemon would see.
 //!
 //! Deliberately absent: a fallback. Where the daemon runs and has the bus, the tool does not open the port itself.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use curb_model::{Batch, HubClock, HubTime, Name, PointName};
 use curb_source::{
-    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusDevice, ModbusPoint, Outcome, Probe, ProbeError,
-    Probed, SerialConfig, Source,
+    BusConfig, BusHandle, Chunk, Config, DeviceConfig, Link, ModbusPoint, Outcome, Probe, ProbeError, Probed,
+    SerialConfig, Source,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
@@ -22,8 +22,9 @@ use tokio::time::Instant;
 use super::target::Bus;
 use crate::control::{self, Call, Op, SOCKET};
 use crate::field::{ChunkForm, Misformed, ProbeForm, ProbedForm, WRITE_PATIENCE, WriteForm};
+use crate::turn;
 
-/// Batches that nobody wants wait here to be thrown away: alone, a bus with a device to write to also polls it.
+/// Batches that nobody wants wait here to be thrown away; a bus that does not poll has hardly one.
 const UNWANTED: usize = 16;
 
 /// Why a tool gets nowhere.
@@ -78,25 +79,13 @@ impl Line {
     /// # Errors
     /// The daemon may not be talked to, or the bus cannot be started.
     pub(crate) fn to(bus: &Bus, run_dir: PathBuf) -> Result<Self, Error> {
-        Self::with_device(bus, run_dir, None)
-    }
-
-    /// A line to write to a point of `device` on.
-    ///
-    /// # Errors
-    /// The same.
-    pub(crate) fn with_device(
-        bus: &Bus,
-        run_dir: PathBuf,
-        device: Option<(&Name, &ModbusDevice)>,
-    ) -> Result<Self, Error> {
         match (&bus.name, daemon_runs(&run_dir)?) {
             (Some(name), true) => Ok(Self::Daemon { run_dir, bus: name.clone(), settings: bus.settings.clone() }),
-            (Some(_) | None, true | false) => Self::own(bus, device),
+            (Some(_) | None, true | false) => Self::own(bus),
         }
     }
 
-    fn own(bus: &Bus, device: Option<(&Name, &ModbusDevice)>) -> Result<Self, Error> {
+    fn own(bus: &Bus) -> Result<Self, Error> {
         let name = bus.name.clone().unwrap_or_else(|| Name::new("line").expect("a constant name is right"));
         let link = match (&bus.link, &bus.settings) {
             (Link::Rtu(_) | Link::Talker { .. }, Some(settings)) => Link::Rtu(settings.clone()),
@@ -104,14 +93,16 @@ impl Line {
             (Link::Talker { serial, .. }, None) => Link::Rtu(serial.clone()),
             (link, _) => link.clone(),
         };
-        let devices = device.map(|(name, device)| (name.clone(), DeviceConfig::Modbus(device.clone())));
-        let config = BusConfig { link, devices: devices.into_iter().collect() };
+        let asked = |device: &DeviceConfig| matches!(device, DeviceConfig::Modbus(_));
+        let devices = bus.devices.iter().filter(|(_, device)| asked(device));
+        let devices = devices.map(|(name, device)| (name.clone(), device.clone())).collect();
+        let config = Config { buses: BTreeMap::from([(name.clone(), BusConfig { link, devices })]) };
         let (out, unwanted) = mpsc::channel(UNWANTED);
         let mut sink = JoinSet::new();
         sink.spawn(throw_away(unwanted));
-        let config = Config { buses: BTreeMap::from([(name.clone(), config)]) };
         let clock = HubClock::starting_at(HubTime::ZERO);
-        let source = Source::start(config, clock, out).map_err(Error::Start)?;
+        // Only what was asked for happens: no settings of the devices', no polls.
+        let source = Source::start_unpolled(config, clock, out).map_err(Error::Start)?;
         let handle = source.bus(&name).expect("it has just been started");
         Ok(Self::Own { source, handle, place: bus.link.place(), sink })
     }
@@ -232,12 +223,13 @@ impl Watch {
 ///
 /// # Errors
 /// A daemon runs, or it cannot be told.
-pub(crate) fn needs_no_daemon(run_dir: &std::path::Path) -> Result<(), Error> {
-    if daemon_runs(run_dir)? { Err(Error::RawBesideDaemon) } else { Ok(()) }
+pub(crate) fn needs_no_daemon(run_dir: &Path, state: &Path) -> Result<(), Error> {
+    // One with another run folder than ours is known by its state.
+    if daemon_runs(run_dir)? || turn::is_taken(state) { Err(Error::RawBesideDaemon) } else { Ok(()) }
 }
 
 /// Whether a daemon listens there.
-fn daemon_runs(run_dir: &std::path::Path) -> Result<bool, Error> {
+fn daemon_runs(run_dir: &Path) -> Result<bool, Error> {
     let path = run_dir.join(SOCKET);
     match std::os::unix::net::UnixStream::connect(&path) {
         Ok(_) => Ok(true),
@@ -246,7 +238,7 @@ fn daemon_runs(run_dir: &std::path::Path) -> Result<bool, Error> {
     }
 }
 
-async fn answer<T: serde::de::DeserializeOwned>(run_dir: &std::path::Path, op: Op) -> Result<T, Error> {
+async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, Error> {
     let mut call = control::ask(run_dir, op).await?;
     let gone = || control::Error::Talk(io::ErrorKind::UnexpectedEof.into());
     let line = call.next().await?.ok_or_else(gone)?;
@@ -271,11 +263,18 @@ mod tests {
 
     #[tokio::test]
     async fn raw_writes_need_the_daemon_stopped_whatever_the_bus_is_called() {
-        let folder = tempfile::TempDir::new().unwrap();
-        assert!(needs_no_daemon(folder.path()).is_ok());
+        let (folder, state) = (tempfile::TempDir::new().unwrap(), tempfile::TempDir::new().unwrap());
+        let allowed = || needs_no_daemon(folder.path(), state.path());
+        assert!(allowed().is_ok());
         let listener = control::listen(folder.path()).unwrap();
-        assert!(matches!(needs_no_daemon(folder.path()), Err(Error::RawBesideDaemon)));
+        assert!(matches!(allowed(), Err(Error::RawBesideDaemon)));
         drop(listener);
-        assert!(needs_no_daemon(folder.path()).is_ok(), "a socket that was left behind is no daemon");
+        assert!(allowed().is_ok(), "a socket that was left behind is no daemon");
+        // It listens elsewhere.
+        let turn = turn::take(state.path()).unwrap();
+        assert!(matches!(allowed(), Err(Error::RawBesideDaemon)));
+        drop(turn);
+        assert!(allowed().is_ok(), "nor is a file");
+        assert!(needs_no_daemon(folder.path(), Path::new("/nonexistent")).is_ok());
     }
 }

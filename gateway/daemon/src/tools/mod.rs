@@ -5,7 +5,7 @@
 //! frames (bytes → frames), guess (registers → meanings), scan::verdict (what was seen → a sentence): pure
 //! ```
 //!
-//! Answers go to standard output, progress and notices to standard error. Exit codes are those of every command.
+//! Answers go to standard output (with `--json` all of them, also that there is none); errors, progress and notices to standard error. Exit codes are those of every command.
 //!
 //! Deliberately absent: a Modbus client of their own. What a tool sees is what the daemon's own line guard saw.
 
@@ -94,7 +94,8 @@ pub(crate) fn finish(result: Result<u8, Error>, json: bool, out: &mut impl Write
         serde_json::to_writer(&mut *out, &serde_json::json!({ "v": 1, "error": text }))?;
         writeln!(out)?;
     } else {
-        writeln!(out, "{text}")?;
+        // Standard output may be a file, for a config or for values.
+        writeln!(io::stderr(), "{text}")?;
     }
     Ok(exit(error.exit_code()))
 }
@@ -123,6 +124,9 @@ fn trouble(outcome: &Outcome) -> Option<String> {
         Outcome::Failed(Reason::Timeout) => Some("no answer".to_owned()),
         Outcome::Failed(Reason::Crc) => Some("an answer with a wrong check sum".to_owned()),
         Outcome::Failed(Reason::Framing) => Some("bytes that are no answer".to_owned()),
+        Outcome::Failed(Reason::Port) => {
+            Some("the port or connection closed: see the cable, or whether another master has the device".to_owned())
+        }
         Outcome::Failed(reason) => Some(reason.to_string()),
         Outcome::Unusable(why) => Some(why.clone()),
     }

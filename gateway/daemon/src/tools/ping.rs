@@ -124,6 +124,7 @@ pub(crate) async fn run(args: &PingArgs, out: &mut impl Write) -> Result<u8, Err
         (None, Some(first)) => first,
         (None, None) => (curb_source::Table::Holding, (0, 1)),
     };
+    bus.takes(unit)?;
     let line = Line::to(&bus, super::run_dir(&args.line, &known))?;
     if !line.is_shared() {
         // The rest that a line is given when it opens is no part of the first answer's time.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use curb_model::{Access, Reason, Sample};
 use curb_source::{Encoding, ModbusPoint, Outcome, Probe, Question, Table};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::ReadArgs;
 use super::line::Line;
@@ -88,11 +89,12 @@ fn registers(args: &ReadArgs, bus: &Bus) -> Result<Vec<Wanted>, Error> {
         None => Encoding::U16,
     };
     let width = if table.is_bits() { 1 } else { encoding.registers() };
-    let units = match (&args.units, bus.units.as_slice()) {
+    let units = match (&args.units, bus.units().as_slice()) {
         (Some(units), _) => units.0.clone(),
         (None, [unit]) => vec![*unit],
         (None, _) => return Err(Error::Usage("say which unit: -a 3")),
     };
+    units.iter().try_for_each(|&unit| bus.takes(unit))?;
     let beyond = || option(Misread::Register("the last of these lies beyond register 65535".to_owned()));
     let mut wanted = Vec::new();
     for &unit in &units {
@@ -112,6 +114,8 @@ async fn rounds(args: &ReadArgs, line: &Line, wanted: &[Wanted], out: &mut impl 
         let [one] = wanted else { return Err(Error::Usage("--guess looks at one register of one unit")) };
         return guess::run(line, shown, one.unit, &one.point, &args.line, out).await;
     }
+    // Kept over all rounds: none is missed, whatever we are at.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut code = FINE;
     loop {
         let began = tokio::time::Instant::now();
@@ -119,7 +123,15 @@ async fn rounds(args: &ReadArgs, line: &Line, wanted: &[Wanted], out: &mut impl 
         while !rest.is_empty() {
             let together = together(rest);
             let (now, later) = rest.split_at(together);
-            if !one_request(args, line, now, out).await? {
+            let good = tokio::select! {
+                good = one_request(args, line, now, out) => good?,
+                _ = interrupt.recv() => {
+                    out.flush()?;
+                    // Of a single round, not all was read.
+                    return Ok(if args.every.is_some() { code } else { FOUND });
+                }
+            };
+            if !good {
                 code = FOUND;
             }
             rest = later;
@@ -128,7 +140,7 @@ async fn rounds(args: &ReadArgs, line: &Line, wanted: &[Wanted], out: &mut impl 
         let Some(every) = args.every else { return Ok(code) };
         tokio::select! {
             () = tokio::time::sleep_until(began + every) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(code),
+            _ = interrupt.recv() => return Ok(code),
         }
     }
 }

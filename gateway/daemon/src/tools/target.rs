@@ -1,5 +1,6 @@
 //! What a tool is pointed at: a bus of the config, a device of the config, or a line that no config knows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use curb_model::{HubClock, HubTime, Name, PointName};
@@ -23,6 +24,8 @@ pub(crate) enum Error {
     Talker(String),
     #[error("use {0} at other settings: it is no serial line")]
     NotSerial(String),
+    #[error("ask unit {0}: on a serial line there are 1 to 247; only over TCP 0 to 255")]
+    Unit(u8),
 }
 
 fn listed(names: &[String]) -> String {
@@ -39,8 +42,31 @@ pub(crate) struct Bus {
     pub(crate) link: Link,
     /// The serial settings to use, where they are not the line's own.
     pub(crate) settings: Option<SerialConfig>,
-    /// Units that the config has on it.
-    pub(crate) units: Vec<u8>,
+    /// What the config has on it: its units, and how long each is waited for.
+    pub(crate) devices: BTreeMap<Name, DeviceConfig>,
+}
+
+impl Bus {
+    /// The Modbus addresses of the config's devices.
+    pub(crate) fn units(&self) -> Vec<u8> {
+        let unit = |device: &DeviceConfig| match device {
+            DeviceConfig::Modbus(device) => Some(device.unit_id),
+            DeviceConfig::Talker(_) => None,
+        };
+        self.devices.values().filter_map(unit).collect()
+    }
+
+    /// Whether a unit can be asked there, as in the config.
+    ///
+    /// # Errors
+    /// Address 0 is for everybody on a serial line, and those above 247 are reserved.
+    pub(crate) fn takes(&self, unit: u8) -> Result<(), Error> {
+        match self.link {
+            Link::Tcp(_) => Ok(()),
+            Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Talker { .. } if (1..=247).contains(&unit) => Ok(()),
+            Link::Rtu(_) | Link::RtuOverTcp(_) | Link::Talker { .. } => Err(Error::Unit(unit)),
+        }
+    }
 }
 
 /// A device of the config, and the one point that was named.
@@ -142,13 +168,16 @@ impl Known {
                 name: None,
                 link: Link::Rtu(serial),
                 settings: None,
-                units: Vec::new(),
+                devices: BTreeMap::new(),
             });
         }
         if let Some((host, port)) = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && !port.is_empty()) {
             let address = format!("{host}:{port}");
+            if args.resets_line() {
+                return Err(Error::NotSerial(address));
+            }
             let link = if args.mode == "rtu" { Link::RtuOverTcp(address) } else { Link::Tcp(address) };
-            return Ok(Bus { label: label(text), name: None, link, settings: None, units: Vec::new() });
+            return Ok(Bus { label: label(text), name: None, link, settings: None, devices: BTreeMap::new() });
         }
         if self.settings.is_none() && self.problems > 0 {
             return Err(Error::Config { config: self.config.clone(), problems: self.problems });
@@ -192,10 +221,9 @@ impl Known {
 }
 
 fn configured(name: &Name, bus: &BusConfig, args: &LineArgs) -> Result<Bus, Error> {
-    let asked = args.baud.is_some() || args.parity.is_some() || args.stop.is_some();
     let settings = match &bus.link {
         Link::Rtu(own) => with(own, args),
-        Link::Tcp(_) | Link::RtuOverTcp(_) if asked => return Err(Error::NotSerial(name.to_string())),
+        Link::Tcp(_) | Link::RtuOverTcp(_) if args.resets_line() => return Err(Error::NotSerial(name.to_string())),
         Link::Tcp(_) | Link::RtuOverTcp(_) => None,
         Link::Talker { .. } => return Err(Error::Talker(name.to_string())),
     };
@@ -203,12 +231,8 @@ fn configured(name: &Name, bus: &BusConfig, args: &LineArgs) -> Result<Bus, Erro
 }
 
 fn plain(name: &Name, bus: &BusConfig) -> Bus {
-    let units = bus.devices.values().filter_map(|device| match device {
-        DeviceConfig::Modbus(device) => Some(device.unit_id),
-        DeviceConfig::Talker(_) => None,
-    });
-    let units = units.collect();
-    Bus { label: name.to_string(), name: Some(name.clone()), link: bus.link.clone(), settings: None, units }
+    let BusConfig { link, devices } = bus.clone();
+    Bus { label: name.to_string(), name: Some(name.clone()), link, settings: None, devices }
 }
 
 /// Other settings than the line's own, if the command line says so.

@@ -13,21 +13,18 @@ use std::io::Write;
 use std::time::Duration;
 
 use curb_model::{PointName, Value};
-use curb_source::{Encoding, ModbusDevice, Outcome, Probe, Question, Table};
+use curb_source::{Encoding, ModbusPoint, Outcome, Probe, Question, Table};
 use curb_wire::command::{Proof, Refusal, WRITE};
 use serde::Serialize;
 
 use super::args::WriteArgs;
 use super::line::{self, Line};
 use super::notation::{self, Misread, both, words};
-use super::target::{Device, Known};
+use super::target::{Bus, Device, Known};
 use super::{Error, trouble};
 use crate::cli::{DENIED, FINE, FOUND, USAGE};
 use crate::field::{WriteForm, value_for};
 use crate::spool::{self, Noted, Spool};
-
-/// A device that is only written to is not polled meanwhile.
-const NEVER: Duration = Duration::from_secs(86_400);
 
 /// Bytes of a value's text in a record at most (`curb_wire::command`); of more registers the first are told.
 const VALUE_MAX: usize = 256;
@@ -49,10 +46,11 @@ async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<
     let name = PointName::parse(&args.target)
         .map_err(|_no_point| Error::Usage("say which point, DEVICE/POINT; registers need --raw"))?;
     let [text] = args.values.as_slice() else { return Err(Error::Usage("a point takes one value")) };
-    let Device { bus, name: device_name, device, points } = known.device(&args.target, Some(&args.line))?;
-    // Only what was asked for happens: no settings of the device's, no polls.
-    let device = ModbusDevice { setup: Vec::new(), every: NEVER, points, ..device };
-    let line = Line::with_device(&bus, super::run_dir(&args.line, known), Some((&device_name, &device)))?;
+    let Device { bus, device, .. } = known.device(&args.target, Some(&args.line))?;
+    let line = Line::to(&bus, super::run_dir(&args.line, known))?;
+    if line.is_shared() && args.line.resets_line() {
+        return Err(Error::Usage("the daemon writes a point at the line's own settings: leave -b, -P and -s away"));
+    }
     let mut kept = Kept::Beside;
     if !line.is_shared() {
         let value = value_for(known.point(&name), &text.as_str().into());
@@ -62,7 +60,8 @@ async fn point(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<
     line.close().await;
     kept.finish(|| told(written.as_ref().ok()));
     let form = written?;
-    print(args, &name, &form, out)?;
+    let place = known.point(&name).map(|point| place(&bus, device.unit_id, point));
+    print(args, &name, &place.unwrap_or_default(), &form, out)?;
     Ok(match form {
         WriteForm::Done { .. } => FINE,
         WriteForm::Refused { word, .. } => match word.as_str() {
@@ -142,7 +141,20 @@ fn told_raw(outcome: Option<&Outcome>) -> Result<Proof, Refusal> {
     }
 }
 
-fn print(args: &WriteArgs, name: &PointName, form: &WriteForm, out: &mut impl Write) -> Result<(), Error> {
+/// Bus, unit and register.
+fn place(bus: &Bus, unit: u8, point: &ModbusPoint) -> String {
+    format!("{} unit {unit}  {}", bus.label, both(point.table, point.address))
+}
+
+/// What became of a write that was not done, or is not known to be, by its word.
+fn not_done(word: &str) -> &'static str {
+    match word {
+        "unconfirmed" | "differs" => "not confirmed",
+        _ => "not written",
+    }
+}
+
+fn print(args: &WriteArgs, name: &PointName, place: &str, form: &WriteForm, out: &mut impl Write) -> Result<(), Error> {
     if args.line.json {
         #[derive(Serialize)]
         struct Document<'a> {
@@ -160,7 +172,7 @@ fn print(args: &WriteArgs, name: &PointName, form: &WriteForm, out: &mut impl Wr
             let proof = if proof == "echo" { "the device said so; it cannot be read back" } else { "read back" };
             writeln!(out, "{name} = {value}  ({proof})")?;
         }
-        WriteForm::Refused { why, .. } => writeln!(out, "{name} was not written: {why}")?,
+        WriteForm::Refused { word, why } => writeln!(out, "{name} ({place}) was {}: {why}", not_done(word))?,
     }
     Ok(())
 }
@@ -173,8 +185,9 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
     let (table, address) = notation::register(text, None, false).map_err(option)?;
     let question = question(args, table, address)?;
     let bus = known.bus(&args.target, &args.line)?;
+    bus.takes(unit)?;
     let run_dir = super::run_dir(&args.line, known);
-    line::needs_no_daemon(&run_dir)?;
+    line::needs_no_daemon(&run_dir, known.state())?;
     let line = Line::to(&bus, run_dir)?;
     let what = match &question {
         Question::WriteCoil { on, .. } => on.to_string(),
@@ -198,7 +211,10 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
         let line = serde_json::json!({ "v": 1, "unit_id": unit, "register": text, "raw": what, "quality": quality });
         writeln!(out, "{line}")?;
     } else if let Some(why) = &why {
-        writeln!(out, "unit {unit}  {}  {what}  {why}", both(table, address))?;
+        let told = told_raw(Some(&outcome));
+        let head = told.as_ref().err().map_or("not confirmed", |refusal| not_done(&refusal.word));
+        let place = both(table, address);
+        writeln!(out, "{} unit {unit}  {place}  {what}  {head}: {why}", bus.label)?;
     } else {
         writeln!(out, "unit {unit}  {}  {what}  written", both(table, address))?;
     }
@@ -254,6 +270,15 @@ fn encode(point: &curb_source::ModbusPoint, value: &Value) -> Result<Vec<u16>, E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_called_not_written() {
+        let head = |outcome: Outcome| told_raw(Some(&outcome)).map_err(|refusal| not_done(&refusal.word));
+        assert_eq!(head(Outcome::Failed(curb_model::Reason::Timeout)), Err("not confirmed"));
+        assert_eq!(head(Outcome::Exception(2)), Err("not written"));
+        assert_eq!(head(Outcome::Unusable("no such file".to_owned())), Err("not written"));
+        assert_eq!(head(Outcome::Done), Ok(Proof::Echo));
+    }
 
     #[test]
     fn registers_are_written_only_where_registers_are() {

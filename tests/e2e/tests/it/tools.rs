@@ -15,8 +15,8 @@ async fn curb(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let curb = binary("curb").unwrap();
     // Commands that run at the same time have outputs of their own.
     let name = format!("curb-{}", name_of(arguments));
-    let (status, out) = Process::run(&name, &curb, arguments, folder, PATIENCE).await.unwrap();
-    (status.code(), String::from_utf8_lossy(&out).into_owned())
+    let (status, out) = Process::run_told(&name, &curb, arguments, folder, PATIENCE).await.unwrap();
+    (status.code(), out)
 }
 
 fn name_of(arguments: &[&str]) -> u64 {
@@ -80,12 +80,18 @@ async fn the_tools_work_alone_and_beside_the_daemon() {
     let raw = ["write", "lan", "-a", "1", "-r", "holding:105", "7", "--raw"];
     check(&raw, 0, "written").await;
     check(&["read", "meter/setpoint"], 0, " 7").await;
+    // This server is everybody; on a serial line there is no such unit.
+    check(&["write", "lan", "-a", "255", "-r", "holding:105", "8", "--raw"], 0, "written").await;
+    check(&["ping", "/dev/null/x", "-a", "0"], 2, "1 to 247").await;
+    check(&["read", "lan", "-a", "1", "-r", "holding:0", "-b", "9600"], 2, "no serial line").await;
 
     hub.start().await;
     same().await;
     check(&raw, 4, "daemon").await;
     let spelt = format!("localhost:{}", server.port);
     check(&["write", &spelt, "-a", "1", "-r", "holding:105", "7", "--raw"], 4, "daemon").await;
+    let elsewhere = folder.display().to_string();
+    check(&[&raw[..], &["--run-dir", &elsewhere]].concat(), 4, "daemon").await;
     check(&["read", "meter/setpoint"], 0, " 42").await;
     let dump = check(&["bus", "dump", "lan", "-C", "6"], 0, "beside the daemon").await;
     let file = folder.join("lan.dump");
@@ -268,6 +274,37 @@ async fn what_hangs_up_or_goes_is_not_called_silence() {
     let ((code, out), unplugged) = tokio::join!(curb(folder.path(), &scan), unplugged);
     unplugged.unwrap();
     assert_eq!((code, said(&out).as_str()), (Some(3), "port-gone"), "{out}");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_tool_at_once_with_what_it_has_found() {
+    let folder = TempDir::new().unwrap();
+    // A unit that answers a read of its first register, and is silent to all else for longer than anybody waits.
+    let ended_at = async |name: &str, words: &[&str], moment: fn(&[u8]) -> bool| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let line = FaultyLine::new(&folder.path().join(format!("tty-{name}")), move |_, request| {
+            if moment(request) {
+                tell.send(()).ok();
+            }
+            let first = request.len() == 8 && request[0] == 3 && request[2..4] == [0, 0];
+            if first { framed(&[3, 3, 2, 0, 7]) } else { Vec::new() }
+        });
+        let port = line.path().display().to_string();
+        let most = [name, &port, "-a", "3", "-b", "9600", "-P", "none", "-o", "50s", "--config", "/nonexistent/c"];
+        let words = [&most[..], words].concat();
+        let mut tool = Process::start(name, &binary("curb").unwrap(), words, folder.path()).unwrap();
+        tokio::task::spawn_blocking(move || told.recv_timeout(PATIENCE).unwrap()).await.unwrap();
+        let id = tool.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let code = tool.wait(PATIENCE).await.unwrap().code();
+        (code, std::fs::read_to_string(folder.path().join(format!("{name}.out"))).unwrap())
+    };
+    let identifies = |request: &[u8]| request.get(1) == Some(&43);
+    let (code, out) = ended_at("scan", &["--budget", "600s"], identifies).await;
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("unit 3  9600 8N1  not identified") && out.contains("not all was asked"), "{out}");
+    let (code, out) = ended_at("read", &["-r", "holding:1", "-l", "1s"], |request| request.len() == 8).await;
+    assert_eq!((code, out.as_str()), (Some(0), ""));
 }
 
 #[tokio::test]

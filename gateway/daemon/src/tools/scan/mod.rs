@@ -20,7 +20,8 @@ use std::time::Duration;
 use curb_model::Reason;
 use curb_source::{Link, Outcome, Parity, Probe, Probed, Question, SerialConfig, Table};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use self::identify::Identity;
 use self::sign::Sign;
@@ -72,7 +73,38 @@ const GATEWAY: [u8; 2] = [10, 11];
 struct Unit {
     id: u8,
     setting: Option<Setting>,
-    identity: Identity,
+    /// `None`: there was no time to ask, or no way any more.
+    identity: Option<Identity>,
+}
+
+impl Unit {
+    /// What it says of itself, for people.
+    fn words(&self) -> String {
+        self.identity.as_ref().map_or_else(|| "not identified".to_owned(), ToString::to_string)
+    }
+}
+
+/// A unit that was found, at which settings, and what it said to the first read.
+type First = (u8, Option<Setting>, (Table, Outcome));
+
+/// What the sweep has come to so far. It outlives the sweep, which may be ended at any moment.
+#[derive(Debug, Default)]
+struct Found {
+    seen: Seen,
+    outcomes: Vec<First>,
+    requests: usize,
+    complete: bool,
+}
+
+/// Whom to ask.
+#[derive(Debug)]
+struct Asked {
+    serial: Option<SerialConfig>,
+    settings: Vec<Option<Setting>>,
+    units: Vec<u8>,
+    likely: Vec<u8>,
+    timeouts: Timeouts,
+    began: Instant,
 }
 
 /// What a scan has come to.
@@ -97,6 +129,9 @@ pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Err
     let report = report?;
     if args.line.json {
         print_json(&report, out)?;
+    } else if args.propose && report.units.is_empty() {
+        // That is no config.
+        print(&report, "", &mut std::io::stderr())?;
     } else if args.propose {
         propose::print(&report, out)?;
     } else {
@@ -110,7 +145,7 @@ pub(crate) async fn run(args: &ScanArgs, out: &mut impl Write) -> Result<u8, Err
     })
 }
 
-/// The whole of it.
+/// The whole of it, as far as it comes before the budget is used up or somebody presses Ctrl-C.
 async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Result<Report, Error> {
     let serial = match (&bus.settings, &bus.link) {
         (Some(settings), _) => Some(settings.clone()),
@@ -124,28 +159,63 @@ async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Resu
     });
     let settings = own.map_or_else(|| vec![None], |own| sweep::settings(own, args.line.baud, parity));
     let units: Vec<u8> = match (&args.units, &bus.link) {
-        (Some(units), _) => units.0.clone(),
+        (Some(units), _) => {
+            units.0.iter().try_for_each(|&unit| bus.takes(unit))?;
+            units.0.clone()
+        }
         (None, Link::Tcp(_)) => UNITS.chain([0, 255]).collect(),
         (None, _) => UNITS.collect(),
     };
     let likely: Vec<u8> = if args.units.as_ref().is_some_and(|units| units.0.len() <= FACTORY.len()) {
         units.clone()
     } else {
-        let new = |unit: &u8| !bus.units.contains(unit);
-        bus.units.iter().copied().chain(FACTORY.into_iter().filter(new)).collect()
+        let known = bus.units();
+        let new = |unit: &u8| !known.contains(unit);
+        known.iter().copied().chain(FACTORY.into_iter().filter(new)).collect()
     };
     let timeouts = Timeouts::new(args.line.timeout, serial.is_some());
-    let patient_at: Vec<Option<Setting>> = settings.iter().copied().take(PATIENT_SETTINGS).collect();
+    let seen = Seen { own: bus.name.as_ref().and(own), serial: serial.is_some(), ..Seen::default() };
+    let mut found = Found { seen, ..Found::default() };
     let began = Instant::now();
-    let mut seen = Seen { own: bus.name.as_ref().and(own), serial: serial.is_some(), ..Seen::default() };
+    let asked = Asked { serial, settings, units, likely, timeouts, began };
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let interrupted = tokio::select! {
+        swept = sweep(args, &bus, line, &asked, &mut found) => { swept?; false }
+        _ = interrupt.recv() => true,
+    };
+    clear_progress();
+    let Found { seen, mut outcomes, requests, complete } = found;
+    let all_the_same = !seen.serial && outcomes.windows(2).all(|pair| pair[0].2 == pair[1].2);
+    let verdicts = verdict::verdicts(&seen, all_the_same);
+    let every = verdicts.iter().any(|verdict| matches!(verdict, verdict::Verdict::EveryUnit { .. }));
+    outcomes.sort_by_key(|(unit, ..)| *unit);
+    outcomes.dedup_by_key(|(unit, ..)| *unit);
+    // One device is told once.
+    outcomes.truncate(if every { 1 } else { usize::MAX });
+    let unit = |&(id, setting, _): &First| Unit { id, setting, identity: None };
+    let mut units: Vec<Unit> = outcomes.iter().map(unit).collect();
+    if !interrupted && seen.gone.is_none() {
+        tokio::select! {
+            identified = identify_all(line, library, &asked, &outcomes, &mut units) => identified?,
+            () = sleep_until(began + args.budget) => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    let complete = complete && units.iter().all(|unit| unit.identity.is_some());
+    Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })
+}
+
+/// Asks who is there. What it has found is in `found` whenever it is dropped.
+async fn sweep(args: &ScanArgs, bus: &Bus, line: &Line, asked: &Asked, found: &mut Found) -> Result<(), Error> {
+    let Asked { serial, settings, units, likely, timeouts, began } = asked;
+    let patient_at: Vec<Option<Setting>> = settings.iter().copied().take(PATIENT_SETTINGS).collect();
+    let Found { seen, outcomes, requests, complete } = found;
     if serial.is_some() && !line.is_shared() {
         let question = Question::Listen;
         let listen = Probe { unit: 0, question, settings: None, timeout: Some(LISTEN), hold: Duration::ZERO };
         seen.strangers = Some(Sign::of_strangers(&usable(line.probe(listen).await?)?.heard));
     }
-    let mut sweep = Sweep::new(settings, &likely, units, args.budget);
-    let mut outcomes: Vec<(u8, Option<Setting>, (Table, Outcome))> = Vec::new();
-    let mut requests = 0;
+    let mut sweep = Sweep::new(settings.clone(), likely, units.clone(), args.budget);
     let mut as_input = None;
     while let Some((ask, table)) =
         as_input.take().map(|ask| (ask, Table::Input)).or_else(|| Some((sweep.next(began.elapsed())?, Table::Holding)))
@@ -155,12 +225,9 @@ async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Resu
         let timeout = timeouts.of(is_likely && table == Table::Holding);
         progress(setting, unit, outcomes.len(), &sweep, began.elapsed(), args.budget);
         let probe = probe(unit, table, setting, serial.as_ref(), timeout);
-        let probed = tokio::select! {
-            probed = line.probe(probe.clone()) => probed?,
-            _ = tokio::signal::ctrl_c() => break,
-        };
-        requests += 1;
-        if let Some(why) = gone(line, &probed, serial.is_some(), requests).await? {
+        let probed = line.probe(probe.clone()).await?;
+        *requests += 1;
+        if let Some(why) = gone(line, &probed, serial.is_some(), *requests).await? {
             seen.gone = Some(why);
             break;
         }
@@ -183,27 +250,26 @@ async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Resu
         }
         sweep.take(ask, sign);
     }
-    let complete = seen.gone.is_none() && sweep.next(Duration::ZERO).is_none();
-    clear_progress();
-    let all_the_same = !seen.serial && outcomes.windows(2).all(|pair| pair[0].2 == pair[1].2);
-    let verdicts = verdict::verdicts(&seen, all_the_same);
-    let every = verdicts.iter().any(|verdict| matches!(verdict, verdict::Verdict::EveryUnit { .. }));
-    let mut units = Vec::new();
-    outcomes.sort_by_key(|(unit, ..)| *unit);
-    outcomes.dedup_by_key(|(unit, ..)| *unit);
+    *complete = seen.gone.is_none() && sweep.next(Duration::ZERO).is_none();
+    Ok(())
+}
+
+/// Asks the units who they are. Those that it has come to are in `units` whenever it is dropped.
+async fn identify_all(
+    line: &Line,
+    library: &Library,
+    Asked { serial, timeouts, .. }: &Asked,
+    outcomes: &[First],
+    units: &mut [Unit],
+) -> Result<(), Error> {
     let known = fingerprint::known(library, serial.is_some());
-    // One device is told once.
-    for (id, setting, first) in outcomes.into_iter().take(if every { 1 } else { usize::MAX }) {
+    for ((id, setting, first), unit) in outcomes.iter().zip(units) {
         // It is there, and may take its time.
         let with =
-            |question| Probe { question, ..probe(id, Table::Holding, setting, serial.as_ref(), timeouts.of(true)) };
-        let identity = match seen.gone {
-            Some(_) => Identity::default(),
-            None => identify::identify(line, with, &first, &known).await?,
-        };
-        units.push(Unit { id, setting, identity });
+            |question| Probe { question, ..probe(*id, Table::Holding, *setting, serial.as_ref(), timeouts.of(true)) };
+        unit.identity = Some(identify::identify(line, with, first, &known).await?);
     }
-    Ok(Report { bus, units, verdicts, requests, took: began.elapsed(), complete })
+    Ok(())
 }
 
 /// How long to wait for an answer.
@@ -297,9 +363,9 @@ fn clear_progress() {
 
 /// For people; every line begins with `mark`.
 fn print(report: &Report, mark: &str, out: &mut impl Write) -> Result<(), Error> {
-    for Unit { id, setting, identity } in &report.units {
-        let setting = setting.map(|setting| format!("  {setting}")).unwrap_or_default();
-        writeln!(out, "{mark}unit {id}{setting}  {identity}")?;
+    for unit in &report.units {
+        let setting = unit.setting.map(|setting| format!("  {setting}")).unwrap_or_default();
+        writeln!(out, "{mark}unit {}{setting}  {}", unit.id, unit.words())?;
     }
     for verdict in &report.verdicts {
         writeln!(out, "{mark}{verdict}")?;
@@ -331,8 +397,10 @@ fn print_json(report: &Report, out: &mut impl Write) -> Result<(), Error> {
         parity: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         stop: Option<u8>,
+        /// Whether it was asked who it is.
+        identified: bool,
         #[serde(flatten)]
-        identity: &'a Identity,
+        identity: Option<&'a Identity>,
     }
     #[derive(Serialize)]
     struct VerdictEntry {
@@ -344,7 +412,8 @@ fn print_json(report: &Report, out: &mut impl Write) -> Result<(), Error> {
         baud: setting.map(|setting| setting.baud),
         parity: setting.map(Setting::parity_word),
         stop: setting.map(|setting| setting.stop),
-        identity,
+        identified: identity.is_some(),
+        identity: identity.as_ref(),
     });
     let verdicts =
         report.verdicts.iter().map(|verdict| VerdictEntry { word: verdict.word(), text: verdict.to_string() });

@@ -8,7 +8,7 @@ use curb_source::Link;
 
 use super::super::Error;
 use super::fingerprint::Strength;
-use super::{Report, Setting, Unit};
+use super::{Report, Setting};
 
 /// A device cannot be without a point; this one can be replaced by what its manual says.
 const SOME_REGISTER: &str = "holding:0";
@@ -42,12 +42,13 @@ fn blocks(report: &Report) -> String {
         (Link::Tcp(_), _) => line(format_args!("tcp = {place}")),
         (Link::RtuOverTcp(_), _) => line(format_args!("rtu_over_tcp = {place}")),
     }
-    for Unit { id, identity, .. } in &report.units {
-        if report.bus.name.is_some() && report.bus.units.contains(id) {
+    for unit in &report.units {
+        let (id, identity) = (&unit.id, unit.identity.clone().unwrap_or_default());
+        if report.bus.name.is_some() && report.bus.units().contains(id) {
             line(format_args!("\n# unit {id} is configured already"));
             continue;
         }
-        line(format_args!("\n# {identity}"));
+        line(format_args!("\n# {}", unit.words()));
         line(format_args!("[device.{}-{id}]", name(&bus, 28)));
         line(format_args!("bus = \"{bus}\""));
         line(format_args!("unit_id = {id}"));
@@ -93,14 +94,14 @@ mod tests {
             let units = vec![1_u8, 3, 247].into_iter().map(|id| Unit {
                 id,
                 setting,
-                identity: Identity {
+                identity: Some(Identity {
                     identification: vec![words.to_owned()],
                     profile: profile.map(str::to_owned),
                     fit: Some(Strength::Sure),
                     ..Identity::default()
-                },
+                }),
             });
-            let bus = Bus { label: label.to_owned(), name: None, link, settings: None, units: Vec::new() };
+            let bus = Bus { label: label.to_owned(), name: None, link, settings: None, devices: [].into() };
             let units = units.collect();
             let took = Duration::from_secs(1);
             let report = Report { bus, units, verdicts: Vec::new(), requests: 9, took, complete: true };

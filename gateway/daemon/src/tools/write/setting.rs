@@ -20,10 +20,11 @@ use tokio::time::sleep;
 
 use super::super::args::WriteArgs;
 use super::super::line::{self, Line};
+use super::super::notation::both;
 use super::super::read::as_registers;
 use super::super::target::{Device, Known};
 use super::super::{Error, trouble};
-use super::{Kept, encode, told_raw};
+use super::{Kept, encode, not_done, told_raw};
 use crate::cli::{FINE, FOUND};
 use crate::config::ByHand;
 use crate::field::{json_value, value_for};
@@ -45,6 +46,8 @@ const READ_BACK_REST: Duration = Duration::from_millis(100);
 enum Came {
     /// It stood there, and was not touched.
     Stood(Option<u64>),
+    /// Whether it stands there already could not be read, so it was not touched.
+    Unread(String),
     /// It was written: as what, as the record tells it.
     Written(Result<Proof, Refusal>, Option<u64>),
 }
@@ -61,15 +64,17 @@ pub(super) async fn run(args: &WriteArgs, name: &str, known: &Known, out: &mut i
         return Err(Error::NotGranted(why));
     }
     let run_dir = super::super::run_dir(&args.line, known);
-    line::needs_no_daemon(&run_dir)?;
+    line::needs_no_daemon(&run_dir, known.state())?;
     let line = Line::to(&bus, run_dir)?;
     let timeout = args.line.timeout.or(device.timeout);
     let probe = |question| Probe { unit: device.unit_id, question, settings: None, timeout, hold: Duration::ZERO };
     let came = write(args, known, by_hand, &value, &line, probe).await;
     line.close().await;
     let came = came?;
-    print(args, &format!("{device_name} {name}"), &value, &came, out)?;
-    Ok(if matches!(came, Came::Written(Err(_), _)) { FOUND } else { FINE })
+    let lies = both(by_hand.lies.table, by_hand.lies.address);
+    let place = format!("{} unit {}  {lies}", bus.label, device.unit_id);
+    print(args, &format!("{device_name} {name}"), &place, &value, &came, out)?;
+    Ok(if matches!(came, Came::Unread(_) | Came::Written(Err(_), _)) { FOUND } else { FINE })
 }
 
 fn granted<'a>(known: &'a Known, device: &Name, name: &str) -> Result<&'a ByHand, Error> {
@@ -100,6 +105,9 @@ async fn write(
     if let Outcome::Unusable(why) = before {
         return Err(Error::Unusable(why));
     }
+    if let Some(why) = unread(&before) {
+        return Ok(Came::Unread(why));
+    }
     let count = Count::load(known.state());
     if as_registers(&before).as_ref() == Some(registers) {
         return Ok(Came::Stood(count.writes.get(&full_name).copied()));
@@ -124,27 +132,54 @@ async fn write(
 }
 
 async fn read_back(line: &Line, read: Probe, wanted: &Vec<u16>) -> Result<Result<Proof, Refusal>, Error> {
-    let mut why = String::new();
+    let mut refusal = Refusal { word: String::new(), detail: String::new() };
     for attempt in 0..READ_BACK_TRIES {
         if attempt > 0 {
             sleep(READ_BACK_REST).await;
         }
-        let found = line.probe(read.clone()).await?.outcome;
-        match as_registers(&found) {
+        let outcome = line.probe(read.clone()).await?.outcome;
+        match as_registers(&outcome) {
             Some(found) if found == *wanted => return Ok(Ok(Proof::ReadBack)),
-            Some(_) => why = "the device says yes, and another value stands there".to_owned(),
-            None => why = format!("it cannot be read back: {}", trouble(&found).unwrap_or_default()),
+            found => refusal = not_read_back(found.is_some(), &trouble(&outcome).unwrap_or_default()),
         }
     }
-    Ok(Err(Refusal { word: "differs".to_owned(), detail: why }))
+    Ok(Err(refusal))
 }
 
-fn print(args: &WriteArgs, what: &str, value: &Value, came: &Came, out: &mut impl Write) -> Result<(), Error> {
+/// Why what was written is not known to stand there; whether anything was read, or else why not.
+fn not_read_back(read: bool, trouble: &str) -> Refusal {
+    let (word, detail) = if read {
+        ("differs", "the device says yes, and another value stands there".to_owned())
+    } else {
+        ("unconfirmed", format!("it cannot be read back: {trouble}"))
+    };
+    Refusal { word: word.to_owned(), detail }
+}
+
+/// Why it is not known what stands there, if another try may tell. A device that has no such function or register to read
+/// never will; one that is busy, or behind a gateway that does not reach it, may.
+fn unread(before: &Outcome) -> Option<String> {
+    let is_known = as_registers(before).is_some() || matches!(before, Outcome::Exception(1..=3));
+    (!is_known).then(|| trouble(before).unwrap_or_else(|| "an answer of another kind".to_owned()))
+}
+
+fn print(
+    args: &WriteArgs,
+    what: &str,
+    place: &str,
+    value: &Value,
+    came: &Came,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     let value = json_value(value);
-    let (Came::Stood(count) | Came::Written(_, count)) = came;
+    let count = match came {
+        Came::Stood(count) | Came::Written(_, count) => *count,
+        Came::Unread(_) => None,
+    };
     if args.line.json {
         let (result, why) = match came {
             Came::Stood(_) => ("stood", None),
+            Came::Unread(why) => ("not-read", Some(why)),
             Came::Written(Ok(_), _) => ("written", None),
             Came::Written(Err(refusal), _) => (refusal.word.as_str(), Some(&refusal.detail)),
         };
@@ -161,7 +196,12 @@ fn print(args: &WriteArgs, what: &str, value: &Value, came: &Came, out: &mut imp
     match came {
         Came::Stood(_) => writeln!(out, "{what} = {value} stands there already: not written")?,
         Came::Written(Ok(_), _) => writeln!(out, "{what} = {value}  (read back; {worn})")?,
-        Came::Written(Err(refusal), _) => writeln!(out, "{what} was not confirmed: {}; {worn}", refusal.detail)?,
+        Came::Unread(why) => {
+            writeln!(out, "{what} ({place}) was not written: the device could not be read first ({why})")?;
+        }
+        Came::Written(Err(Refusal { word, detail }), _) => {
+            writeln!(out, "{what} ({place}) was {}: {detail}; {worn}", not_done(word))?;
+        }
     }
     Ok(())
 }
@@ -195,7 +235,29 @@ impl Count {
 
 #[cfg(test)]
 mod tests {
+    use curb_model::Reason;
+
     use super::*;
+
+    #[test]
+    fn a_setting_is_written_only_where_it_is_known_what_stands_there_or_that_it_never_can_be() {
+        let check = |before: Outcome, known: bool| assert_eq!(unread(&before).is_none(), known, "{before:?}");
+        check(Outcome::Registers(vec![3]), true);
+        check(Outcome::Bits(vec![true]), true);
+        check(Outcome::Exception(2), true);
+        for reason in [Reason::Timeout, Reason::Crc, Reason::Framing, Reason::Port, Reason::Decode] {
+            check(Outcome::Failed(reason), false);
+        }
+        check(Outcome::Exception(6), false);
+        check(Outcome::Exception(11), false);
+        check(Outcome::Done, false);
+    }
+
+    #[test]
+    fn only_what_was_read_back_differs() {
+        assert_eq!(not_read_back(true, "").word, "differs");
+        assert_eq!(not_read_back(false, "no answer").word, "unconfirmed");
+    }
 
     #[test]
     fn writes_are_counted_for_each_setting() {
