@@ -90,6 +90,7 @@ async fn the_tools_work_alone_and_beside_the_daemon() {
     check(&raw, 4, "daemon").await;
     let spelt = format!("localhost:{}", server.port);
     check(&["write", &spelt, "-a", "1", "-r", "holding:105", "7", "--raw"], 4, "daemon").await;
+    check(&["read", &spelt, "-a", "1", "-r", "holding:105", "-b", "9600"], 2, "no serial line").await;
     let elsewhere = folder.display().to_string();
     check(&[&raw[..], &["--run-dir", &elsewhere]].concat(), 4, "daemon").await;
     check(&["read", "meter/setpoint"], 0, " 42").await;
