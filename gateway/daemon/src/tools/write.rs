@@ -214,7 +214,8 @@ async fn raw(args: &WriteArgs, known: &Known, out: &mut impl Write) -> Result<u8
         let told = told_raw(Some(&outcome));
         let head = told.as_ref().err().map_or("not confirmed", |refusal| not_done(&refusal.word));
         let place = both(table, address);
-        writeln!(out, "{} unit {unit}  {place}  {what}  {head}: {why}", bus.label)?;
+        let doubt = if head == "not confirmed" { "; it may or may not have taken effect" } else { "" };
+        writeln!(out, "{} unit {unit}  {place}  {what}  {head}: {why}{doubt}", bus.label)?;
     } else {
         writeln!(out, "unit {unit}  {}  {what}  written", both(table, address))?;
     }
