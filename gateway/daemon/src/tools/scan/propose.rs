@@ -15,7 +15,7 @@ const SOME_REGISTER: &str = "holding:0";
 
 /// Prints the config, all else as comments.
 pub(super) fn print(report: &Report, out: &mut impl Write) -> Result<(), Error> {
-    super::print(report, "# ", out)?;
+    super::report::print(report, "# ", out)?;
     out.write_all(blocks(report).as_bytes())?;
     Ok(())
 }
