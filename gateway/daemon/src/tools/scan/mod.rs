@@ -186,7 +186,9 @@ async fn scan(args: &ScanArgs, bus: Bus, library: &Library, line: &Line) -> Resu
     clear_progress();
     let Found { seen, mut outcomes, requests, complete } = found;
     let all_the_same = !seen.serial && outcomes.windows(2).all(|pair| pair[0].2 == pair[1].2);
-    let verdicts = verdict::verdicts(&seen, all_the_same);
+    // Nobody was asked, so nobody was silent.
+    let none = interrupted && requests == 0;
+    let verdicts = if none { Vec::new() } else { verdict::verdicts(&seen, all_the_same) };
     let every = verdicts.iter().any(|verdict| matches!(verdict, verdict::Verdict::EveryUnit { .. }));
     outcomes.sort_by_key(|(unit, ..)| *unit);
     outcomes.dedup_by_key(|(unit, ..)| *unit);
