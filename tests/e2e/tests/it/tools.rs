@@ -243,6 +243,11 @@ async fn what_hangs_up_or_goes_is_not_called_silence() {
         let document: serde_json::Value = serde_json::from_str(out).unwrap_or_else(|e| panic!("{e}: {out}"));
         document["verdicts"][0]["word"].as_str().unwrap_or_default().to_owned()
     };
+    // What went wrong is no part of a file that the output goes to.
+    let curb_binary = binary("curb").unwrap();
+    let refused = ["scan", "127.0.0.1:1", "--propose", "--config", "/nonexistent/c"];
+    let (status, out) = Process::run("refused", &curb_binary, refused, folder.path(), PATIENCE).await.unwrap();
+    assert_eq!((status.code(), out), (Some(3), Vec::new()));
     let none = ["--json", "--config", "/nonexistent/c"];
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
