@@ -133,19 +133,31 @@ impl Hub {
         process.wait(PATIENCE).await.expect("curb ends").code()
     }
 
-    /// `curb <arguments>`, with the hub's run folder where the command has one: exit code and stdout.
+    /// `curb <arguments>`, with the hub's run folder where the command has one: exit code and stdout, with stderr behind it
+    /// where it could not do what it was asked for.
     ///
     /// # Panics
     /// It does not end.
     pub async fn curb(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let curb = binary("curb").expect("curb is built");
-        let run_dir = self.folder.join("run").display().to_string();
-        let mut words: Vec<&str> = arguments.to_vec();
-        if matches!(arguments.first(), Some(&"status" | &"tap" | &"reload")) {
-            words.extend(["--run-dir", &run_dir]);
-        }
+        let (curb, run_dir) = (binary("curb").expect("curb is built"), self.run_dir());
+        let words = words(arguments, &run_dir);
         let (status, out) = Process::run_told("tool", &curb, words, &self.folder, PATIENCE).await.expect("run curb");
         (status.code(), out)
+    }
+
+    /// The same, with stdout alone: what a program behind a pipe gets.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub async fn prints(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let (curb, run_dir) = (binary("curb").expect("curb is built"), self.run_dir());
+        let words = words(arguments, &run_dir);
+        let (status, out) = Process::run("tool", &curb, words, &self.folder, PATIENCE).await.expect("run curb");
+        (status.code(), String::from_utf8_lossy(&out).into_owned())
+    }
+
+    fn run_dir(&self) -> String {
+        self.folder.join("run").display().to_string()
     }
 
     /// `curb status --json`.
@@ -199,4 +211,13 @@ impl Hub {
         })
         .await;
     }
+}
+
+/// With the run folder, for the commands that talk to the daemon.
+fn words<'a>(arguments: &[&'a str], run_dir: &'a str) -> Vec<&'a str> {
+    let mut words = arguments.to_vec();
+    if matches!(arguments.first(), Some(&"status" | &"tap" | &"reload")) {
+        words.extend(["--run-dir", run_dir]);
+    }
+    words
 }

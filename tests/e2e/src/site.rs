@@ -1,11 +1,15 @@
 //! A site: certificates by `depot`, a folder for everything, and the reference core.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use street::{Process, binary};
 use tempfile::TempDir;
 
 use crate::{Mosquitto, PATIENCE};
+
+/// How long the ingester may take with the last message.
+const LEDGER: Duration = Duration::from_secs(5);
 
 /// The site's name in every test.
 pub const SITE: &str = "port-credit";
@@ -66,11 +70,23 @@ impl Site {
         self.pki().join("hubs").join(HUB).join(file)
     }
 
-    /// Balances the core's books: the exit code, and the document.
+    /// Balances the core's books once they close, or after some seconds: whether they do, and the document. The ingester
+    /// may still have the last message in hand when the hub has ended.
     ///
     /// # Panics
     /// `depot ledger` prints no JSON.
     pub async fn ledger(&self) -> (bool, serde_json::Value) {
+        let end = tokio::time::Instant::now() + LEDGER;
+        loop {
+            let (closes, ledger) = self.ledger_now().await;
+            if closes || tokio::time::Instant::now() >= end {
+                return (closes, ledger);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn ledger_now(&self) -> (bool, serde_json::Value) {
         let depot = binary("depot").expect("depot is built");
         let db = self.path().join("core.db").display().to_string();
         let arguments = ["ledger", "--db", &db, "--json"];

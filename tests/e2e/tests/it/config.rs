@@ -93,7 +93,7 @@ async fn a_collector_gets_figures_or_nothing() {
     let server = peers::libmodbus_tcp(&site).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     let collect = ["status", "--prometheus"];
-    assert_eq!(hub.curb(&collect).await, (Some(3), String::new()), "nothing on standard output without a daemon");
+    assert_eq!(hub.prints(&collect).await, (Some(3), String::new()), "nothing on standard output without a daemon");
     hub.start().await;
     hub.shows("readings", |status| (status["devices"]["meter"]["good"].as_u64()? > 0).then_some(())).await;
     let (_, out) = hub.curb(&collect).await;
