@@ -269,13 +269,14 @@ impl Disk {
             let mut insert =
                 transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
             for new in changes.rows.iter().filter(|_| scope == Scope::All) {
-                let (first, last) = (new.first.as_nanos(), new.last.as_nanos());
-                let (seq, lane) = (signed(new.seq), lane_number(new.lane));
-                insert.execute(params![new.row, new.stream, seq, lane, new.readings, first, last, &new.payload[..]])?;
+                let Stored { row, stream, readings, .. } = new.stored;
+                let (first, last) = (new.stored.first.as_nanos(), new.stored.last.as_nanos());
+                let (seq, lane) = (signed(new.stored.seq), lane_number(new.stored.lane));
+                insert.execute(params![row, stream, seq, lane, readings, first, last, &new.payload[..]])?;
             }
             let mut replace = transaction.prepare_cached("update message set payload = ?2 where row = ?1")?;
             for new in changes.replaced.values() {
-                replace.execute(params![new.row, &new.payload[..]])?;
+                replace.execute(params![new.stored.row, &new.payload[..]])?;
             }
             if let Some(shift) = changes.release {
                 transaction.prepare_cached("update message set row = row + ?1 where row < 0")?.execute([shift])?;

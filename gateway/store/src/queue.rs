@@ -156,7 +156,9 @@ impl Queue {
             Class::Alarm => Lane::Alarm,
         };
         let readings = u32::try_from(batch.readings.len()).expect("a batch fits into memory many times over");
-        self.push(NewRow { row, stream: id, seq, lane, readings, first, last, since, payload: payload.into() });
+        let len = payload.len() as u64;
+        let stored = Stored { row, stream: id, seq, lane, readings, first, last, len };
+        self.push(NewRow { stored, since, payload: payload.into() });
     }
 
     pub(crate) fn clock_record(&mut self, event: ClockEvent, at: HubTime, offset: Option<UtcOffset>, trust: &str) {
@@ -267,7 +269,7 @@ impl Queue {
     pub(crate) fn committed(&mut self, scope: Scope) {
         let known = std::mem::take(&mut self.changes);
         if scope == Scope::Deletions {
-            self.changes.streams = known.rows.iter().map(|new| new.stream).collect();
+            self.changes.streams = known.rows.iter().map(|new| new.stored.stream).collect();
             self.changes.rows = known.rows;
         }
     }
@@ -279,10 +281,10 @@ impl Queue {
         let lost_changes = std::mem::take(&mut self.changes);
         self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows.iter().cloned()).collect();
         self.changes.commit_first =
-            lost_changes.commit_first || self.changes.rows.iter().any(|row| row.lane != Lane::Data);
+            lost_changes.commit_first || self.changes.rows.iter().any(|new| new.stored.lane != Lane::Data);
         self.changes.runs = self.runs.iter().map(|run| run.id).collect();
         self.counts = None;
-        let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|row| row.row).collect();
+        let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|new| new.stored.row).collect();
         self.held = kept_rows.first().copied().filter(|row| *row < 0).zip(kept_rows.range(..0).last().copied());
         if self.released {
             self.release_held();
@@ -290,8 +292,8 @@ impl Queue {
         self.waiting = Waiting::default();
         for stream in self.streams.values_mut() {
             let mut kept = Waiting::default();
-            let rows = self.changes.rows.iter().filter(|row| row.stream == stream.id);
-            rows.for_each(|row| kept.add(row.cost()));
+            let rows = self.changes.rows.iter().filter(|new| new.stored.stream == stream.id);
+            rows.for_each(|new| kept.add(new.cost()));
             let mut lost = std::mem::replace(&mut stream.waiting, kept);
             lost.take(kept);
             self.waiting.add(kept);
@@ -356,15 +358,16 @@ impl Queue {
         }
     }
 
-    fn push(&mut self, row: NewRow) {
-        let cost = row.cost();
+    fn push(&mut self, new: NewRow) {
+        let cost = new.cost();
         self.waiting.add(cost);
-        let stream = self.streams.get_mut(&row.stream).expect("a row is made for a stream that exists");
+        let Stored { stream: id, lane, last, .. } = new.stored;
+        let stream = self.streams.get_mut(&id).expect("a row is made for a stream that exists");
         stream.waiting.add(cost);
-        stream.at = stream.at.max(row.last);
-        self.changes.streams.insert(row.stream);
-        self.changes.commit_first |= row.lane != Lane::Data;
-        self.changes.rows.insert(row);
+        stream.at = stream.at.max(last);
+        self.changes.streams.insert(id);
+        self.changes.commit_first |= lane != Lane::Data;
+        self.changes.rows.insert(new);
     }
 
     fn identity(&self, stream: &Stream, seq: u64) -> Identity {
@@ -385,8 +388,7 @@ impl Queue {
         let seq = state.counts.seq;
         let payload = encode(self.identity(stream, seq));
         let row = self.take_row();
-        let (first, last, since) = (at, at, at);
-        self.push(NewRow { row, stream: id, seq, lane, readings: 0, first, last, since, payload: payload.into() });
+        self.push(NewRow { stored: record_row(row, id, seq, lane, at, &payload), since: at, payload: payload.into() });
         (row, seq)
     }
 
@@ -403,8 +405,7 @@ impl Queue {
         if !self.changes.rows.rewrite(row, &payload) {
             let stream = self.stream(stream);
             self.changes.streams.insert(stream);
-            let (first, last, since) = (at, at, at);
-            let new = NewRow { row, stream, seq, lane, readings: 0, first, last, since, payload };
+            let new = NewRow { stored: record_row(row, stream, seq, lane, at, &payload), since: at, payload };
             self.changes.replaced.insert(row, new);
         }
         (row, seq)
@@ -420,4 +421,9 @@ impl Queue {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         move |id| RunRecord { v: VERSION, id, event, ht, version, previous, streams }.encode()
     }
+}
+
+/// The row of a record: it has no readings, and one time.
+fn record_row(row: i64, stream: i64, seq: u64, lane: Lane, at: HubTime, payload: &[u8]) -> Stored {
+    Stored { row, stream, seq, lane, readings: 0, first: at, last: at, len: payload.len() as u64 }
 }

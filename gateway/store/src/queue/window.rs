@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use curb_model::{HubTime, Lane};
+use curb_model::HubTime;
 
 use super::Waiting;
 use crate::disk::Stored;
@@ -17,13 +17,8 @@ const ROW_MEMORY: usize = 256;
 /// A message that the disk does not know yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewRow {
-    pub(crate) row: i64,
-    pub(crate) stream: i64,
-    pub(crate) seq: u64,
-    pub(crate) lane: Lane,
-    pub(crate) readings: u32,
-    pub(crate) first: HubTime,
-    pub(crate) last: HubTime,
+    /// What will stand on the disk beside the payload.
+    pub(crate) stored: Stored,
     /// When it came in.
     pub(crate) since: HubTime,
     pub(crate) payload: Arc<[u8]>,
@@ -31,12 +26,7 @@ pub(crate) struct NewRow {
 
 impl NewRow {
     pub(crate) fn cost(&self) -> Waiting {
-        Waiting::of(self.lane, 1, self.payload.len() as u64, u64::from(self.readings))
-    }
-
-    pub(crate) fn stored(&self) -> Stored {
-        let Self { row, stream, seq, lane, readings, first, last, .. } = *self;
-        Stored { row, stream, seq, lane, readings, first, last, len: self.payload.len() as u64 }
+        Waiting::of(self.stored.lane, 1, self.stored.len, u64::from(self.stored.readings))
     }
 
     fn memory(&self) -> usize {
@@ -67,7 +57,7 @@ impl Window {
 
     pub(crate) fn insert(&mut self, new: NewRow) {
         self.memory += new.memory();
-        let before = self.rows.insert(new.row, new);
+        let before = self.rows.insert(new.stored.row, new);
         debug_assert!(before.is_none(), "two messages in one row");
     }
 
@@ -84,6 +74,7 @@ impl Window {
     /// New bytes for a message that is here; whether it is.
     pub(crate) fn rewrite(&mut self, row: i64, payload: &Arc<[u8]>) -> bool {
         let Some(mut new) = self.remove(row) else { return false };
+        new.stored.len = payload.len() as u64;
         new.payload = Arc::clone(payload);
         self.insert(new);
         true
@@ -102,7 +93,7 @@ impl Window {
     /// What of a stream is here.
     pub(crate) fn waiting(&self, stream: i64) -> Waiting {
         let mut waiting = Waiting::default();
-        self.rows.values().filter(|new| new.stream == stream).for_each(|new| waiting.add(new.cost()));
+        self.rows.values().filter(|new| new.stored.stream == stream).for_each(|new| waiting.add(new.cost()));
         waiting
     }
 
@@ -116,7 +107,7 @@ impl Window {
 
     /// The time of the oldest reading.
     pub(crate) fn oldest_reading(&self) -> Option<HubTime> {
-        self.rows.values().filter(|new| new.readings > 0).map(|new| new.first).min()
+        self.rows.values().filter(|new| new.stored.readings > 0).map(|new| new.stored.first).min()
     }
 }
 

@@ -94,13 +94,13 @@ impl Writer {
         };
         // A release that is not written yet puts rows of the disk before those in memory.
         let mut found = on_disk;
-        let is_meant = |new: &&NewRow| (new.lane == Lane::Alarm) == (class == Class::Alarm);
+        let is_meant = |new: &&NewRow| (new.stored.lane == Lane::Alarm) == (class == Class::Alarm);
         for new in changes.rows.behind(after).filter(|_| changes.release.is_none()).filter(is_meant) {
-            is_whole = is_whole && take.admits(new.payload.len() as u64);
+            is_whole = is_whole && take.admits(new.stored.len);
             if !is_whole {
                 break;
             }
-            found.push(Frozen { stored: new.stored(), payload: Arc::clone(&new.payload) });
+            found.push(Frozen { stored: new.stored.clone(), payload: Arc::clone(&new.payload) });
         }
 
         let mut messages = Vec::with_capacity(found.len());
@@ -117,7 +117,7 @@ impl Writer {
 
     fn find(&self, row: RowId) -> Result<Option<Stored>, Error> {
         match self.queue.changes.rows.get(row.0) {
-            Some(new) => Ok(Some(new.stored())),
+            Some(new) => Ok(Some(new.stored.clone())),
             None if self.drained => Ok(None),
             None => self.disk.find(row),
         }
@@ -137,8 +137,8 @@ impl Writer {
 
     fn receipt(&mut self, run: RunId, stream: &Stream, seq: u64) -> Result<(), Error> {
         let Some(id) = self.queue.stream_of(run, stream) else { return Ok(()) };
-        let in_memory = self.queue.changes.rows.iter().filter(|new| new.stream == id && new.seq <= seq);
-        let in_memory: Vec<Stored> = in_memory.map(NewRow::stored).collect();
+        let in_memory = self.queue.changes.rows.iter().filter(|new| new.stored.stream == id && new.stored.seq <= seq);
+        let in_memory: Vec<Stored> = in_memory.map(|new| new.stored.clone()).collect();
         in_memory.iter().for_each(|row| self.queue.remove(row, Leaves::Delivered));
         while !self.drained && self.queue.changes.gone.len() < ACKS_MAX {
             let rows = self.disk.up_to(id, seq, &self.queue.changes.gone, CHUNK)?;
