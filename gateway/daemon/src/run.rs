@@ -132,7 +132,7 @@ impl Daemon {
         let opened = assemble::open_store(&settings, &hub)?;
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
-        let turn = turn::take(&settings.paths.state);
+        let turn = turn::take(&settings.paths.state).await;
         let turn = turn.inspect_err(|error| tracing::warn!("failed to tell tools that a daemon runs: {error}")).ok();
         // Behind the store's lock: a second daemon on this state folder leaves no socket behind.
         let listener = control::listen(&settings.paths.run)?;

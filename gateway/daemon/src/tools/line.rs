@@ -271,7 +271,7 @@ mod tests {
         drop(listener);
         assert!(allowed().is_ok(), "a socket that was left behind is no daemon");
         // It listens elsewhere.
-        let turn = turn::take(state.path()).unwrap();
+        let turn = turn::take(state.path()).await.unwrap();
         assert!(matches!(allowed(), Err(Error::RawBesideDaemon)));
         drop(turn);
         assert!(allowed().is_ok(), "nor is a file");
