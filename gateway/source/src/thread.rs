@@ -195,4 +195,4 @@ fn text_of(payload: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,20 +2,20 @@
 
 use std::sync::Mutex;
 
-use curb_model::{Access, Batch, Class, HubClock, Point, PointName};
+use curb_model::{Access, Batch, Class, Point, PointName};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_modbus::client::Context as ClientContext;
 use tokio_modbus::slave::Slave;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::command::{Probe, Question, mailbox};
 use crate::config::{Encoding, Grant, SerialConfig, Table, WriteWith};
-use crate::health::{Board, LineCounters};
+use crate::health::LineCounters;
 use crate::query::Query;
 use crate::rtu::crc16;
 use crate::step::Step;
+use crate::thread::tests::context;
 use crate::trace::Trace;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -138,18 +138,6 @@ fn device(name: &Name) -> DeviceConfig {
         ModbusPoint::new(Arc::new(point), Table::Holding, address, Encoding::U16)
     };
     DeviceConfig::Modbus(ModbusDevice { points: (100..120).map(point).collect(), ..ModbusDevice::new(3, EVERY) })
-}
-
-fn context(polls: Polls) -> Context {
-    Context {
-        bus: Name::new("cabinet").unwrap(),
-        clock: HubClock::starting_at(HubTime::ZERO),
-        board: Board::default(),
-        stop: CancellationToken::new(),
-        timeout: Duration::from_millis(300),
-        min_gap: Duration::ZERO,
-        polls,
-    }
 }
 
 fn good(batch: &Batch) -> usize {

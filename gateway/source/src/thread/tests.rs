@@ -7,7 +7,7 @@ use curb_model::HubTime;
 use super::*;
 use crate::health::LineCounters;
 
-fn context() -> Context {
+pub(crate) fn context(polls: Polls) -> Context {
     Context {
         bus: Name::new("cabinet").unwrap(),
         clock: HubClock::starting_at(HubTime::ZERO),
@@ -15,13 +15,13 @@ fn context() -> Context {
         stop: CancellationToken::new(),
         timeout: Duration::from_millis(300),
         min_gap: Duration::ZERO,
-        polls: Polls::Due,
+        polls,
     }
 }
 
 #[test]
 fn a_crash_is_told_of_and_the_bus_lives_again() {
-    let context = context();
+    let context = context(Polls::Due);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let lives = Cell::new(0);
     supervise(&context, &runtime, || {
@@ -38,7 +38,7 @@ fn a_crash_is_told_of_and_the_bus_lives_again() {
 
 #[test]
 fn a_bus_that_is_to_stop_is_not_started_again() {
-    let context = context();
+    let context = context(Polls::Due);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let lives = Cell::new(0);
     supervise(&context, &runtime, || {
@@ -51,7 +51,7 @@ fn a_bus_that_is_to_stop_is_not_started_again() {
 
 #[test]
 fn another_master_is_a_fault_for_a_minute() {
-    let context = context();
+    let context = context(Polls::Due);
     let now = Instant::now();
     let words = |later| {
         let mut health = crate::Health::default();
@@ -78,7 +78,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn a_thread_that_its_driver_blocks_is_a_fault_until_it_turns_again() {
-    let context = context();
+    let context = context(Polls::Due);
     let (board, bus) = (context.board.clone(), context.bus.clone());
     let (out, _received) = mpsc::channel(1);
     let (alive, _done) = oneshot::channel();
