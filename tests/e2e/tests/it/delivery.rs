@@ -99,7 +99,40 @@ async fn a_killed_daemon_tells_what_it_held_and_goes_on() {
     let runs: std::collections::BTreeSet<String> =
         ingest.messages().iter().map(|message| message["run"].as_str().unwrap().to_owned()).collect();
     assert_eq!(runs.len(), 2, "two lives, two runs: {runs:?}");
-    // The window of the promise is one second: no hole between the lives is longer than that and the restart together.
+    closes(&site, &ingest, hub).await;
+}
+
+/// `store.commit_every` and one second more, as ARCHITECTURE.md says.
+const COST_OF_A_KILL_MS: i64 = 2_000;
+
+#[tokio::test]
+async fn a_kill_in_an_outage_costs_no_more_than_the_promise() {
+    let site = Site::new().await;
+    let mut broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
+    hub.start().await;
+    arrive(&ingest, &hub, 5).await;
+    broker.go_away().await;
+    hub.fault("core-unreachable").await;
+    let enough = |status: &serde_json::Value| status["queue"]["readings"].as_u64().filter(|waiting| *waiting > 400);
+    hub.shows("five seconds of readings that wait", enough).await;
+    hub.kill().await;
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970")]
+    let killed_ms = (e2e::now() * 1_000.0) as i64;
+    broker.come_back().await;
+    hub.start().await;
+    let before = ingest.readings("meter/voltage").len();
+    arrive(&ingest, &hub, before + 60).await;
+
+    let times: Vec<i64> = ingest.readings("meter/voltage").iter().map(|r| r["time_ms"].as_i64().unwrap()).collect();
+    let last = times.iter().filter(|time| **time <= killed_ms).max().copied().unwrap_or_default();
+    assert!(
+        killed_ms - last <= COST_OF_A_KILL_MS,
+        "the last reading kept is {} ms older than the kill",
+        killed_ms - last
+    );
     closes(&site, &ingest, hub).await;
 }
 
