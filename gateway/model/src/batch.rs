@@ -82,6 +82,13 @@ impl Batch {
         self.readings.clear();
     }
 
+    /// Adds what came behind it in the same stream.
+    pub fn append(&mut self, mut next: Self) {
+        self.readings.append(&mut next.readings);
+        self.counts.add(next.counts);
+        self.dropped.append(&mut next.dropped);
+    }
+
     /// Whether every reading that was made is here, filtered, refused or told of as dropped.
     #[must_use]
     pub fn closes(&self) -> bool {

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
+//! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
 //! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
@@ -31,6 +32,7 @@ mod component;
 mod config;
 mod error;
 mod flow;
+mod gather;
 mod health;
 mod host;
 mod lane;

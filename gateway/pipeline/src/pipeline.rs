@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::HostCommand;
 use crate::flow::{Flow, HostVerdict, Part};
+use crate::gather::Gather;
 use crate::health::{Board, Trouble};
 use crate::policy::{Gate, Policy};
 use crate::process::{Heard, Process};
@@ -32,6 +33,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 pub struct Pipeline {
     tasks: JoinSet<()>,
     setup: watch::Sender<Arc<Setup>>,
+    linger: watch::Sender<Duration>,
     board: Board,
 }
 
@@ -64,9 +66,11 @@ impl Pipeline {
         let (setup, changes) = watch::channel(Arc::new(Setup::new(config, points)?));
         let board = Board::default();
         let flow = Flow::new(clock, board.clone());
+        let linger = watch::Sender::new(Duration::ZERO);
+        let ends = Ends { changes, linger: linger.subscribe(), input, output };
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(flow, board.clone(), changes, input, output));
-        Ok(Self { tasks, setup, board })
+        tasks.spawn(run(flow, board.clone(), ends));
+        Ok(Self { tasks, setup, linger, board })
     }
 
     /// Changes to `config` and `points`, and reads the component files again. Plugins that are the same in both go on
@@ -78,6 +82,12 @@ impl Pipeline {
         let setup = Setup::new(config, points)?;
         drop(self.setup.send_replace(Arc::new(setup)));
         Ok(())
+    }
+
+    /// From here on readings wait for this long, in memory only, so that those of a stream leave in one message. Zero at
+    /// first. Alarms never wait.
+    pub fn linger(&self, linger: Duration) {
+        self.linger.send_if_modified(|now| std::mem::replace(now, linger) != linger);
     }
 
     /// The points that plugins have declared so far, for the table of points.
@@ -135,55 +145,57 @@ enum Host {
     Up { process: Box<Process>, since: Instant },
 }
 
+/// The task's ends of what joins it to the others.
+struct Ends {
+    changes: watch::Receiver<Arc<Setup>>,
+    linger: watch::Receiver<Duration>,
+    input: mpsc::Receiver<Batch>,
+    output: mpsc::Sender<Batch>,
+}
+
 /// What the task waits for.
 enum Event {
     Batch(Option<Batch>),
     Setup(Option<Arc<Setup>>),
+    Linger(Duration),
     Host(Heard),
     /// The next room took a batch; `false`: it takes no more.
     Sent(bool),
     Time,
 }
 
-async fn run(
-    flow: Flow,
-    board: Board,
-    mut changes: watch::Receiver<Arc<Setup>>,
-    mut input: mpsc::Receiver<Batch>,
-    output: mpsc::Sender<Batch>,
-) {
+async fn run(flow: Flow, board: Board, ends: Ends) {
+    let Ends { mut changes, mut linger, mut input, output } = ends;
     let setup = Arc::clone(&changes.borrow_and_update());
     let now = Instant::now();
     let mut task = Task { flow, board, setup, host: Host::None { not_before: now }, ever_started: false };
     let mut gate = Gate::default();
     gate.set(&task.setup.policy);
+    let mut gather = Gather::default();
     task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
     let (mut open, mut changeable) = (true, true);
-    while !task.flow.is_drained() {
+    while !task.flow.is_drained() || !gather.is_empty() {
         task.tend_host();
-        let wake = task.wake();
+        let wake = task.wake().into_iter().chain(gather.due()).min();
         let Task { flow, host, .. } = &mut task;
         let event = tokio::select! {
             biased;
             // First, so that no flood of readings can put off a deadline.
             () = sleep_until_some(wake) => Event::Time,
-            permit = output.reserve(), if !flow.outbox.is_empty() => {
-                let sent = permit.map(|permit| {
-                    let mut batch = flow.outbox.pop_front().expect("it is not empty");
-                    gate.pass(&mut batch);
-                    permit.send(batch);
-                });
-                Event::Sent(sent.is_ok())
+            permit = output.reserve(), if gather.has_ready() => {
+                let batch = gather.next().expect("one is ready");
+                Event::Sent(permit.map(|permit| permit.send(batch)).is_ok())
             }
             heard = wait_host(host, &flow.to_host) => Event::Host(heard),
             changed = changes.changed(), if changeable => {
                 Event::Setup(changed.ok().map(|()| Arc::clone(&changes.borrow_and_update())))
             }
+            Ok(()) = linger.changed(), if open => Event::Linger(*linger.borrow_and_update()),
             batch = input.recv(), if open && flow.outbox.len() < OUTBOX => Event::Batch(batch),
         };
         let now = Instant::now();
         match event {
-            Event::Sent(true) => task.board.lock().refused = gate.refused,
+            Event::Sent(true) => {}
             Event::Sent(false) => {
                 tracing::error!("the room behind the pipeline is gone; what is in the pipeline is lost");
                 break;
@@ -191,6 +203,7 @@ async fn run(
             Event::Batch(Some(batch)) => task.flow.take_in(batch, now),
             Event::Batch(None) => {
                 open = false;
+                gather.set(Duration::ZERO, now);
                 task.flow.close(now);
             }
             Event::Setup(None) => changeable = false,
@@ -200,8 +213,20 @@ async fn run(
                 task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
                 task.end_idle_host(now).await;
             }
+            Event::Linger(linger) => gather.set(linger, now),
             Event::Host(heard) => task.host(heard, now).await,
-            Event::Time => task.time(now).await,
+            Event::Time => {
+                gather.tick(now);
+                task.time(now).await;
+            }
+        }
+        // What is ready goes first: so no more waits behind the gate than one batch can bring.
+        while !gather.has_ready()
+            && let Some(mut batch) = task.flow.outbox.pop_front()
+        {
+            gate.pass(&mut batch);
+            gather.take(batch, now);
+            task.board.lock().refused = gate.refused;
         }
     }
     if let Host::Up { process, .. } = task.host {
