@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
+use crate::air::Budget;
+
 /// Messages in flight at most. At 200 ms to the core that is 80 messages/s; below the 20 that mosquitto takes by
 /// default, and few enough that a lost connection repeats little.
 pub const WINDOW: u16 = 16;
@@ -40,6 +42,8 @@ pub struct Config {
     /// With [`Ack::Core`]: how long the first receipt may take before its rows are sent again. Doubles while a stream
     /// has none, to 10 min. Default 60 s.
     pub receipt_wait: Duration,
+    /// Bytes on the line, beyond which data waits. Default: any amount.
+    pub budget: Budget,
     /// How long the hub had been up when the uplink started: after a power cut in the whole city nobody may reconnect
     /// at once.
     pub uptime: Duration,
@@ -64,6 +68,7 @@ impl Config {
             connect_timeout: Duration::from_secs(30),
             stall: Duration::from_secs(60),
             receipt_wait: Duration::from_secs(60),
+            budget: Budget::default(),
             uptime: Duration::ZERO,
         }
     }

@@ -52,6 +52,10 @@ pub struct Health {
     pub commands_refused: u64,
     /// Payload bytes sent, repeats included.
     pub bytes: u64,
+    /// Bytes on the line both ways, with all that is around a payload, as reckoned.
+    pub line_bytes: u64,
+    /// How often data had to wait for the budget of bytes.
+    pub waited: u64,
     /// Rows sent and not acknowledged yet.
     pub in_flight: usize,
     /// With [`Ack::Core`](crate::Ack::Core): rows that the broker took and the core has not receipted.

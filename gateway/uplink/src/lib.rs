@@ -14,6 +14,7 @@
 //! Deliberately absent: a queue (the store is the queue), any decision to lose a row except those that the broker calls
 //! wrong in themselves, sessions at the broker, `QoS` 2, topic aliases.
 
+mod air;
 mod backoff;
 mod client;
 mod command;
@@ -31,6 +32,7 @@ mod run;
 mod session;
 mod wait;
 
+pub use air::Budget;
 pub use command::{Answer, COMMANDS, Command, ReplyTo};
 pub use config::{Ack, Config, Error, WINDOW};
 pub use front::Uplink;

@@ -14,16 +14,16 @@ use curb_wire::topic::Topics;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout_at};
 
+use crate::air::Air;
 use crate::backoff::Backoff;
 use crate::client::{Dial, Event, Link, Lost, Retain};
 use crate::command::{Answer, Command, Desk, Taken};
 use crate::config::{Ack, Config};
 use crate::flight::Mismatch;
 use crate::health::{self, Health, State};
-use crate::hold::Hold;
 use crate::outbox::{Closed, Outbox};
 use crate::reason;
-use crate::session::{Acked, Broker, Document, READ_BYTES, READ_ROWS, Read, Report, Session};
+use crate::session::{Acked, Broker, Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
 use crate::wait::{Call, Signal};
 
 /// Time kept of the grace for the last status and the goodbye, at most.
@@ -86,8 +86,8 @@ pub(crate) struct Room<O> {
     lost: Option<Fault>,
     /// Why this connection brings no commands.
     deaf: Option<Fault>,
-    /// What the next connection may not send yet.
-    hold: Hold,
+    /// What the next connection has to know.
+    kept: Kept,
     started: Instant,
 }
 
@@ -116,7 +116,7 @@ impl<O: Outbox> Room<O> {
             now: Health::default(),
             lost: None,
             deaf: None,
-            hold: Hold::default(),
+            kept: Kept { air: Air::new(config.budget, Instant::now()), ..Kept::default() },
             started: Instant::now(),
             config,
         }
@@ -128,7 +128,7 @@ impl<O: Outbox> Room<O> {
         loop {
             let up = self.config.uptime + self.started.elapsed();
             let wait = backoff.wait(up, lasted, fastrand::f64());
-            self.show(State::Waiting, self.hold.fault().into_iter().collect());
+            self.show(State::Waiting, self.kept.hold.fault().into_iter().collect());
             tokio::select! {
                 () = self.stop.changed() => return,
                 () = sleep_until((Instant::now() + wait).into()) => {}
@@ -141,7 +141,7 @@ impl<O: Outbox> Room<O> {
             }
             // A core that is lost while the hub stops is not looked for again.
             if self.stop.value().is_some() {
-                self.show(State::Waiting, self.hold.fault().into_iter().collect());
+                self.show(State::Waiting, self.kept.hold.fault().into_iter().collect());
                 return;
             }
         }
@@ -150,7 +150,7 @@ impl<O: Outbox> Room<O> {
     /// One connection, and how long it stood.
     async fn connection(&mut self) -> (End, Option<Duration>) {
         self.now.connection += 1;
-        self.show(State::Connecting, self.hold.fault().into_iter().collect());
+        self.show(State::Connecting, self.kept.hold.fault().into_iter().collect());
         let mut link = Link::new(Dial {
             client_id: self.identity.hub.as_str(),
             host: &self.config.host,
@@ -175,7 +175,8 @@ impl<O: Outbox> Room<O> {
         self.lost = None;
         self.deaf = None;
         let connected = Instant::now();
-        let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.hold), connected);
+        let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.kept), connected);
+        session.air.connected(connected);
         let mut reporting = Call::none();
         tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
@@ -194,7 +195,7 @@ impl<O: Outbox> Room<O> {
         if settled.await.is_err() {
             tracing::warn!("the store did not hear of all acknowledged rows; they will be sent again");
         }
-        self.hold = session.into_hold();
+        self.kept = session.into_kept();
         self.deaf = None;
         (end, Some(lasted))
     }
@@ -258,7 +259,8 @@ impl<O: Outbox> Room<O> {
             let state = if session.holds() { State::Holding } else { State::Connected };
             self.now.in_flight = session.rows_in_flight();
             self.now.unreceipted = session.unreceipted();
-            self.show(state, session.faults().into_iter().chain(self.deaf.clone()).collect());
+            (self.now.line_bytes, self.now.waited) = (session.air.spent(), session.air.waited());
+            self.show(state, session.faults(now).into_iter().chain(self.deaf.clone()).collect());
 
             let mut wake = heard + silence;
             let due = match phase {
@@ -331,6 +333,11 @@ impl<O: Outbox> Room<O> {
         let mismatch = |Mismatch(id)| {
             Lost::new("core-protocol", format!("packet {id} is acknowledged and was not sent, or was sent twice"))
         };
+        match &event {
+            Event::Received(incoming) => session.air.received(incoming.topic.len() + incoming.payload.len(), now),
+            Event::Alive => session.air.pinged(now),
+            Event::Connected { .. } | Event::Numbered { .. } | Event::Acked { .. } | Event::Subscribed { .. } => {}
+        }
         match event {
             Event::Numbered { id } => session.numbered(id).map_err(mismatch)?,
             Event::Acked { id, code } => {

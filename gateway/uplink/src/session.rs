@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use curb_model::{Class, Fault, Message, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
+use crate::air::Air;
 use crate::client::{answer_size, packet_size};
 use crate::command::Answer;
 use crate::config::{Ack, Config, WINDOW};
@@ -100,6 +101,14 @@ pub(crate) struct Broker {
     pub(crate) packet_max: Option<u32>,
 }
 
+/// What outlives a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Some brokers close the connection with the refusal that led to the hold.
+    pub(crate) hold: Hold,
+    pub(crate) air: Air,
+}
+
 #[derive(Debug)]
 pub(crate) struct Session {
     ack: Ack,
@@ -120,6 +129,7 @@ pub(crate) struct Session {
     progress: Instant,
     gates: Gates,
     hold: Hold,
+    pub(crate) air: Air,
     receipts: Receipts,
     status: Retained,
     points: Retained,
@@ -131,8 +141,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A connection that stands. A hold outlives the connection that met it: some brokers close it with the refusal.
-    pub(crate) fn new(config: &Config, broker: Broker, hold: Hold, now: Instant) -> Self {
+    /// A connection that stands.
+    pub(crate) fn new(config: &Config, broker: Broker, kept: Kept, now: Instant) -> Self {
         Self {
             ack: config.ack,
             retry: config.retry,
@@ -148,7 +158,8 @@ impl Session {
             answers_in_flight: 0,
             progress: now,
             gates: Gates::default(),
-            hold,
+            hold: kept.hold,
+            air: kept.air,
             receipts: Receipts::new(config.receipt_wait),
             status: Retained::new("status", config.retry),
             points: Retained::new("points", config.retry),
@@ -159,8 +170,8 @@ impl Session {
     }
 
     /// What the next connection has to know.
-    pub(crate) fn into_hold(self) -> Hold {
-        self.hold
+    pub(crate) fn into_kept(self) -> Kept {
+        Kept { hold: self.hold, air: self.air }
     }
 
     // Reading.
@@ -247,10 +258,16 @@ impl Session {
             if self.rows_in_flight >= self.window || self.receipts.len() >= UNRECEIPTED_MAX {
                 return None;
             }
+            if class == Class::Data && self.data.queue.is_empty() {
+                self.air.nothing_waits();
+            }
             let message = self.reader(class).queue.front()?;
             let topic = (message.lane, message.stream.clone());
             let passage = self.gates.passage(&topic);
             if passage == Passage::Wait {
+                return None;
+            }
+            if class == Class::Data && !self.air.allows(now) {
                 return None;
             }
             let message = self.reader(class).queue.pop_front()?;
@@ -259,10 +276,12 @@ impl Session {
                 continue;
             }
             let address = topics.lane(message.lane, &message.stream);
-            if packet_size(address.len(), &message.payload) > self.packet_max {
+            let size = packet_size(address.len(), &message.payload);
+            if size > self.packet_max {
                 self.set_aside(message.row, reason::PACKET_TOO_LARGE);
                 continue;
             }
+            self.air.published(size, now);
             self.gates.sent(&topic);
             self.rows_in_flight += 1;
             self.launch(Sent::Row { row: message.row, topic, run: message.run, seq: message.seq, at: now }, now);
@@ -291,10 +310,12 @@ impl Session {
             Document::Points => topics.points(),
         };
         let bytes = render();
-        if packet_size(topic.len(), &bytes) > self.packet_max {
+        let size = packet_size(topic.len(), &bytes);
+        if size > self.packet_max {
             self.retained(document).too_large();
             return None;
         }
+        self.air.published(size, now);
         self.launch(Sent::Document(document), now);
         Some((topic, bytes))
     }
@@ -307,8 +328,10 @@ impl Session {
     /// Whether this answer is to be sent: not one that is larger than the broker takes. It is in flight from here.
     pub(crate) fn send_answer(&mut self, answer: &Answer, now: Instant) -> bool {
         let correlation = answer.correlation.as_ref().map(|data| data.len());
-        let fits = answer_size(answer.topic.len(), correlation, answer.payload.len()) <= self.packet_max;
+        let size = answer_size(answer.topic.len(), correlation, answer.payload.len());
+        let fits = size <= self.packet_max;
         if fits {
+            self.air.published(size, now);
             self.answers_in_flight += 1;
             self.launch(Sent::Answer, now);
         }
@@ -433,10 +456,19 @@ impl Session {
     pub(crate) fn due(&self) -> Option<Instant> {
         let stall = (self.flight.len() > 0).then(|| self.progress + self.stall);
         let report = (self.unreported > 0).then(|| self.unreported_since + REPORT_AFTER);
-        [report, stall, self.hold.until(), self.gates.due(), self.receipts.due(), self.status.due(), self.points.due()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            report,
+            stall,
+            self.hold.until(),
+            self.air.due(),
+            self.gates.due(),
+            self.receipts.due(),
+            self.status.due(),
+            self.points.due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Ends holds and waits that are over.
@@ -485,11 +517,18 @@ impl Session {
     }
 
     /// In a fixed order, so that two equal lists mean that nothing has changed.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
-        [self.hold.fault(), self.gates.fault(), self.receipts.fault(), self.status.fault(), self.points.fault()]
-            .into_iter()
-            .flatten()
-            .collect()
+    pub(crate) fn faults(&self, now: Instant) -> Vec<Fault> {
+        [
+            self.hold.fault(),
+            self.air.fault(now),
+            self.gates.fault(),
+            self.receipts.fault(),
+            self.status.fault(),
+            self.points.fault(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 

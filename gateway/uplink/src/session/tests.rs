@@ -247,7 +247,7 @@ fn what_the_broker_cannot_take_is_never_sent() {
         session.send_document(Document::Status, &topics(), street.now, || vec![0; len]).is_some()
     };
     assert!(!status(&mut street.session, 200));
-    assert_eq!(street.session.faults()[0].word, "core-refuses");
+    assert_eq!(street.session.faults(street.now)[0].word, "core-refuses");
     street.session.document_changed(Document::Status);
     street.now += S;
     let status = street.session.send_document(Document::Status, &topics(), street.now, || vec![0; 100]);

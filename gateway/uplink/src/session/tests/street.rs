@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use curb_model::{Class, Lane, Message, Name, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
-use crate::hold::Hold;
-use crate::session::{Broker, READ_ROWS, Report, Session};
+use crate::session::{Broker, Kept, READ_ROWS, Report, Session};
 use crate::{Ack, Config, WINDOW};
 
 pub(super) const RUN: RunId = RunId { counter: 1, nonce: 2 };
@@ -52,7 +51,7 @@ impl Street {
     pub(super) fn new(ack: Ack) -> Self {
         let (config, now) = (config(ack), Instant::now());
         let broker = Broker { receive_max: 20, packet_max: None };
-        let session = Session::new(&config, broker, Hold::default(), now);
+        let session = Session::new(&config, broker, Kept::default(), now);
         Self {
             config,
             now,
@@ -176,9 +175,9 @@ impl Street {
     pub(super) fn lose(&mut self) {
         self.store(); // Acknowledged rows reach the store before the next connection.
         self.acks.clear();
-        let fresh = Session::new(&self.config, self.broker, Hold::default(), self.now);
-        let hold = std::mem::replace(&mut self.session, fresh).into_hold();
-        self.session = Session::new(&self.config, self.broker, hold, self.now);
+        let fresh = Session::new(&self.config, self.broker, Kept::default(), self.now);
+        let kept = std::mem::replace(&mut self.session, fresh).into_kept();
+        self.session = Session::new(&self.config, self.broker, kept, self.now);
     }
 
     /// Until nothing is left, or the deadline says that something never goes.
@@ -199,6 +198,6 @@ impl Street {
     }
 
     pub(super) fn word(&self) -> Vec<&'static str> {
-        self.session.faults().iter().map(|fault| fault.word).collect()
+        self.session.faults(self.now).iter().map(|fault| fault.word).collect()
     }
 }
