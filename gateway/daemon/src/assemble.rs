@@ -115,6 +115,7 @@ pub(crate) fn start(
     passing.spawn(keep(to_store, store.clone(), taps.clone()));
     let config = settings.pipeline.clone();
     let pipeline = Pipeline::start(config, settings.points.clone(), clock.clone(), to_pipeline, from_pipeline)?;
+    pipeline.linger(settings.linger);
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
     let commands = Commands::start(&settings.paths.state, hub, clock, &store).map_err(Error::Commands)?;
@@ -151,6 +152,7 @@ impl Rooms {
             retry: core.retry,
             reconnect_spread: core.reconnect_spread,
             keep_alive: core.keep_alive,
+            budget: core.budget,
             uptime: hub_up,
             ..curb_uplink::Config::new(core.host.clone(), core.port)
         };

@@ -14,6 +14,7 @@ mod control;
 mod field;
 mod fill;
 mod log;
+mod pace;
 mod profiles;
 mod reload;
 mod run;
@@ -24,6 +25,7 @@ mod status;
 mod tap;
 mod tools;
 mod turn;
+mod usage;
 mod who;
 
 use std::error::Error;

@@ -101,6 +101,7 @@ impl Daemon {
         }
         if old.clock != new.clock {
             self.looked_at_clock = Instant::now();
+            self.settings.clock = new.clock.clone();
             let verdict = clock::look(new.clock.trust, &self.clock).await;
             self.take_clock(verdict).await;
             changed.push("clock".to_owned());

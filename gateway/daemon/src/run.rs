@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use curb_identity::Identity;
 use curb_model::{Fault, HubClock, Name, PointSet, Room};
+use curb_store::Store;
 use curb_uplink::Command;
 use curb_wire::record::ClockEvent;
 use tokio::sync::{mpsc, watch};
@@ -21,8 +22,10 @@ use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
+use crate::pace::Pace;
 use crate::signals::{Signals, Told, notify};
 use crate::turn::{self, Turn};
+use crate::usage::Keeper;
 use crate::who;
 
 /// The loop looks around this often: faults, the status document, the watchdog.
@@ -109,6 +112,8 @@ pub(crate) struct Daemon {
     pub(crate) looked_at_clock: Instant,
     looked_at_identity: Instant,
     published: Instant,
+    pace: Pace,
+    pub(crate) usage: Keeper,
 }
 
 /// What the loop reacts to.
@@ -137,6 +142,8 @@ impl Daemon {
         // Behind the store's lock: a second daemon on this state folder leaves no socket behind.
         let listener = control::listen(&settings.paths.run)?;
         let store = opened.begin(clock.clone()).map_err(assemble::Error::from)?;
+        // Before anything is read: what the first polls bring has its time.
+        let dated = take_clock(&store, &clock, &settings, verdict).await;
         let documents = Documents {
             status: watch::Sender::new(Arc::new(tell::document(&hub, &store.run().to_string()))),
             points: watch::Sender::new(Arc::new(tell::points(&hub, &settings, PointSet::default()))),
@@ -152,8 +159,8 @@ impl Daemon {
             _turn: turn,
             refused,
             clock,
-            verdict: Verdict::Unsynchronised,
-            wait_until: Some(now + settings.clock.wait),
+            verdict,
+            wait_until: (dated != Some(ClockEvent::Trusted)).then(|| now + settings.clock.wait),
             fingerprint: who::fingerprint(&settings),
             identity,
             rooms,
@@ -166,9 +173,10 @@ impl Daemon {
             looked_at_clock: now,
             looked_at_identity: now,
             published: now,
+            pace: Pace::new(settings.linger, now),
+            usage: Keeper::open(&settings.paths.state, now),
             settings,
         };
-        daemon.take_clock(verdict).await;
         daemon.connect()?;
         if daemon.refused.is_none()
             && let Err(error) = save_last_good(&daemon.settings.paths.state, &loaded.merged)
@@ -220,6 +228,7 @@ impl Daemon {
     }
 
     async fn stop(self, mut signals: Signals) -> ExitCode {
+        self.usage.keep();
         tracing::info!("stops: sends what waits, at most {:?}", self.settings.core.grace);
         notify(&[sd_notify::NotifyState::Stopping]);
         let stopping = self.rooms.stop(self.settings.core.grace);
@@ -260,6 +269,7 @@ impl Daemon {
                 tracing::error!("failed to {}", crate::chain(&error));
             }
         }
+        self.look_at_the_line(now);
         let faults = self.faults();
         self.fault_log.update(&faults);
         self.publish(now, &faults);
@@ -269,30 +279,9 @@ impl Daemon {
 
     /// Tells what changed about the wall clock to the clock, the store and the core.
     pub(crate) async fn take_clock(&mut self, verdict: Verdict) {
-        let before = self.clock.offset();
-        let offset = match verdict {
-            Verdict::Trusted(offset) => Some(offset),
-            Verdict::Unsynchronised | Verdict::BeforeFloor => None,
-        };
         self.verdict = verdict;
-        let change = clock::change(before, verdict);
-        self.clock.set_offset(offset);
-        let Some(event) = change else { return };
-        let store = &self.rooms.store;
-        let word = clock::trust_word(self.settings.clock.trust);
-        if store.clock_record(event, self.clock.now(), offset, word).await.is_err() {
-            return;
-        }
-        match event {
-            ClockEvent::Trusted => {
-                tracing::info!(trust = word, "the clock is trusted: {}", clock::wall_text());
-                self.wait_until = None;
-                store.release_undated().await.ok();
-            }
-            ClockEvent::Stepped => {
-                tracing::warn!("the wall clock jumped to {}", clock::wall_text())
-            }
-            ClockEvent::Lost => tracing::warn!("the clock is no longer trusted"),
+        if take_clock(&self.rooms.store, &self.clock, &self.settings, verdict).await == Some(ClockEvent::Trusted) {
+            self.wait_until = None;
         }
     }
 
@@ -310,6 +299,30 @@ impl Daemon {
         who::remember(&self.settings, &self.hub);
         self.rooms.start_uplink(&self.settings.core, identity, hub_up())
     }
+}
+
+/// Tells what changed about the wall clock to the clock, the store and the core; what that was.
+async fn take_clock(store: &Store, clock: &HubClock, settings: &Settings, verdict: Verdict) -> Option<ClockEvent> {
+    let before = clock.offset();
+    let offset = match verdict {
+        Verdict::Trusted(offset) => Some(offset),
+        Verdict::Unsynchronised | Verdict::BeforeFloor => None,
+    };
+    clock.set_offset(offset);
+    let event = clock::change(before, verdict)?;
+    let word = clock::trust_word(settings.clock.trust);
+    if store.clock_record(event, clock.now(), offset, word).await.is_err() {
+        return None;
+    }
+    match event {
+        ClockEvent::Trusted => {
+            tracing::info!(trust = word, "the clock is trusted: {}", clock::wall_text());
+            store.release_undated().await.ok();
+        }
+        ClockEvent::Stepped => tracing::warn!("the wall clock jumped to {}", clock::wall_text()),
+        ClockEvent::Lost => tracing::warn!("the clock is no longer trusted"),
+    }
+    Some(event)
 }
 
 /// The settings of the files, or the last good ones with the fault that says so.

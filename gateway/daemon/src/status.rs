@@ -4,6 +4,7 @@ mod prometheus;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use curb_model::{HubTime, Name};
 use curb_source::DeviceState;
@@ -11,6 +12,7 @@ use curb_wire::status::{FaultEntry, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::Rooms;
+use crate::usage::UsageReport;
 
 pub(crate) use prometheus::Exposition;
 
@@ -30,6 +32,9 @@ pub(crate) struct Report {
     pub(crate) clock: ClockReport,
     pub(crate) core: CoreReport,
     pub(crate) queue: QueueReport,
+    /// What the line and the card cost.
+    #[serde(default)]
+    pub(crate) usage: Option<UsageReport>,
     pub(crate) buses: BTreeMap<String, BusReport>,
     pub(crate) devices: BTreeMap<String, DeviceReport>,
     /// Readings that the policy kept from leaving, in this run.
@@ -72,6 +77,9 @@ pub(crate) struct CoreReport {
     pub(crate) bytes: u64,
     /// From sending to acknowledgement, smoothed.
     pub(crate) delay_ms: Option<f64>,
+    /// How long readings wait for others of their stream: `core.linger`, or longer to keep the budget of bytes.
+    #[serde(default)]
+    pub(crate) linger_s: f64,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -194,12 +202,14 @@ pub(crate) struct About<'a> {
     pub(crate) config: &'static str,
     pub(crate) clock: ClockReport,
     pub(crate) now: HubTime,
+    pub(crate) usage: UsageReport,
+    pub(crate) linger: Duration,
     pub(crate) faults: Vec<FaultEntry>,
 }
 
 /// Asks every room how it is.
 pub(crate) fn report(about: About<'_>, rooms: &Rooms) -> Report {
-    let About { hub, site, uptime_s, config, clock, now, faults } = about;
+    let About { hub, site, uptime_s, config, clock, now, usage, linger, faults } = about;
     let source = rooms.source.health();
     let pipeline = rooms.pipeline.health();
     let age = |at: HubTime| now.since(at).as_secs_f64();
@@ -212,8 +222,9 @@ pub(crate) fn report(about: About<'_>, rooms: &Rooms) -> Report {
         uptime_s,
         config: config.to_owned(),
         clock,
-        core: core(rooms),
+        core: CoreReport { linger_s: linger.as_secs_f64(), ..core(rooms) },
         queue: queue(rooms, (uptime_s + 1) as f64, &age),
+        usage: Some(usage),
         buses: source.buses.iter().map(|(name, bus)| (name.to_string(), bus_report(bus))).collect(),
         devices: source.devices.iter().map(|(name, device)| (name.to_string(), device_report(device, &age))).collect(),
         refused: pipeline.refused,
@@ -237,6 +248,7 @@ fn core(rooms: &Rooms) -> CoreReport {
             commands_refused: 0,
             bytes: 0,
             delay_ms: None,
+            linger_s: 0.0,
         };
     };
     let health = uplink.health();
@@ -252,6 +264,7 @@ fn core(rooms: &Rooms) -> CoreReport {
         commands_refused: health.commands_refused,
         bytes: health.bytes,
         delay_ms: health.delay.map(|delay| delay.as_secs_f64() * 1_000.0),
+        linger_s: 0.0,
     }
 }
 
@@ -414,6 +427,12 @@ impl fmt::Display for Report {
             f,
             "core   {state}, connection {connection}: {sent} sent, {acked} acknowledged, {in_flight} in flight{delay}"
         )?;
+        if self.core.linger_s > 0.0 {
+            writeln!(f, "       readings of a stream are gathered for {} s", self.core.linger_s)?;
+        }
+        if let Some(usage) = &self.usage {
+            write!(f, "{usage}")?;
+        }
         let clock = if self.clock.trusted { "trusted" } else { "not trusted" };
         write!(f, "clock  {clock} ({})", self.clock.trust)
     }

@@ -30,6 +30,9 @@ pub(super) struct Core {
     pub(super) grace: Option<Quantity>,
     pub(super) encoding: Option<Encoding>,
     pub(super) compress: Option<Compress>,
+    pub(super) linger: Option<Quantity>,
+    pub(super) bytes_per_day: Option<Quantity>,
+    pub(super) bytes_per_minute: Option<Quantity>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use curb_model::{Name, PointSet};
 use curb_source::ModbusPoint;
+use curb_uplink::Budget;
 use curb_wire::senml::Form;
 
 /// Everything that is configured.
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) core: CoreSettings,
     /// `core.encoding` and `core.compress`: how the store writes readings.
     pub(crate) form: Form,
+    /// `core.linger`: how long readings may wait for others of their stream, in any case.
+    pub(crate) linger: Duration,
     /// Key, certificate and roots.
     pub(crate) identity: IdentitySettings,
     /// Folders.
@@ -72,6 +75,8 @@ pub(crate) struct CoreSettings {
     pub(crate) keep_alive: Duration,
     /// How long a clean stop may take to send what waits.
     pub(crate) grace: Duration,
+    /// `core.bytes_per_day` and `core.bytes_per_minute`: beyond them, data waits.
+    pub(crate) budget: Budget,
 }
 
 /// `core.ack`: whose word deletes a row.

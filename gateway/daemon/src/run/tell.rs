@@ -12,6 +12,7 @@ use super::{Daemon, fault};
 use crate::assemble::Documents;
 use crate::clock::{self, Verdict};
 use crate::config::Settings;
+use crate::pace::Seen;
 use crate::status::{self, About, ClockReport, Report};
 
 /// A certificate that ends sooner than this is a fault: time for a person to act who is not there every day.
@@ -69,9 +70,25 @@ impl Daemon {
                 time_ms: self.clock.offset().map(|offset| now.utc_millis(offset)),
             },
             now,
+            usage: self.usage.report(self.utc()),
+            linger: self.pace.linger(),
             faults: faults.iter().map(FaultEntry::from).collect(),
         };
         status::report(about, &self.rooms)
+    }
+
+    /// Counts what the line and the card cost, and lets readings linger accordingly.
+    pub(super) fn look_at_the_line(&mut self, now: Instant) {
+        let health = self.rooms.uplink.as_ref().map(curb_uplink::Uplink::health).unwrap_or_default();
+        self.usage.look(health.line_bytes, self.utc(), now);
+        let seen = Seen { bytes: health.line_bytes, waited: health.waited };
+        let per_second = self.settings.core.budget.per_second();
+        self.rooms.pipeline.linger(self.pace.look(self.settings.linger, per_second, seen, now));
+    }
+
+    /// UTC in seconds since 1970, while the clock is trusted.
+    fn utc(&self) -> Option<i64> {
+        self.clock.offset().map(|offset| self.clock.now().utc_millis(offset) / 1_000)
     }
 
     /// Gives the uplink a new status document if a fault came or went, or the counts are old.

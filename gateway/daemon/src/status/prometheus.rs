@@ -8,6 +8,8 @@
 
 use std::fmt::{self, Display};
 
+use crate::usage::UsageReport;
+
 use super::{BusReport, CoreReport, DeviceReport, PluginReport, QueueReport, Report};
 
 /// What `core.state` can be.
@@ -31,6 +33,7 @@ impl Display for Exposition<'_> {
         out.maybe(&[], report.clock.time_ms.map(seconds_of_millis))?;
         out.core(&report.core)?;
         out.queue(&report.queue)?;
+        report.usage.iter().try_for_each(|usage| out.usage(usage))?;
         out.buses(report)?;
         out.devices(report)?;
         out.plugins(report)?;
@@ -117,8 +120,23 @@ impl Families<'_, '_> {
         let help = "Commands of the core that could not be taken on.";
         self.one(Kind::Counter, "core_commands_not_taken_total", help, core.commands_refused)?;
         self.one(Kind::Counter, "core_payload_bytes_total", "Bytes of payload sent, repeats included.", core.bytes)?;
+        let help = "How long readings wait for others of their stream.";
+        self.one(Kind::Gauge, "core_linger_seconds", help, core.linger_s)?;
         self.gauge("core_delay_seconds", "From sending to acknowledgement, smoothed; absent before the first.")?;
         self.maybe(&[], core.delay_ms.map(|delay| delay / 1_000.0))
+    }
+
+    fn usage(&mut self, usage: &UsageReport) -> fmt::Result {
+        let UsageReport { line_today, line_month, line_month_forecast, flash_today, flash_month } = usage;
+        let help = "Bytes on the line today (UTC), both ways, as reckoned.";
+        self.one(Kind::Gauge, "line_bytes_today", help, line_today)?;
+        self.one(Kind::Gauge, "line_bytes_month", "The same this month, as far as it was counted.", line_month)?;
+        self.gauge("line_bytes_month_forecast", "The same of the whole month at this pace; absent at first.")?;
+        line_month_forecast.map_or(Ok(()), |bytes| self.sample(&[], bytes))?;
+        self.gauge("flash_bytes_today", "Bytes written to disk today (UTC); absent where the system does not tell.")?;
+        flash_today.map_or(Ok(()), |bytes| self.sample(&[], bytes))?;
+        self.gauge("flash_bytes_month", "The same this month, as far as it was counted.")?;
+        flash_month.map_or(Ok(()), |bytes| self.sample(&[], bytes))
     }
 
     fn buses(&mut self, report: &Report) -> fmt::Result {

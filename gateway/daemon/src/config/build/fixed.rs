@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use curb_uplink::Budget;
 use curb_wire::senml::{Compress, Encoding, Form};
 
 use super::Part;
@@ -29,6 +30,14 @@ const RECONNECT_SPREAD: RangeInclusive<Duration> = Duration::from_millis(100)..=
 const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3_600);
 /// With what the daemon takes to drain (10 s) this stays below TimeoutStopSec in curb.service (100 s).
 const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(80);
+/// A power cut costs what lingers: no more than a minute of it.
+const LINGER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+/// A budget that is none.
+const ANY: &str = "any";
+/// Pings and the status, which pass in any case, take some 1.5 MB a day.
+const BYTES_PER_DAY: RangeInclusive<ByteSize> = ByteSize::mib(2)..=ByteSize::tib(1);
+/// Less than a handshake would hold data up for minutes after each.
+const BYTES_PER_MINUTE: RangeInclusive<ByteSize> = ByteSize::kib(8)..=ByteSize::gib(1);
 /// Readings that wait for a clock wait in the queue, so a day is bounded by its limit anyway.
 const CLOCK_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 /// Below, SQLite's own files would fill it.
@@ -49,8 +58,8 @@ pub(super) fn hub(root: &Node, report: &mut Report) -> Option<HubSettings> {
     Some(HubSettings { site })
 }
 
-/// `[core]`, and of it apart how the store writes readings.
-pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Form)> {
+/// `[core]`, and of it apart how the store writes readings, and how long they linger before.
+pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Form, Duration)> {
     let part: Part<'_, schema::Core> = section(root, "core", report)?;
     let raw = &part.raw;
     part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
@@ -59,6 +68,13 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
     let reconnect_spread = part.duration("reconnect_spread", raw.reconnect_spread.as_ref(), &RECONNECT_SPREAD, report);
     let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
     let grace = part.duration("grace", raw.grace.as_ref(), &GRACE, report);
+    let linger = part.duration("linger", raw.linger.as_ref(), &LINGER, report);
+    let mut size = |field, text: Option<&schema::Quantity>, bounds| {
+        let size = |text: &str| if text == ANY { Ok(None) } else { notation::size(text, bounds).map(Some) };
+        part.notation(&[field], text.map(|text| text.0.as_str()), size, report)
+    };
+    let per_day = size("bytes_per_day", raw.bytes_per_day.as_ref(), &BYTES_PER_DAY);
+    let per_minute = size("bytes_per_minute", raw.bytes_per_minute.as_ref(), &BYTES_PER_MINUTE);
     let (host, port) = address?;
     let form = Form {
         encoding: match raw.encoding? {
@@ -81,8 +97,12 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
         reconnect_spread: reconnect_spread?,
         keep_alive: keep_alive?,
         grace: grace?,
+        budget: Budget {
+            per_day: per_day?.map(|size| size.as_u64()),
+            per_minute: per_minute?.map(|size| size.as_u64()),
+        },
     };
-    Some((core, form))
+    Some((core, form, linger?))
 }
 
 pub(super) fn identity(root: &Node, report: &mut Report) -> Option<IdentitySettings> {

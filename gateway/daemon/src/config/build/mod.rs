@@ -77,7 +77,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
 
     let complete = (hub, core, identity, clock, store, paths.clone(), log.clone());
     let settings = match complete {
-        (Some(hub), Some((core, form)), Some(identity), Some(clock), Some(store), Some(paths), Some(log))
+        (Some(hub), Some((core, form, linger)), Some(identity), Some(clock), Some(store), Some(paths), Some(log))
             if !report.has_errors() =>
         {
             let source = field.source;
@@ -85,6 +85,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
                 hub,
                 core,
                 form,
+                linger,
                 identity,
                 paths,
                 clock,

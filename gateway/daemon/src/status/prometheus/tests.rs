@@ -6,6 +6,7 @@ use curb_wire::status::FaultEntry;
 
 use super::Exposition;
 use crate::status::{BusReport, ClockReport, CoreReport, DeviceReport, HostReport, PluginReport, QueueReport, Report};
+use crate::usage::UsageReport;
 
 /// A report in which no two counters are equal.
 fn report() -> Report {
@@ -71,6 +72,7 @@ fn report() -> Report {
             commands_refused: 508,
             bytes: 509,
             delay_ms: Some(25.0),
+            linger_s: 510.0,
         },
         queue: QueueReport {
             rows: 601,
@@ -84,6 +86,13 @@ fn report() -> Report {
             payload_bytes: 608,
             gaps: [("full".to_owned(), 609)].into(),
         },
+        usage: Some(UsageReport {
+            line_today: 801,
+            line_month: 802,
+            line_month_forecast: Some(803),
+            flash_today: Some(804),
+            flash_month: Some(805),
+        }),
         buses: [("cabinet".to_owned(), bus)].into(),
         devices: [
             ("lamp".to_owned(), device("silent: timeout", None)),
