@@ -8,6 +8,11 @@
  *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS tcp PORT...
  *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS rtu PATH BAUD UNIT...
  *
+ *   loop ID CORE-PORT ROOTS CERT KEY PERIOD-MS REGISTERS tcp-each PORT...
+ *   loop ID CORE-PORT ROOTS CERT KEY COUNT BYTES flood -
+ *
+ * tcp-each: a JSON message for each register, as many gateways send them. flood: COUNT messages of BYTES at once, 16 of
+ * them in flight, and no device.
  * PERIOD-MS 0: the next round follows the last one at once. A serial line is 8E1. Ends when it is killed.
  */
 #include <errno.h>
@@ -18,7 +23,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_DEVICES = 64, NUMBER = sizeof "65535," - 1 };
+enum { MAX_DEVICES = 64, NUMBER = sizeof "65535," - 1, IN_FLIGHT = 16 };
 
 static void fail(const char *act, const char *why)
 {
@@ -77,6 +82,45 @@ static void wait_until(struct mosquitto *core, const struct timespec *moment)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, moment, NULL);
 }
 
+static void on_publish(struct mosquitto *core, void *taken, int id)
+{
+    (void)core, (void)id;
+    ++*(long *)taken;
+}
+
+/* Sends messages until the core has acknowledged all of them, then stays connected. */
+static void flood(struct mosquitto *core, long count, size_t bytes)
+{
+    long sent = 0, taken = 0;
+    char *payload = malloc(bytes);
+    if (payload == NULL)
+        fail("make a payload", strerror(errno));
+    memset(payload, '0', bytes);
+    mosquitto_user_data_set(core, &taken);
+    mosquitto_publish_callback_set(core, on_publish);
+    check(mosquitto_max_inflight_messages_set(core, IN_FLIGHT), "set what is in flight");
+    for (;;) {
+        while (sent < count && sent - taken < IN_FLIGHT) {
+            check(mosquitto_publish(core, NULL, "loop/flood", (int)bytes, payload, 1, false), "publish");
+            sent++;
+        }
+        check(mosquitto_loop(core, 1000, 1), "serve the core");
+    }
+}
+
+static void publish_each(struct mosquitto *core, int device, const uint16_t *values, int registers)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    for (int r = 0; r < registers; r++) {
+        char topic[64], payload[128];
+        snprintf(topic, sizeof topic, "loop/hub/b%du1/r%d", device, r);
+        int length = snprintf(payload, sizeof payload, "{\"n\":\"b%du1/r%d\",\"u\":\"W\",\"t\":%lld.%03ld,\"v\":%u}", device, r,
+                              (long long)now.tv_sec, now.tv_nsec / 1000000, values[r]);
+        check(mosquitto_publish(core, NULL, topic, length, payload, 1, false), "publish");
+    }
+}
+
 int main(int count, char **arguments)
 {
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
@@ -88,8 +132,10 @@ int main(int count, char **arguments)
     if (count < 10 || count > 10 + MAX_DEVICES || (strcmp(arguments[8], "rtu") == 0 && count < 12))
         fail("read the command line", "see the head of loop.c");
     struct mosquitto *core = connect_core(arguments + 1);
+    if (strcmp(arguments[8], "flood") == 0)
+        flood(core, atol(arguments[6]), (size_t)atol(arguments[7]));
     long period_ms = atol(arguments[6]);
-    int registers = atoi(arguments[7]);
+    int registers = atoi(arguments[7]), each = strcmp(arguments[8], "tcp-each") == 0;
     if (registers < 1 || registers > MODBUS_MAX_READ_REGISTERS)
         fail("read the command line", "1 to 125 registers");
 
@@ -125,6 +171,10 @@ int main(int count, char **arguments)
                     fail("read a device", modbus_strerror(errno));
                 modbus_flush(devices[i]);
                 check(mosquitto_loop(core, 0, 1), "serve the core");
+                continue;
+            }
+            if (each) {
+                publish_each(core, i, values, registers);
                 continue;
             }
             size_t length = 0;

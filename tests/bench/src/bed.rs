@@ -94,17 +94,22 @@ impl Bed {
 
     /// Starts the C loop. `devices` is the end of its command line.
     pub(crate) fn start_loop(&self, period: Duration, registers: u16, devices: &[String]) -> Result<Process, Error> {
+        let period = period.as_millis().to_string();
+        let words: Vec<String> = [period, registers.to_string()].into_iter().chain(devices.iter().cloned()).collect();
+        self.start_peer(self.tls_port, &words)
+    }
+
+    /// Starts the C loop on a port of the core's; `words` stand behind the certificates.
+    pub(crate) fn start_peer(&self, port: u16, words: &[String]) -> Result<Process, Error> {
         let path = |path: &Path| path.display().to_string();
         let mut arguments = vec![
             "loop".to_owned(),
-            self.tls_port.to_string(),
+            port.to_string(),
             path(&self.hub.roots),
             path(&self.hub.certificate),
             path(&self.hub.key),
-            period.as_millis().to_string(),
-            registers.to_string(),
         ];
-        arguments.extend_from_slice(devices);
+        arguments.extend_from_slice(words);
         Ok(Process::start("loop", &self.c_loop, arguments, &self.folder)?)
     }
 

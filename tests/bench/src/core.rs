@@ -77,6 +77,22 @@ impl Core {
         Ok(())
     }
 
+    /// Hears `count` messages whose topic has this level; the time from the first to the last.
+    pub(crate) async fn span(&mut self, level: &str, count: u64, patience: Duration) -> Result<Duration, Error> {
+        let end = Instant::now() + patience;
+        let (mut first, mut heard) = (None, 0);
+        while let Some(arrival) = self.next(end).await? {
+            if arrival.topic.split('/').any(|word| word == level) {
+                heard += 1;
+                let first = *first.get_or_insert(arrival.at);
+                if heard == count {
+                    return Ok(arrival.at.saturating_sub(first));
+                }
+            }
+        }
+        Err(Error::Silent { what: "all messages at the core", deadline: patience, log: String::new() })
+    }
+
     async fn next(&mut self, end: Instant) -> Result<Option<Arrival>, Error> {
         let Ok(line) = timeout_at(end, self.lines.next_line()).await else {
             return Ok(None);

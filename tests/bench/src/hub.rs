@@ -70,6 +70,17 @@ pub(crate) struct Hub {
 impl Hub {
     /// Writes settings into a folder of this name, and starts curb on a new state folder.
     pub(crate) fn start(bed: &Bed, name: &str, buses: &[Bus], plugin: Plugin) -> Result<Self, Error> {
+        Self::start_on(bed, name, buses, plugin, (bed.tls_port, ""))
+    }
+
+    /// The same with the core on another port, and lines of settings for `[core]`.
+    pub(crate) fn start_on(
+        bed: &Bed,
+        name: &str,
+        buses: &[Bus],
+        plugin: Plugin,
+        core: (u16, &str),
+    ) -> Result<Self, Error> {
         let folder = bed.folder.join(name);
         let state = folder.join("state");
         let run = folder.join("run");
@@ -77,7 +88,7 @@ impl Hub {
             fs::create_dir_all(folder).map_err(Error::file(folder))?;
         }
         let config = folder.join("curb.toml");
-        fs::write(&config, settings(bed, &folder, buses, plugin)).map_err(Error::file(&config))?;
+        fs::write(&config, settings(bed, &folder, buses, plugin, core)).map_err(Error::file(&config))?;
         let arguments =
             ["run".as_ref(), "--config".as_ref(), config.as_os_str(), "--run-dir".as_ref(), run.as_os_str()];
         let started = clock::now();
@@ -92,15 +103,9 @@ impl Hub {
 
     /// Writes `value` to a point through the control socket, and says how long its answer took.
     pub(crate) async fn write(&self, point: &str, value: u16) -> Result<Duration, Error> {
-        let failed = Error::file(&self.socket);
         let request = format!("{{\"v\":1,\"op\":\"write\",\"point\":\"{point}\",\"value\":{value}}}\n");
         let begin = tokio::time::Instant::now();
-        let answer = async {
-            let mut stream = UnixStream::connect(&self.socket).await?;
-            stream.write_all(request.as_bytes()).await?;
-            BufReader::new(stream).lines().next_line().await
-        };
-        let line = answer.await.map_err(failed)?.unwrap_or_default();
+        let line = self.ask(&request).await?;
         let took = begin.elapsed();
         let program = "curb";
         if line.contains("\"ok\":true") && line.contains("read-back") {
@@ -108,6 +113,31 @@ impl Hub {
         } else {
             Err(Error::Line { program, line })
         }
+    }
+
+    /// Its own report, and of that the number at `pointer`.
+    pub(crate) async fn says(&self, pointer: &'static str) -> Result<u64, Error> {
+        let line = self.ask("{\"v\":1,\"op\":\"status\"}\n").await?;
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let number = report.pointer(pointer).and_then(serde_json::Value::as_u64);
+        number.ok_or(Error::Line { program: "curb", line })
+    }
+
+    /// Good readings since its start, by its own count.
+    pub(crate) async fn readings(&self) -> Result<u64, Error> {
+        let line = self.ask("{\"v\":1,\"op\":\"status\"}\n").await?;
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let devices = report["devices"].as_object().ok_or(Error::Line { program: "curb", line })?;
+        Ok(devices.values().filter_map(|device| device["good"].as_u64()).sum())
+    }
+
+    async fn ask(&self, request: &str) -> Result<String, Error> {
+        let answer = async {
+            let mut stream = UnixStream::connect(&self.socket).await?;
+            stream.write_all(request.as_bytes()).await?;
+            BufReader::new(stream).lines().next_line().await
+        };
+        Ok(answer.await.map_err(Error::file(&self.socket))?.unwrap_or_default())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -122,14 +152,13 @@ impl Hub {
     }
 }
 
-fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin) -> String {
+fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin, (port, core): (u16, &str)) -> String {
     let (folder, hub) = (folder.display(), &bed.hub);
     let mut text = format!(
-        "[hub]\nsite = \"{SITE}\"\n\n[core]\nurl = \"mqtts://localhost:{}\"\n\n\
+        "[hub]\nsite = \"{SITE}\"\n\n[core]\nurl = \"mqtts://localhost:{port}\"\n{core}\n\
          [identity]\nkey = \"{}\"\ncertificate = \"{}\"\nroots = \"{}\"\n\n\
          [paths]\nstate = \"{folder}/state\"\nrun = \"{folder}/run\"\ncache = \"{folder}/cache\"\n\n\
          [clock]\ntrust = \"system\"\n",
-        bed.tls_port,
         hub.key.display(),
         hub.certificate.display(),
         hub.roots.display(),

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: the daemon's own word about itself, and any of its crates.
 
+mod append;
 mod bed;
 mod clock;
 mod core;
@@ -58,6 +59,16 @@ enum Command {
         #[arg(long)]
         devices: u16,
     },
+    /// The peer of the queue on disk; started by `bench run`, never by hand
+    #[command(hide = true)]
+    Append {
+        #[arg(long)]
+        file: PathBuf,
+        #[arg(long)]
+        bytes: usize,
+        #[arg(long)]
+        times: u64,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -79,6 +90,7 @@ struct RunArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run(&args),
+        Command::Append { file, bytes, times } => append::append(&file, bytes, times),
         Command::Serve { devices } => serve::serve(devices).map_err(Error::Terminal),
     };
     let Err(error) = done else {

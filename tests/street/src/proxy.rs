@@ -1,6 +1,8 @@
 //! A TCP line with weather: between a client and a server, it cuts, stalls and delays.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +33,7 @@ pub enum Weather {
 pub struct Proxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    carried: Arc<AtomicU64>,
     _worker: Worker,
 }
 
@@ -46,8 +49,10 @@ impl Proxy {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (weather, now) = watch::channel(Weather::Fair);
-        let worker = Worker::start("proxy", move |stop| serve(listener, target, now, stop))?;
-        Ok(Self { address, weather, _worker: worker })
+        let carried = Arc::new(AtomicU64::new(0));
+        let line = Line { weather: now, carried: Arc::clone(&carried) };
+        let worker = Worker::start("proxy", move |stop| serve(listener, target, line, stop))?;
+        Ok(Self { address, weather, carried, _worker: worker })
     }
 
     /// Where it listens.
@@ -56,33 +61,41 @@ impl Proxy {
         self.address
     }
 
+    /// Bytes that have passed, in both directions.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
+    }
+
     /// Changes the weather, for standing connections too.
     pub fn set(&self, weather: Weather) {
         self.weather.send_replace(weather);
     }
 }
 
-async fn serve(
-    listener: std::net::TcpListener,
-    target: SocketAddr,
+/// What a connection has of the line.
+#[derive(Debug, Clone)]
+struct Line {
     weather: watch::Receiver<Weather>,
-    stop: CancellationToken,
-) {
+    carried: Arc<AtomicU64>,
+}
+
+async fn serve(listener: std::net::TcpListener, target: SocketAddr, line: Line, stop: CancellationToken) {
     let listener = TcpListener::from_std(listener).expect("a bound socket can be waited on");
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             Ok((client, _)) = listener.accept() => {
-                connections.spawn(connect(client, target, weather.clone()));
+                connections.spawn(connect(client, target, line.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
-    if *weather.borrow() == Weather::Cut {
+async fn connect(client: TcpStream, target: SocketAddr, line: Line) {
+    if *line.weather.borrow() == Weather::Cut {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else {
@@ -97,13 +110,14 @@ async fn connect(client: TcpStream, target: SocketAddr, weather: watch::Receiver
     let (server_reads, server_writes) = server.into_split();
     // Whichever direction ends first takes the other with it.
     tokio::select! {
-        () = pass(client_reads, server_writes, weather.clone()) => {}
-        () = pass(server_reads, client_writes, weather) => {}
+        () = pass(client_reads, server_writes, line.clone()) => {}
+        () = pass(server_reads, client_writes, line) => {}
     }
 }
 
 /// Passes bytes on in one direction until an end closes or the line is cut.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Line) {
+    let Line { mut weather, carried } = line;
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let now = *weather.borrow_and_update();
@@ -120,6 +134,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watc
         if let Weather::Delay(delay) = now {
             tokio::time::sleep(delay).await;
         }
+        carried.fetch_add(count as u64, Ordering::Relaxed);
         if to.write_all(&buffer[..count]).await.is_err() {
             return;
         }

@@ -2,8 +2,10 @@
 
 mod line;
 mod load;
+mod outage;
 mod start;
 mod street_hub;
+mod wire;
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -28,6 +30,10 @@ pub(crate) enum Setting {
     Street,
     /// Start-up to the first reading at the core
     Start,
+    /// Bytes on the line for a reading, in each form, against a message for each reading
+    Wire,
+    /// Without the core: bytes to disk; and how fast what waited goes out when it is back
+    Outage,
     /// Paced RS-485 lines, 9,600 to 115,200 8E1: polls, silences, a dead unit
     Line,
 }
@@ -70,6 +76,8 @@ pub(crate) async fn take(bed: &Bed, setting: Setting, times: Times, table: &mut 
         Setting::Fast => load::take_fast(bed, times, table).await,
         Setting::Street => street_hub::take(bed, times, table).await,
         Setting::Start => start::take(bed, times, table).await,
+        Setting::Wire => wire::take(bed, times, table).await,
+        Setting::Outage => outage::take(bed, times, table).await,
         Setting::Line => line::take(bed, times, table).await,
     }
 }
