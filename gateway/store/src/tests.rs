@@ -5,6 +5,7 @@ mod front;
 mod kill;
 mod limit;
 mod model;
+mod outage;
 mod power;
 mod support;
 mod window;
