@@ -117,18 +117,22 @@ impl Hub {
 
     /// Its own report, and of that the number at `pointer`.
     pub(crate) async fn says(&self, pointer: &'static str) -> Result<u64, Error> {
-        let line = self.ask("{\"v\":1,\"op\":\"status\"}\n").await?;
-        let report: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let number = report.pointer(pointer).and_then(serde_json::Value::as_u64);
-        number.ok_or(Error::Line { program: "curb", line })
+        let (report, line) = self.report().await?;
+        report.pointer(pointer).and_then(serde_json::Value::as_u64).ok_or(Error::Line { program: "curb", line })
     }
 
     /// Good readings since its start, by its own count.
     pub(crate) async fn readings(&self) -> Result<u64, Error> {
-        let line = self.ask("{\"v\":1,\"op\":\"status\"}\n").await?;
-        let report: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let (report, line) = self.report().await?;
         let devices = report["devices"].as_object().ok_or(Error::Line { program: "curb", line })?;
         Ok(devices.values().filter_map(|device| device["good"].as_u64()).sum())
+    }
+
+    /// What `curb status --json` prints, and the line that it came in.
+    async fn report(&self) -> Result<(serde_json::Value, String), Error> {
+        let line = self.ask("{\"v\":1,\"op\":\"status\"}\n").await?;
+        let mut answer: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        Ok((answer["answer"].take(), line))
     }
 
     async fn ask(&self, request: &str) -> Result<String, Error> {

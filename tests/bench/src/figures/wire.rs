@@ -10,6 +10,8 @@ use tokio::time::sleep;
 use super::street_hub::{DEVICES, EVERY, REGISTERS, buses};
 use super::{Times, progress};
 use crate::bed::{Bed, Devices};
+use crate::core::Core;
+use crate::counting::From;
 use crate::error::Error;
 use crate::hub::{Hub, Plugin};
 use crate::table::{Goal, Table};
@@ -38,6 +40,8 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
 }
 
 async fn curb(bed: &Bed, relay: &Proxy, devices: &Devices, settings: &str, times: Times) -> Result<f64, Error> {
+    // It listens, so that the core has a subscriber; what it hears is not read.
+    let core = Core::listen(bed, From::Others).await?;
     let hub = Hub::start_on(bed, "wire", &buses(devices), Plugin::None, (relay.address().port(), settings))?;
     // Past birth, and past the first messages of each topic, which go alone.
     sleep(times.warm_up + Duration::from_secs(5)).await;
@@ -45,6 +49,7 @@ async fn curb(bed: &Bed, relay: &Proxy, devices: &Devices, settings: &str, times
     sleep(times.load).await;
     let (carried, read) = (relay.carried() - carried, hub.readings().await? - read);
     hub.end().await?;
+    drop(core);
     std::fs::remove_dir_all(bed.folder.join("wire")).map_err(Error::file(&bed.folder))?;
     Ok(carried as f64 / read as f64)
 }
