@@ -160,6 +160,9 @@ pub(crate) enum Command {
     /// The frames on a bus
     #[command(subcommand)]
     Bus(BusCommand),
+    /// What the queue holds, and what the core refused and is set aside
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print shell completions
     Completions {
         /// The shell
@@ -198,6 +201,71 @@ pub(crate) enum BusCommand {
     /// Decode what `curb bus dump` printed; exits 1 if anything in it is wrong
     #[command(after_help = "Examples:\n  curb bus play line.dump\n  curb bus dump cabinet -C 20 | curb bus play -")]
     Play(PlayArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Show what is set aside and why, and what waits, by stream; exits 1 if anything is set aside
+    #[command(after_help = "Examples:\n  curb store show\n  curb store show --json | jq '.aside[].row'")]
+    Show {
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Copy messages to a new file that only you can read, as JSON lines
+    #[command(
+        after_help = "Examples:\n  curb store export messages.jsonl\n  curb store export --aside refused.jsonl\n\n\
+        Nothing is taken out of the queue. What the policy denies now is left out; then the exit code is 1."
+    )]
+    Export {
+        /// Only what is set aside
+        #[arg(long)]
+        aside: bool,
+        /// The file; it must not be there yet
+        file: PathBuf,
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Put messages that are set aside back into the queue, to be sent again as they are
+    #[command(after_help = "Examples:\n  curb store release 17 18\n  curb store release --all\n\n\
+        Exits 1 if one is not there, or the policy denies what is in it now.")]
+    Release {
+        #[command(flatten)]
+        rows: StoreRows,
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Delete messages that are set aside. The core has been told that they will not come
+    #[command(after_help = "Examples:\n  curb store drop 17\n  curb store drop --all\n\nExits 1 if one is not there.")]
+    Drop {
+        #[command(flatten)]
+        rows: StoreRows,
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+}
+
+/// Which queue: the running daemon's, or, while none runs, that in the config's state folder.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) run_dir: RunDir,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which messages that are set aside.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct StoreRows {
+    /// As `curb store show` lists them
+    #[arg(value_name = "ROW", num_args = 1..=256)]
+    pub(crate) rows: Vec<i64>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Where the settings come from. Later layers win: built-in defaults, the file, conf.d by name, CURB__SECTION__KEY from

@@ -14,6 +14,8 @@
 //! ← {"v":1,"ok":true,"answer":{"outcome":{"registers":[17254,13107]},"heard":"030304436633338F0C","took_us":21000}}
 //! → {"v":1,"op":"write","point":"lamp/dim","value":50}
 //! ← {"v":1,"ok":true,"answer":{"done":{"value":50,"proof":"read-back"}}}     or {"refused":{"word":"not-granted","why":"…"}}
+//! → {"v":1,"op":"store-change","change":"release","rows":[17]}
+//! ← {"v":1,"ok":true,"answer":{"v":1,"done":[17],"absent":[],"denied":[]}}
 //! → {"v":1,"op":"watch","bus":"cabinet"}
 //! ← {"v":1,"ok":true,"answer":{"ht":12345678000,"sent":true,"bytes":"030300000002C5E9","missed":0}}
 //! ```
@@ -33,6 +35,7 @@ use tokio::time::timeout;
 
 use crate::cli::{CANNOT, DENIED, USAGE};
 use crate::field::ProbeForm;
+use crate::stored::{Change, Exported};
 
 /// The socket's name in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -94,6 +97,20 @@ pub(crate) enum Op {
     Watch {
         /// Name of the bus.
         bus: String,
+    },
+    /// What is set aside, and what waits.
+    StoreShow,
+    /// Messages in full, one a line, and then a line that says that these were all.
+    StoreExport {
+        /// Which.
+        what: Exported,
+    },
+    /// Put messages back that are set aside, or delete them.
+    StoreChange {
+        /// Which of the two.
+        change: Change,
+        /// Their rows. None: all.
+        rows: Option<Vec<i64>>,
     },
 }
 

@@ -2,7 +2,7 @@
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
 //! `assemble` its only wiring, `config` its settings; `command` carries out what the core asks for; `ask`, `show` and `profiles`
-//! have the commands that look, `tools` those of the installer.
+//! have the commands that look, `stored` those about what the queue holds, `tools` those of the installer.
 
 mod ask;
 mod assemble;
@@ -22,6 +22,7 @@ mod show;
 mod signals;
 mod spool;
 mod status;
+mod stored;
 mod tap;
 mod tools;
 mod turn;
@@ -74,6 +75,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
             let tap = ask::Tap { points, count, wait, at, verbose, capture, json };
             ask::tap(&run_dir.path(), tap, out).await
         }
+        Command::Store(command) => stored::run(command, out).await,
         Command::Read(args) => tools::finish(tools::read::run(&args, out).await, args.line.json, out),
         Command::Write(args) => tools::finish(tools::write::run(&args, out).await, args.line.json, out),
         Command::Ping(args) => tools::finish(tools::ping::run(&args, out).await, args.line.json, out),

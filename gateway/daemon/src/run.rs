@@ -105,7 +105,7 @@ pub(crate) struct Daemon {
     callers: JoinSet<()>,
     /// The taps that it serves, and those who watch a bus.
     taps: JoinSet<()>,
-    /// Requests to buses that wait for their answer; each has a caller, so that there are never more than callers.
+    /// Requests to buses and to the queue that wait for their answer; each has a caller, so that there are never more than callers.
     asking: JoinSet<()>,
     fault_log: FaultLog,
     started: Instant,

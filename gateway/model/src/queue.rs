@@ -75,10 +75,20 @@ pub struct Message {
     pub run: RunId,
     /// Its number in that stream and run, from 1.
     pub seq: u64,
-    /// Its readings; 0 for records.
+    /// Its readings that no gap record tells of: 0 for records, and for data that was set aside and is
+    /// [released](Self::is_released).
     pub readings: u32,
     /// The bytes on the wire.
     pub payload: Arc<[u8]>,
+}
+
+impl Message {
+    /// Whether it was set aside once, and somebody has put it back. The core has been told that it will not come, so that
+    /// receipts cover its number already: they say nothing about it.
+    #[must_use]
+    pub const fn is_released(&self) -> bool {
+        matches!(self.lane, Lane::Data | Lane::Alarm) && self.readings == 0
+    }
 }
 
 /// What a read of the queue gave.

@@ -38,6 +38,16 @@ impl Policy {
         let among = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(point));
         self.allow.as_deref().is_none_or(among) && !among(&self.deny)
     }
+
+    /// Whether this value of the point may leave.
+    #[must_use]
+    pub fn permits(&self, point: &PointName, value: Option<&Value>) -> bool {
+        self.permits_kind(value) && self.allows(point)
+    }
+
+    fn permits_kind(&self, value: Option<&Value>) -> bool {
+        self.text == Text::Allow || !matches!(value, Some(Value::Text(_) | Value::Bytes(_)))
+    }
 }
 
 /// The policy at work.
@@ -72,8 +82,7 @@ impl Gate {
     }
 
     fn lets(&mut self, reading: &Reading) -> bool {
-        let is_text = matches!(reading.sample.value(), Some(Value::Text(_) | Value::Bytes(_)));
-        if is_text && self.policy.text == Text::Deny {
+        if !self.policy.permits_kind(reading.sample.value()) {
             return false;
         }
         let name = &reading.point.name;

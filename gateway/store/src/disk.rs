@@ -10,11 +10,14 @@
 //! aside    row · run · stream · seq · lane · readings · code · payload
 //! ```
 //!
+//! `readings` are those that no gap record tells of: 0 for records, and for data that was aside and is put back.
+//!
 //! A message that waits for the clock has a negative `row`: the queue is what lies above zero. Releasing adds one number
 //! to the rows below zero, so that they come behind everything handed out before, in their order.
 //!
 //! Deliberately absent: decisions. What is written and what goes is decided in `queue`; what to do about errors in `writer`.
 
+mod aside;
 mod error;
 mod read;
 
@@ -135,6 +138,17 @@ impl Disk {
     /// Opens or creates the file, and takes its lock. `wrote` is a run that is known to have written to it: an empty file
     /// is then one that was lost, and is left as it is.
     pub(crate) fn open(&mut self, wrote: Option<RunId>) -> Result<(), Error> {
+        self.open_file(wrote)?;
+        self.keep_reserve();
+        Ok(())
+    }
+
+    /// The same for somebody who only looks: without taking room for a reserve.
+    pub(crate) fn open_as_it_is(&mut self) -> Result<(), Error> {
+        self.open_file(None)
+    }
+
+    fn open_file(&mut self, wrote: Option<RunId>) -> Result<(), Error> {
         let lost = |run| Err(Error::Lost { run });
         // Asked before SQLite is: it deletes the log of a file without a byte.
         let is_blank = match fs::metadata(&self.path) {
@@ -174,7 +188,6 @@ impl Disk {
         // Files of the first days lack it.
         connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
         self.connection = Some(connection);
-        self.keep_reserve();
         Ok(())
     }
 
@@ -205,8 +218,7 @@ impl Disk {
                 stream.waiting = counted.get(&stream.id).copied().unwrap_or_default();
             }
         }
-        let aside: i64 = connection.query_row("select count(*) from aside", [], |row| row.get(0))?;
-        loaded.aside = unsigned(aside)?;
+        loaded.aside = self.count_aside()?;
         Ok(loaded)
     }
 
@@ -260,6 +272,10 @@ impl Disk {
             if !changes.aside.is_empty() {
                 let sql = "delete from aside where row not in (select row from aside order by row desc limit ?1)";
                 transaction.prepare_cached(sql)?.execute([ASIDE_KEPT])?;
+            }
+            let mut unshelve = transaction.prepare_cached("delete from aside where row = ?1")?;
+            for row in &changes.no_longer_aside {
+                unshelve.execute([row])?;
             }
             // Deletions come before insertions: on a full disk the room they make is what the others need.
             let mut delete = transaction.prepare_cached("delete from message where row = ?1")?;

@@ -259,7 +259,7 @@ impl Store {
         self.0.entries.send((ticket, entry)).await.map_err(|_| Closed)
     }
 
-    async fn request(&self, request: Request) -> Result<(), Closed> {
+    pub(crate) async fn request(&self, request: Request) -> Result<(), Closed> {
         let Some(request) = self.answer_here(request) else { return Ok(()) };
         let ticket = self.0.line.join();
         self.0.requests.send((ticket, request)).await.map_err(|_| Closed)

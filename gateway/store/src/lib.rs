@@ -26,6 +26,8 @@ mod health;
 mod mark;
 mod open;
 mod queue;
+mod shelf;
+mod workbench;
 mod writer;
 
 use std::io;
@@ -38,6 +40,8 @@ use curb_wire::senml::Form;
 pub use front::{Closed, Store};
 pub use health::Health;
 pub use open::Opened;
+pub use shelf::{Kept, Shelf, StreamWaiting, Undone};
+pub use workbench::Workbench;
 
 #[cfg(test)]
 mod tests;
@@ -94,13 +98,19 @@ pub enum WhenFull {
 /// Why the store could not be opened. A damaged database is none of these: it is moved aside.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder is not there and cannot be made.
-    #[error("make folder {path}")]
+    /// The folder is not there and cannot be made, or the file in it is not for us.
+    #[error("use {path}")]
     Folder {
         /// The folder.
         path: PathBuf,
         /// The operating system's answer.
         source: io::Error,
+    },
+    /// There is no queue.
+    #[error("open {path}: there is no queue")]
+    Absent {
+        /// The database.
+        path: PathBuf,
     },
     /// Another process has the queue open.
     #[error("open {path}: another process uses it")]

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: clocks, SQL, errors.
 
+mod aside;
 mod state;
 mod window;
 
@@ -24,6 +25,7 @@ use curb_wire::senml::{self, Form, Header};
 use crate::disk::{Loaded, Scope, Stored};
 use crate::gaps::Gaps;
 
+pub(crate) use aside::Aside;
 pub(crate) use state::{Changes, RunState, StreamState, Waiting};
 pub(crate) use window::NewRow;
 
@@ -221,6 +223,9 @@ impl Queue {
                 GapReason::SetAside
             }
         };
+        if row.is_released() {
+            return;
+        }
         // The counters that the newest message carried must be told in another way.
         stream.untold |= stream.run == self.run && row.seq == stream.counts.seq;
         self.gaps.numbered(stream.run, &stream.name, reason, row);
@@ -331,9 +336,14 @@ impl Queue {
         if let Some(id) = self.current.get(name) {
             return *id;
         }
-        let id = self.streams.last_key_value().map_or(1, |(last, _)| last + 1);
-        self.streams.insert(id, StreamState::new(id, self.run, name.clone()));
+        let id = self.add_stream(self.run, name);
         self.current.insert(name.clone(), id);
+        id
+    }
+
+    fn add_stream(&mut self, run: RunId, name: &Stream) -> i64 {
+        let id = self.streams.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.streams.insert(id, StreamState::new(id, run, name.clone()));
         id
     }
 

@@ -7,5 +7,6 @@ mod limit;
 mod model;
 mod outage;
 mod power;
+mod shelf;
 mod support;
 mod window;

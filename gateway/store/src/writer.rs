@@ -14,6 +14,7 @@ mod answer;
 mod commit;
 mod due;
 mod here;
+mod shelf;
 mod tell;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::Health;
 use crate::disk::{Disk, Scope};
 use crate::mark::{self, MarkFile};
 use crate::queue::Queue;
+use crate::shelf::{Kept, Shelf, StreamWaiting};
 
 pub(crate) use due::Due;
 pub(crate) use here::{Line, Taken, Ticket};
@@ -60,13 +62,17 @@ pub(crate) enum Entry {
     EndRun(oneshot::Sender<()>),
 }
 
-/// What the uplink asks for.
+/// What the uplink asks for, and people at the hub.
 #[derive(Debug)]
 pub(crate) enum Request {
     Next { class: Class, after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Page> },
     Delivered(Vec<RowId>),
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
+    Look { shelf: Shelf, after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Vec<Kept>> },
+    Waiting(oneshot::Sender<Vec<StreamWaiting>>),
+    PutBack { rows: Vec<RowId>, reply: oneshot::Sender<Vec<RowId>> },
+    ThrowAway { rows: Vec<RowId>, reply: oneshot::Sender<Vec<RowId>> },
     Close(oneshot::Sender<()>),
 }
 

@@ -38,3 +38,4 @@ pub use config::{Ack, Config, Error, WINDOW};
 pub use front::Uplink;
 pub use health::{Health, State};
 pub use outbox::{Closed, Outbox};
+pub use reason::name as reason_name;

@@ -36,8 +36,9 @@ pub(crate) const fn word(code: u8) -> &'static str {
     }
 }
 
-/// The code's name in the standard.
-pub(crate) const fn name(code: u8) -> &'static str {
+/// The name of a PUBACK's reason code in the standard (MQTT 5, 3.4.2.1).
+#[must_use]
+pub const fn name(code: u8) -> &'static str {
     match code {
         0x80 => "unspecified error",
         0x83 => "implementation specific error",

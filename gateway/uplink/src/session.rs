@@ -87,7 +87,7 @@ pub(crate) enum Acked {
 
 #[derive(Debug)]
 enum Sent {
-    Row { row: RowId, topic: Topic, run: RunId, seq: u64, at: Instant },
+    Row { row: RowId, topic: Topic, run: RunId, seq: u64, ends: Ack, at: Instant },
     Document(Document),
     Answer,
 }
@@ -271,7 +271,9 @@ impl Session {
                 return None;
             }
             let message = self.reader(class).queue.pop_front()?;
-            let covered = self.ack == Ack::Core && self.receipts.covers(message.run, &message.stream, message.seq);
+            // Its number is in a gap, and receipts cover gaps: of a released message only the broker tells.
+            let ends = if message.is_released() { Ack::Broker } else { self.ack };
+            let covered = ends == Ack::Core && self.receipts.covers(message.run, &message.stream, message.seq);
             if passage == Passage::Skip || covered {
                 continue;
             }
@@ -284,7 +286,7 @@ impl Session {
             self.air.published(size, now);
             self.gates.sent(&topic);
             self.rows_in_flight += 1;
-            self.launch(Sent::Row { row: message.row, topic, run: message.run, seq: message.seq, at: now }, now);
+            self.launch(Sent::Row { row: message.row, topic, run: message.run, seq: message.seq, ends, at: now }, now);
             return Some((address, message));
         }
     }
@@ -368,8 +370,8 @@ impl Session {
     pub(crate) fn acked(&mut self, id: u16, code: u8, now: Instant) -> Result<Acked, Mismatch> {
         let sent = self.flight.acked(id)?;
         self.progress = now;
-        let (row, topic, run, seq, at) = match sent {
-            Sent::Row { row, topic, run, seq, at } => (row, topic, run, seq, at),
+        let (row, topic, run, seq, ends, at) = match sent {
+            Sent::Row { row, topic, run, seq, ends, at } => (row, topic, run, seq, ends, at),
             Sent::Document(document) => {
                 self.retained(document).acked(code, now);
                 return Ok(Acked::Document);
@@ -387,7 +389,7 @@ impl Session {
                 if let Some(from) = self.gates.taken(&topic) {
                     self.go_back(from);
                 }
-                match self.ack {
+                match ends {
                     Ack::Broker => self.delivered(row, now),
                     Ack::Core => self.receipts.taken(row, run, topic.1, seq, now),
                 }

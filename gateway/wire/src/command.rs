@@ -44,6 +44,8 @@ pub enum Proof {
     ReadBack,
     /// The device said so; what was written there cannot be read.
     Echo,
+    /// It changed nothing but the hub's own queue, and is on its disk.
+    Committed,
 }
 
 /// Why a command was not done, or is not known to be.

@@ -195,6 +195,13 @@ fn commands_of_version_1_are_golden() {
     golden_document("audit-refused.json", &audit(Origin::Core, id, outcome(Value::U64(120), Err(refusal()))));
     golden_document("audit-socket.json", &audit(Origin::Socket, None, outcome(Value::Bool(true), Ok(Proof::Echo))));
     golden_document("audit-tool.json", &audit(Origin::Tool, None, outcome(Value::Bool(true), Ok(Proof::Echo))));
+    let mut store = audit(
+        Origin::Socket,
+        None,
+        Outcome { point: None, value: None, ..outcome(Value::Bool(true), Ok(Proof::Committed)) },
+    );
+    store.audit.command = "store release 17".to_owned();
+    golden_document("audit-store.json", &store);
     golden_document("audit-unread.json", &audit(Origin::Core, None, unread));
 }
 

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Daemon;
 use crate::control::{Answer, MAX_TAPS, Op, Request};
+use crate::stored::{self, Shelves};
 use crate::{field, tap};
 
 impl Daemon {
@@ -46,9 +47,28 @@ impl Daemon {
                 }
                 Err(refusal) => refusal,
             },
+            Op::StoreShow => {
+                self.asking.spawn(stored::serve::show(self.shelves(), answers));
+                return;
+            }
+            Op::StoreExport { what } => {
+                let policy = self.settings.pipeline.policy.clone();
+                self.asking.spawn(stored::serve::export(self.shelves(), policy, what, answers));
+                return;
+            }
+            Op::StoreChange { change, rows } => {
+                let policy = self.settings.pipeline.policy.clone();
+                let (store, clock) = (self.rooms.store.clone(), self.clock.clone());
+                self.asking.spawn(stored::serve::change(store, clock, policy, change, rows, answers));
+                return;
+            }
         };
         // A caller that hung up meanwhile does not want it.
         drop(answers.try_send(answer));
+    }
+
+    fn shelves(&self) -> Shelves {
+        Shelves::Live(self.rooms.store.clone())
     }
 
     /// A running bus, and the serial settings of its config.

@@ -25,6 +25,13 @@ pub(crate) struct Stored {
     pub(crate) len: u64,
 }
 
+impl Stored {
+    /// Whether it was set aside and is put back: a gap record tells of its readings.
+    pub(crate) const fn is_released(&self) -> bool {
+        matches!(self.lane, Lane::Data | Lane::Alarm) && self.readings == 0
+    }
+}
+
 /// A row of `message`.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -85,7 +92,7 @@ impl Disk {
         rows.next()?.map(stored).transpose()
     }
 
-    /// Rows of a stream up to and with `seq`, except those in `gone`; at most `limit`.
+    /// Rows of a stream up to and with `seq`, except those in `gone` and those of which a gap record tells; at most `limit`.
     pub(crate) fn up_to(
         &self,
         stream: i64,
@@ -94,7 +101,7 @@ impl Disk {
         limit: usize,
     ) -> Result<Vec<Stored>, Error> {
         let sql = "select row, stream, seq, lane, readings, first, last, length(payload) \
-                   from message where stream = ?1 and seq <= ?2 order by seq";
+                   from message where stream = ?1 and seq <= ?2 and (readings > 0 or lane > 1) order by seq";
         let mut statement = self.connection()?.prepare_cached(sql)?;
         let mut rows = statement.query([stream, signed(seq)])?;
         collect(&mut rows, gone, limit)
@@ -170,7 +177,7 @@ fn stored(row: &Row<'_>) -> Result<Stored, Error> {
     })
 }
 
-fn lane(number: i64) -> Result<Lane, Error> {
+pub(super) fn lane(number: i64) -> Result<Lane, Error> {
     [Lane::Data, Lane::Alarm, Lane::Run, Lane::Gap, Lane::Clock, Lane::Audit]
         .into_iter()
         .find(|lane| lane_number(*lane) == number)

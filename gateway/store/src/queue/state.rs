@@ -96,6 +96,8 @@ pub(crate) struct Changes {
     pub(crate) replaced: BTreeMap<i64, NewRow>,
     /// Rows to copy aside, with the broker's reason code.
     pub(crate) aside: BTreeMap<i64, u8>,
+    /// Rows that are aside and go: they are put back, or thrown away.
+    pub(crate) no_longer_aside: BTreeSet<i64>,
     pub(crate) gone: BTreeSet<i64>,
     /// What to add to row ids below zero.
     pub(crate) release: Option<i64>,
@@ -114,6 +116,10 @@ impl Changes {
 
     pub(crate) fn is_empty(&self) -> bool {
         // Whatever else changes, changes a stream or a run as well.
-        self.rows.is_empty() && self.release.is_none() && self.streams.is_empty() && self.runs.is_empty()
+        self.rows.is_empty()
+            && self.release.is_none()
+            && self.streams.is_empty()
+            && self.runs.is_empty()
+            && self.no_longer_aside.is_empty()
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use curb_model::{Class, Dropped, GapReason, Lane, Message, RowId, RunId};
 use curb_wire::record::StreamCounts;
 use proptest::prelude::*;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::support::{Core, at, batch, config, drain, stream, writer};
 use crate::Config;
 use crate::queue::Waiting;
+use crate::shelf::Shelf;
 use crate::writer::{Request, Taken, Writer};
 
 const STREAMS: [&str; 3] = ["meter", "lamp", "quiet.alarm"];
@@ -43,6 +45,10 @@ enum Step {
     },
     /// The broker refuses the next message for what it is.
     Refuse,
+    /// Somebody puts back what is aside.
+    PutBack,
+    /// Or deletes it.
+    ThrowAway,
     Release,
     /// Its time has come: counters, deliveries, a commit that failed.
     Due,
@@ -64,7 +70,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1..6_usize, prop::bool::weighted(0.8)).prop_map(|(rows, arrive)| Step::Send { rows, arrive }),
         3 => (1..6_usize, any::<bool>()).prop_map(|(rows, newest)| Step::Ack { rows, newest }),
         1 => (0..3_usize).prop_map(|stream| Step::Receipt { stream }),
-        1 => Just(Step::Refuse),
+        2 => Just(Step::Refuse),
+        1 => Just(Step::PutBack),
+        1 => Just(Step::ThrowAway),
         1 => Just(Step::Release),
         1 => Just(Step::Due),
         1 => any::<bool>().prop_map(Step::DiskFull),
@@ -169,9 +177,9 @@ impl World {
             }
             Step::Receipt { stream: index } => {
                 let (run, stream) = (self.writer.queue.run(), stream(STREAMS[index]));
-                let received = &self.core.account(run, stream.as_str()).received;
-                // Only what is held without a hole.
-                let seq = (1..).take_while(|seq| received.contains_key(seq)).last().unwrap_or(0);
+                let account = self.core.account(run, stream.as_str());
+                // Only what is held, or in a gap, without a hole.
+                let seq = (1..).take_while(|seq| account.covers(*seq)).last().unwrap_or(0);
                 self.writer.answer(Request::Receipt { run, stream, seq });
             }
             // Refused twice, by the broker and by the disk: a kill in that state may send it once more, out of order.
@@ -187,6 +195,14 @@ impl World {
                         self.arrived.push(message.clone());
                     }
                 }
+            }
+            Step::PutBack => {
+                let (reply, _) = oneshot::channel();
+                self.writer.answer(Request::PutBack { rows: self.aside(), reply });
+            }
+            Step::ThrowAway => {
+                let (reply, _) = oneshot::channel();
+                self.writer.answer(Request::ThrowAway { rows: self.aside(), reply });
             }
             Step::Release => {
                 self.writer.queue.release_undated();
@@ -238,6 +254,11 @@ impl World {
             truth.refused = left(|counts| counts.refused, durable.refused, truth.refused);
             truth.messages.truncate(usize::try_from(messages).unwrap());
         }
+    }
+
+    fn aside(&self) -> Vec<RowId> {
+        let kept = self.writer.disk.look(Shelf::Aside, 0, usize::MAX, usize::MAX).unwrap();
+        kept.iter().map(|kept| kept.row).collect()
     }
 
     fn is_refused(&self) -> bool {

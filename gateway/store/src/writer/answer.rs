@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{CHUNK, Request, Writer};
 use crate::disk::{Admit, Error, Frozen, Stored};
 use crate::queue::{Leaves, NewRow, Queue};
+use crate::shelf;
 
 /// How long a delivery may wait for another commit to join. A kill in this time sends these messages once more.
 const ACKS_WAIT: Duration = Duration::from_secs(2);
@@ -50,6 +51,15 @@ impl Writer {
             Request::Delivered(rows) => self.delivered(&rows),
             Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
             Request::SetAside { row, code } => self.set_aside(row, code),
+            Request::Look { shelf, after, rows, bytes, reply } => {
+                self.look(shelf, after, rows, bytes).map(|kept| drop(reply.send(kept)))
+            }
+            Request::Waiting(reply) => {
+                drop(reply.send(shelf::waiting(&self.queue)));
+                Ok(())
+            }
+            Request::PutBack { rows, reply } => self.put_back(&rows, reply),
+            Request::ThrowAway { rows, reply } => self.throw_away(&rows, reply),
             Request::Close(_) => return,
         };
         if let Err(error) = result {
@@ -137,7 +147,8 @@ impl Writer {
 
     fn receipt(&mut self, run: RunId, stream: &Stream, seq: u64) -> Result<(), Error> {
         let Some(id) = self.queue.stream_of(run, stream) else { return Ok(()) };
-        let in_memory = self.queue.changes.rows.iter().filter(|new| new.stored.stream == id && new.stored.seq <= seq);
+        let is_meant = |row: &Stored| row.stream == id && row.seq <= seq && !row.is_released();
+        let in_memory = self.queue.changes.rows.iter().filter(|new| is_meant(&new.stored));
         let in_memory: Vec<Stored> = in_memory.map(|new| new.stored.clone()).collect();
         in_memory.iter().for_each(|row| self.queue.remove(row, Leaves::Delivered));
         while !self.drained && self.queue.changes.gone.len() < ACKS_MAX {

@@ -65,13 +65,16 @@ impl Writer {
             self.disk.commit(scope, changes, &self.queue.runs, &self.queue.streams)?;
             self.commits += 1;
             self.due.pause = RETRY.0;
-            self.aside += changes.aside.len() as u64;
+            let aside_changed = !changes.aside.is_empty() || !changes.no_longer_aside.is_empty();
             let new_rows = scope == Scope::All && !changes.rows.is_empty();
             if new_rows {
                 self.payload_bytes += changes.rows.iter().map(|row| row.payload.len() as u64).sum::<u64>();
                 self.drained = false;
             }
             self.queue.committed(scope);
+            if aside_changed {
+                self.aside = self.disk.count_aside()?;
+            }
             if self.queue.waiting.bytes <= self.limit_bytes {
                 return Ok(());
             }

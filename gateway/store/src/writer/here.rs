@@ -63,7 +63,12 @@ impl Writer {
         self.queue.settle();
         let is_ours = match &request {
             Request::Next { .. } | Request::Delivered(_) | Request::Receipt { .. } => true,
-            Request::SetAside { .. } | Request::Close(_) => false,
+            Request::SetAside { .. }
+            | Request::Look { .. }
+            | Request::Waiting(_)
+            | Request::PutBack { .. }
+            | Request::ThrowAway { .. }
+            | Request::Close(_) => false,
         };
         if !is_ours || !self.drained || self.must_commit() || self.queue.changes.is_urgent() {
             return Some(request);

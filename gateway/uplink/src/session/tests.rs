@@ -9,6 +9,23 @@ use self::street::{NOTHING, RUN, S, Street, stream, topics};
 use super::{Document, REPORTS_MAX, Session};
 use crate::{Ack, WINDOW};
 
+/// A gap record tells of it, and receipts cover gaps: they say nothing about the message itself.
+#[test]
+fn a_released_message_goes_although_its_number_is_receipted_and_ends_with_the_broker() {
+    let mut street = Street::new(Ack::Core);
+    street.session.receipt(RUN, stream(0), 100);
+    street.store();
+    let plain = street.append(0);
+    assert_eq!(street.send(), NOTHING, "receipted");
+    street.rows.remove(&plain);
+    let released = street.append(0);
+    street.rows.get_mut(&released).unwrap().readings = 0;
+    assert_eq!(street.send(), [released.0]);
+    street.ack(1);
+    street.store();
+    assert!(street.rows.is_empty() && street.session.is_idle(), "PUBACK 0x00 ends it");
+}
+
 #[test]
 fn a_topic_sends_its_first_message_alone_and_then_a_window() {
     let mut street = Street::new(Ack::Broker);

@@ -94,6 +94,7 @@ impl Book {
         let (word, detail) = match &outcome.result {
             Ok(Proof::ReadBack) => ("read-back", ""),
             Ok(Proof::Echo) => ("echo", ""),
+            Ok(Proof::Committed) => ("committed", ""),
             Err(refusal) => (refusal.word.as_str(), refusal.detail.as_str()),
         };
         let row = cells![
