@@ -82,8 +82,6 @@ pub(crate) struct Rooms {
 pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Error> {
     let StoreSettings { limit, when_full, commit_every, commit_bytes } = &settings.store;
     let config = curb_store::Config {
-        dir: settings.paths.state.join("queue"),
-        hub: hub.clone(),
         form: settings.form,
         limit_bytes: limit.as_u64(),
         when_full: match when_full {
@@ -92,6 +90,7 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
         commit_every: *commit_every,
         commit_bytes: usize::try_from(commit_bytes.as_u64()).unwrap_or(usize::MAX),
         counts_every: COUNTS_EVERY,
+        ..curb_store::Config::new(settings.paths.state.join("queue"), hub.clone())
     };
     Ok(Store::open(config)?)
 }
@@ -240,6 +239,10 @@ impl Outbox for StoreOutbox {
 
     async fn set_aside(&self, row: RowId, code: u8) {
         self.store.set_aside(row, code).await.ok();
+    }
+
+    async fn payload_max(&self, bytes: Option<usize>) {
+        self.store.payload_max(bytes).await.ok();
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

@@ -206,6 +206,18 @@ impl Store {
         self.request(Request::SetAside { row, code }).await
     }
 
+    /// What the core takes in one message, in bytes of payload; `None`: it has no bound. What is new from here on keeps to it,
+    /// also after a restart.
+    ///
+    /// # Errors
+    /// The store is closed.
+    ///
+    /// # Cancel safety
+    /// Safe: longer messages are set aside when they meet the core.
+    pub async fn payload_max(&self, bytes: Option<usize>) -> Result<(), Closed> {
+        self.request(Request::PayloadMax(bytes)).await
+    }
+
     /// Counts commits: changes when there may be new messages.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {

@@ -27,6 +27,7 @@ mod mark;
 mod open;
 mod queue;
 mod shelf;
+mod told;
 mod workbench;
 mod writer;
 
@@ -45,6 +46,10 @@ pub use workbench::Workbench;
 
 #[cfg(test)]
 mod tests;
+
+/// Bytes of a message where nobody says otherwise: brokers and bridges with bounds of their own have more than this, and a slow
+/// line carries it in seconds, so that an alarm behind it is not late. A guess.
+const MESSAGE_BYTES: usize = 128 << 10;
 
 /// What the store is to keep, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +70,15 @@ pub struct Config {
     pub commit_every: Duration,
     /// How many bytes may be in memory only, about.
     pub commit_bytes: usize,
+    /// How long a message of several readings may be, in bytes; less, if the core takes less ([`Store::payload_max`]). What
+    /// would be longer becomes several messages.
+    pub message_bytes: usize,
     /// How often counters that moved without a message are told in a run record, at most.
     pub counts_every: Duration,
 }
 
 impl Config {
-    /// A queue of 256 MiB in `dir`, which writes plain JSON, commits after a second or 256 KiB, drops the oldest, and tells counters each
+    /// A queue of 256 MiB in `dir`, which writes plain JSON in messages of up to 128 KiB, commits after a second or 256 KiB, drops the oldest, and tells counters each
     /// minute.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, hub: Name) -> Self {
@@ -82,6 +90,7 @@ impl Config {
             when_full: WhenFull::DropOldest,
             commit_every: Duration::from_secs(1),
             commit_bytes: 256 << 10,
+            message_bytes: MESSAGE_BYTES,
             counts_every: Duration::from_secs(60),
         }
     }

@@ -16,6 +16,7 @@ use crate::disk::{self, Disk, Kind, Loaded, Part};
 use crate::front;
 use crate::mark::{MARGIN, MarkFile};
 use crate::queue::Queue;
+use crate::told::ToldFile;
 use crate::writer::{Due, Writer, damage_detail};
 use crate::{Config, Error, Health, Store};
 
@@ -178,10 +179,13 @@ impl Opened {
             faults: faults.values().cloned().collect(),
         };
         let (changed, changes) = watch::channel(0);
-        let writer = Writer {
+        let told = ToldFile::read(&config.dir);
+        let mut writer = Writer {
             disk,
             queue,
             mark,
+            told,
+            message_bytes: config.message_bytes,
             wrote: last,
             clock,
             limit_bytes: config.limit_bytes,
@@ -199,6 +203,7 @@ impl Opened {
             commits: 0,
             payload_bytes: 0,
         };
+        writer.limit_messages();
         (writer, changes)
     }
 }

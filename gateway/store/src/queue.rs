@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: clocks, SQL, errors.
 
+mod append;
 mod aside;
 mod state;
 mod window;
@@ -14,13 +15,13 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use curb_model::{Batch, Class, GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
+use curb_model::{GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
 use curb_wire::command::{Audit, AuditRecord};
 use curb_wire::record::{
     ClockEvent, ClockRecord, Document as _, Gap, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts,
     VERSION,
 };
-use curb_wire::senml::{self, Form, Header};
+use curb_wire::senml::Form;
 
 use crate::disk::{Loaded, Scope, Stored};
 use crate::gaps::Gaps;
@@ -51,6 +52,8 @@ struct OpenCounts {
 pub(crate) struct Queue {
     hub: Name,
     form: Form,
+    /// Bytes of a message at most, where it can be parted.
+    message_max: usize,
     run: RunId,
     pub(crate) runs: Vec<RunState>,
     pub(crate) streams: BTreeMap<i64, StreamState>,
@@ -75,6 +78,7 @@ impl Queue {
         let mut queue = Self {
             hub,
             form,
+            message_max: usize::MAX,
             run,
             runs: loaded.runs,
             streams: loaded.streams.into_iter().map(|stream| (stream.id, stream)).collect(),
@@ -93,6 +97,11 @@ impl Queue {
 
     pub(crate) fn run(&self) -> RunId {
         self.run
+    }
+
+    /// From here on new messages are at most so long, where they can be parted.
+    pub(crate) const fn limit_messages(&mut self, bytes: usize) {
+        self.message_max = bytes;
     }
 
     /// The run before, as the disk holds it.
@@ -125,42 +134,6 @@ impl Queue {
         self.record(&Stream::run(), Lane::Run, at, record);
         self.runs.iter_mut().filter(|run| run.id == self.run).for_each(|run| run.clean = true);
         self.changes.runs.insert(self.run);
-    }
-
-    /// Numbers and freezes a batch that came in at `since`. One without readings only moves counters and gaps.
-    pub(crate) fn append(&mut self, batch: &Batch, since: HubTime) {
-        debug_assert!(batch.closes(), "a batch of {} does not close", batch.stream);
-        let id = self.stream(&batch.stream);
-        for dropped in &batch.dropped {
-            self.gaps.unnumbered(self.run, &batch.stream, *dropped);
-        }
-        let stream = self.streams.get_mut(&id).expect("it was looked up or made above");
-        stream.counts.read += batch.counts.read;
-        stream.counts.filtered += batch.counts.filtered;
-        stream.counts.refused += batch.counts.refused;
-        self.changes.streams.insert(id);
-        let (Some(first), Some(last)) = (batch.readings.first(), batch.readings.last()) else {
-            stream.untold = true;
-            return;
-        };
-        let (first, last) = (first.at, last.at);
-        stream.counts.seq += 1;
-        stream.untold = false;
-        stream.held |= !self.released && batch.offset.is_none();
-        let StreamCounts { seq, read, filtered, refused } = stream.counts;
-        let held = stream.held;
-        let (hub, run, name) = (self.hub.clone(), self.run, batch.stream.clone());
-        let header = Header { hub, run, stream: name, seq, read, filtered, refused };
-        let payload = senml::encode(&header, batch, self.form);
-        let row = if held { self.take_held_row() } else { self.take_row() };
-        let lane = match batch.class {
-            Class::Data => Lane::Data,
-            Class::Alarm => Lane::Alarm,
-        };
-        let readings = u32::try_from(batch.readings.len()).expect("a batch fits into memory many times over");
-        let len = payload.len() as u64;
-        let stored = Stored { row, stream: id, seq, lane, readings, first, last, len };
-        self.push(NewRow { stored, since, payload: payload.into() });
     }
 
     pub(crate) fn clock_record(&mut self, event: ClockEvent, at: HubTime, offset: Option<UtcOffset>, trust: &str) {

@@ -8,5 +8,6 @@ mod model;
 mod outage;
 mod power;
 mod shelf;
+mod split;
 mod support;
 mod window;

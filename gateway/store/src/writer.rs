@@ -32,6 +32,7 @@ use crate::disk::{Disk, Scope};
 use crate::mark::{self, MarkFile};
 use crate::queue::Queue;
 use crate::shelf::{Kept, Shelf, StreamWaiting};
+use crate::told::ToldFile;
 
 pub(crate) use due::Due;
 pub(crate) use here::{Line, Taken, Ticket};
@@ -69,6 +70,7 @@ pub(crate) enum Request {
     Delivered(Vec<RowId>),
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
+    PayloadMax(Option<usize>),
     Look { shelf: Shelf, after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Vec<Kept>> },
     Waiting(oneshot::Sender<Vec<StreamWaiting>>),
     PutBack { rows: Vec<RowId>, reply: oneshot::Sender<Vec<RowId>> },
@@ -97,6 +99,9 @@ pub(crate) struct Writer {
     pub(crate) disk: Disk,
     pub(crate) queue: Queue,
     pub(crate) mark: MarkFile,
+    pub(crate) told: ToldFile,
+    /// Bytes of a message at most, whatever the core takes.
+    pub(crate) message_bytes: usize,
     /// The last run that has committed.
     pub(crate) wrote: Option<RunId>,
     pub(crate) clock: HubClock,

@@ -219,42 +219,6 @@ pub(crate) enum Retain {
     No,
 }
 
-/// Bytes of a publish on the wire. Known before it is sent: the client would take it in, refuse it, and repeat it for ever.
-pub(crate) const fn packet_size(topic_len: usize, payload: &[u8]) -> usize {
-    let properties = match content_type(payload) {
-        // 1 which property, 2 its length
-        Some(text) => 1 + 2 + text.len(),
-        None => 0,
-    };
-    publish_size(topic_len, properties, payload.len())
-}
-
-/// The same of an answer.
-pub(crate) const fn answer_size(topic_len: usize, correlation_len: Option<usize>, payload_len: usize) -> usize {
-    let properties = match correlation_len {
-        // 1 which property, 2 its length
-        Some(len) => 1 + 2 + len,
-        None => 0,
-    };
-    publish_size(topic_len, properties, payload_len)
-}
-
-const fn publish_size(topic_len: usize, properties_len: usize, payload_len: usize) -> usize {
-    // 2 length of topic, 2 packet id
-    let rest = 2 + topic_len + 2 + length_bytes(properties_len) + properties_len + payload_len;
-    1 + length_bytes(rest) + rest
-}
-
-/// Bytes of a length (MQTT 5, 1.5.5).
-const fn length_bytes(length: usize) -> usize {
-    match length {
-        0..=127 => 1,
-        128..=16_383 => 2,
-        16_384..=2_097_151 => 3,
-        _ => 4,
-    }
-}
-
 async fn poll(mut events: Box<EventLoop>) -> Polled {
     let polled = events.poll().await;
     (events, polled)

@@ -30,6 +30,7 @@ mod receipts;
 mod retained;
 mod run;
 mod session;
+mod size;
 mod wait;
 
 pub use air::Budget;

@@ -39,6 +39,10 @@ pub trait Outbox: Send + Sync + 'static {
     /// it aside and leave a gap record.
     fn set_aside(&self, row: RowId, code: u8) -> impl Future<Output = ()> + Send;
 
+    /// The core takes messages of so many bytes of payload at most (`None`: no bound): make new ones no longer. Told when
+    /// a connection stands.
+    fn payload_max(&self, bytes: Option<usize>) -> impl Future<Output = ()> + Send;
+
     /// Changes whenever there are new rows.
     fn changed(&self) -> watch::Receiver<u64>;
 }

@@ -24,6 +24,7 @@ use crate::health::{self, Health, State};
 use crate::outbox::{Closed, Outbox};
 use crate::reason;
 use crate::session::{Acked, Broker, Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
+use crate::size::payload_max;
 use crate::wait::{Call, Signal};
 
 /// Time kept of the grace for the last status and the goodbye, at most.
@@ -178,6 +179,9 @@ impl<O: Outbox> Room<O> {
         let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.kept), connected);
         session.air.connected(connected);
         let mut reporting = Call::none();
+        let payload_max = broker.packet_max.and_then(|max| usize::try_from(max).ok()).map(payload_max);
+        let outbox = Arc::clone(&self.outbox);
+        reporting.start(async move { outbox.payload_max(payload_max).await });
         tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
         drop(link);

@@ -13,7 +13,6 @@ use curb_model::{Class, Fault, Message, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::air::Air;
-use crate::client::{answer_size, packet_size};
 use crate::command::Answer;
 use crate::config::{Ack, Config, WINDOW};
 use crate::flight::{Flight, Mismatch};
@@ -22,6 +21,7 @@ use crate::hold::Hold;
 use crate::reason::{self, Verdict};
 use crate::receipts::{Receipts, UNRECEIPTED_MAX};
 use crate::retained::Retained;
+use crate::size::{answer_size, packet_size};
 
 use reader::Reader;
 

@@ -116,6 +116,19 @@ impl Mosquitto {
         self.process = Some(process);
     }
 
+    /// Takes packets of so many bytes at most, from its next start on; `None`: of any length.
+    ///
+    /// # Panics
+    /// Its config cannot be written.
+    pub fn limit_packets(&self, bytes: Option<u32>) {
+        let path = self.folder.join("mosquitto.conf");
+        let config = std::fs::read_to_string(&path).expect("read the broker's config");
+        let mut lines: Vec<String> =
+            config.lines().filter(|line| !line.starts_with("max_packet_size")).map(str::to_owned).collect();
+        lines.extend(bytes.map(|bytes| format!("max_packet_size {bytes}")));
+        std::fs::write(path, lines.join("\n") + "\n").expect("write the broker's config");
+    }
+
     /// How often its log says that it runs.
     fn runs(&self) -> usize {
         let log = std::fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default();

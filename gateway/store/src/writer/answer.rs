@@ -51,6 +51,10 @@ impl Writer {
             Request::Delivered(rows) => self.delivered(&rows),
             Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
             Request::SetAside { row, code } => self.set_aside(row, code),
+            Request::PayloadMax(bytes) => {
+                self.payload_max(bytes);
+                Ok(())
+            }
             Request::Look { shelf, after, rows, bytes, reply } => {
                 self.look(shelf, after, rows, bytes).map(|kept| drop(reply.send(kept)))
             }
@@ -163,6 +167,18 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn payload_max(&mut self, bytes: Option<usize>) {
+        if let Err(error) = self.told.tell(bytes) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "store: what the core takes is not kept");
+        }
+        self.limit_messages();
+    }
+
+    pub(crate) fn limit_messages(&mut self) {
+        let told = self.told.payload_max().unwrap_or(usize::MAX);
+        self.queue.limit_messages(told.min(self.message_bytes));
     }
 
     /// On a full disk deletions are what makes room: they do not wait for the next try.

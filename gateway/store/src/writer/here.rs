@@ -64,6 +64,7 @@ impl Writer {
         let is_ours = match &request {
             Request::Next { .. } | Request::Delivered(_) | Request::Receipt { .. } => true,
             Request::SetAside { .. }
+            | Request::PayloadMax(_)
             | Request::Look { .. }
             | Request::Waiting(_)
             | Request::PutBack { .. }

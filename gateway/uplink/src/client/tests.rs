@@ -2,7 +2,8 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish, PublishProperties};
 use rumqttc::v5::{ConnectionError, StateError};
 
-use super::{answer_size, lost, packet_size};
+use super::lost;
+use crate::size::{answer_size, packet_size, payload_max};
 
 #[test]
 fn our_sum_of_a_packet_is_the_clients() {
@@ -26,6 +27,17 @@ fn our_sum_of_a_packet_is_the_clients() {
         let mut publish = Publish::new(topic, QoS::AtLeastOnce, vec![0; 90], Some(properties));
         publish.pkid = 1;
         assert_eq!(answer_size(topic.len(), Some(correlation), 90), publish.size(), "correlation {correlation}");
+    }
+}
+
+#[test]
+fn a_payload_that_is_told_to_fit_does_whatever_its_topic() {
+    let name = "n".repeat(32);
+    let topic = format!("curb/v1/{name}/{name}/alarm/{name}.{name}");
+    for packet_max in [0_usize, 100, 200, 250, 2_000, 20_000, 131_072, 3_000_000, 268_435_455] {
+        let len = payload_max(packet_max).min(70_000);
+        assert!(len == 0 || packet_size(topic.len(), &vec![0x82; len]) <= packet_max, "{packet_max}");
+        assert!(payload_max(packet_max) + 220 >= packet_max, "little is given away: {packet_max}");
     }
 }
 

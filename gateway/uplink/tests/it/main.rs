@@ -308,6 +308,8 @@ async fn a_message_larger_than_the_broker_takes_is_set_aside_and_the_rest_goes_o
     city.delivered(&uplink).await;
     arrived(&reader, "lamp", 1).await;
     assert_eq!(city.queue.set_aside(), [(curb_model::RowId(1), 0x95)]);
+    let told = city.queue.payload_max();
+    assert!(matches!(told[..], [Some(1_700..2_000)]), "the store knows for the next ones: {told:?}");
     assert_eq!((uplink.health().set_aside, uplink.health().connection), (1, 1));
 }
 

@@ -15,13 +15,15 @@ pub(crate) struct Queue(Arc<Inner>);
 struct Inner {
     rows: Mutex<BTreeMap<RowId, Message>>,
     set_aside: Mutex<Vec<(RowId, u8)>>,
+    payload_max: Mutex<Vec<Option<usize>>>,
     changed: watch::Sender<u64>,
 }
 
 impl Queue {
     pub(crate) fn new() -> Self {
         let changed = watch::Sender::new(0);
-        Self(Arc::new(Inner { rows: Mutex::default(), set_aside: Mutex::default(), changed }))
+        let (set_aside, payload_max) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { rows: Mutex::default(), set_aside, payload_max, changed }))
     }
 
     /// Appends a message whose text is `<stream> <seq>`.
@@ -42,6 +44,10 @@ impl Queue {
 
     pub(crate) fn len(&self) -> usize {
         self.0.rows.lock().unwrap().len()
+    }
+
+    pub(crate) fn payload_max(&self) -> Vec<Option<usize>> {
+        self.0.payload_max.lock().unwrap().clone()
     }
 
     pub(crate) fn set_aside(&self) -> Vec<(RowId, u8)> {
@@ -72,6 +78,10 @@ impl Outbox for Queue {
     async fn set_aside(&self, row: RowId, code: u8) {
         self.0.rows.lock().unwrap().remove(&row);
         self.0.set_aside.lock().unwrap().push((row, code));
+    }
+
+    async fn payload_max(&self, bytes: Option<usize>) {
+        self.0.payload_max.lock().unwrap().push(bytes);
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic that says why")]
 
 mod air;
+mod aside;
 mod clock;
 mod commands;
 mod config;
