@@ -8,6 +8,7 @@
 //!
 //! Nothing is decided here: `run` says when, the rooms know how.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,9 +91,15 @@ pub(crate) fn open_store(settings: &Settings, hub: &Name) -> Result<Opened, Erro
         commit_every: *commit_every,
         commit_bytes: usize::try_from(commit_bytes.as_u64()).unwrap_or(usize::MAX),
         counts_every: COUNTS_EVERY,
+        expire: expiry(settings),
         ..curb_store::Config::new(settings.paths.state.join("queue"), hub.clone())
     };
     Ok(Store::open(config)?)
+}
+
+/// Which streams are not worth sending for ever.
+pub(crate) fn expiry(settings: &Settings) -> BTreeMap<Stream, Duration> {
+    settings.expire.iter().map(|(device, after)| (Stream::device(device), *after)).collect()
 }
 
 /// Starts everything but the uplink, last room first, so that nothing waits for its reader.

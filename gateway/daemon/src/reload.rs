@@ -99,6 +99,9 @@ impl Daemon {
             self.rooms.source.apply(new.source.clone()).await?;
             changed.push("source".to_owned());
         }
+        if old.expire != new.expire && self.rooms.store.expire(assemble::expiry(new)).await.is_ok() {
+            changed.push("store".to_owned());
+        }
         if old.clock != new.clock {
             self.looked_at_clock = Instant::now();
             self.settings.clock = new.clock.clone();

@@ -1,7 +1,9 @@
 //! What the other rooms hold: a handle to the writer, and two bounded channels to its thread for what needs the disk.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use curb_model::{Batch, Class, HubTime, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
@@ -204,6 +206,18 @@ impl Store {
     /// Safe: a row that stays is refused once more.
     pub async fn set_aside(&self, row: RowId, code: u8) -> Result<(), Closed> {
         self.request(Request::SetAside { row, code }).await
+    }
+
+    /// From here on readings of these streams are not sent, and told as a gap, when they are older than that; all others never
+    /// grow too old.
+    ///
+    /// # Errors
+    /// The store is closed.
+    ///
+    /// # Cancel safety
+    /// Safe to call again.
+    pub async fn expire(&self, after: BTreeMap<Stream, Duration>) -> Result<(), Closed> {
+        self.request(Request::Expire(after)).await
     }
 
     /// What the core takes in one message, in bytes of payload; `None`: it has no bound. What is new from here on keeps to it,

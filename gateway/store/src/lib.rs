@@ -31,11 +31,12 @@ mod told;
 mod workbench;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use curb_model::Name;
+use curb_model::{Name, Stream};
 use curb_wire::senml::Form;
 
 pub use front::{Closed, Store};
@@ -73,6 +74,8 @@ pub struct Config {
     /// How long a message of several readings may be, in bytes; less, if the core takes less ([`Store::payload_max`]). What
     /// would be longer becomes several messages.
     pub message_bytes: usize,
+    /// Streams of data whose readings are not worth sending when they are older than this.
+    pub expire: BTreeMap<Stream, Duration>,
     /// How often counters that moved without a message are told in a run record, at most.
     pub counts_every: Duration,
 }
@@ -91,6 +94,7 @@ impl Config {
             commit_every: Duration::from_secs(1),
             commit_bytes: 256 << 10,
             message_bytes: MESSAGE_BYTES,
+            expire: BTreeMap::new(),
             counts_every: Duration::from_secs(60),
         }
     }

@@ -204,6 +204,7 @@ impl Opened {
             payload_bytes: 0,
         };
         writer.limit_messages();
+        writer.queue.expire_after(config.expire);
         (writer, changes)
     }
 }

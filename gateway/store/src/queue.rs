@@ -9,6 +9,7 @@
 
 mod append;
 mod aside;
+mod expire;
 mod state;
 mod window;
 
@@ -27,6 +28,7 @@ use crate::disk::{Loaded, Scope, Stored};
 use crate::gaps::Gaps;
 
 pub(crate) use aside::Aside;
+use expire::Expiry;
 pub(crate) use state::{Changes, RunState, StreamState, Waiting};
 pub(crate) use window::NewRow;
 
@@ -36,6 +38,8 @@ pub(crate) enum Leaves {
     Delivered,
     /// The byte limit was reached.
     Evicted,
+    /// It is too old to be worth sending.
+    Expired,
     /// The broker refused it for what it is, with this code.
     SetAside(u8),
 }
@@ -54,6 +58,7 @@ pub(crate) struct Queue {
     form: Form,
     /// Bytes of a message at most, where it can be parted.
     message_max: usize,
+    expiry: Expiry,
     run: RunId,
     pub(crate) runs: Vec<RunState>,
     pub(crate) streams: BTreeMap<i64, StreamState>,
@@ -79,6 +84,7 @@ impl Queue {
             hub,
             form,
             message_max: usize::MAX,
+            expiry: Expiry::default(),
             run,
             runs: loaded.runs,
             streams: loaded.streams.into_iter().map(|stream| (stream.id, stream)).collect(),
@@ -114,6 +120,7 @@ impl Queue {
 
     /// The first message of the run. Forgets earlier runs of which nothing waits: their last word is in this record.
     pub(crate) fn open(&mut self, previous: Option<Previous>, at: HubTime) {
+        self.began(at);
         self.runs.push(RunState { id: self.run, clean: false });
         self.changes.runs.insert(self.run);
         let record = self.run_record(RunEvent::Opened, at, previous, BTreeMap::new());
@@ -191,6 +198,7 @@ impl Queue {
         let reason = match why {
             Leaves::Delivered => return,
             Leaves::Evicted => GapReason::Full,
+            Leaves::Expired => GapReason::Expired,
             Leaves::SetAside(code) => {
                 self.changes.aside.insert(row.row, code);
                 GapReason::SetAside

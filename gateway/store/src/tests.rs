@@ -1,6 +1,7 @@
 //! Promises of the store.
 
 mod damage;
+mod expire;
 mod front;
 mod kill;
 mod limit;

@@ -13,6 +13,7 @@
 mod answer;
 mod commit;
 mod due;
+mod expire;
 mod here;
 mod shelf;
 mod tell;
@@ -71,6 +72,7 @@ pub(crate) enum Request {
     Receipt { run: RunId, stream: Stream, seq: u64 },
     SetAside { row: RowId, code: u8 },
     PayloadMax(Option<usize>),
+    Expire(BTreeMap<Stream, Duration>),
     Look { shelf: Shelf, after: Option<RowId>, rows: usize, bytes: usize, reply: oneshot::Sender<Vec<Kept>> },
     Waiting(oneshot::Sender<Vec<StreamWaiting>>),
     PutBack { rows: Vec<RowId>, reply: oneshot::Sender<Vec<RowId>> },
@@ -248,10 +250,18 @@ impl Writer {
             self.due.counts = now + self.counts_every;
             self.queue.tell_counts(self.clock.now());
         }
+        let gone = self.queue.changes.gone.len();
+        if let Err(error) = self.expire_on_disk(now) {
+            self.failed(&error);
+        }
+        let has_expired = self.queue.changes.gone.len() > gone;
         let acks = self.due.acks.is_some_and(|due| due <= now);
         let may_try = self.due.retry.is_none_or(|due| due <= now);
         let is_late = self.due.window.is_some_and(|due| due <= now) && self.is_late(now);
-        let urgent = counts && self.queue.changes.is_urgent();
+        if is_late {
+            self.expire_in_memory();
+        }
+        let urgent = has_expired || (counts && self.queue.changes.is_urgent());
         if may_try && (urgent || is_late || self.due.retry.is_some()) {
             self.commit();
         } else if may_try && acks {

@@ -226,6 +226,7 @@ pub(super) struct Device {
     pub(super) checksum: Option<Checksum>,
     pub(super) request: Option<Request>,
     pub(super) stale_after: Option<Quantity>,
+    pub(super) expire: Option<Quantity>,
     pub(super) point: Option<BTreeMap<String, Point>>,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One part per room, each comparable, so that a reload changes only the rooms whose part differs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) pipeline: curb_pipeline::Config,
     /// What devices are told by hand only.
     pub(crate) by_hand: Vec<ByHand>,
+    /// How long the readings of a device are worth sending, where that has an end.
+    pub(crate) expire: BTreeMap<Name, Duration>,
     /// Every point of every device, for the retained `points` table and for the plugins' globs.
     pub(crate) points: PointSet,
 }

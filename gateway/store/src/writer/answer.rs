@@ -51,6 +51,11 @@ impl Writer {
             Request::Delivered(rows) => self.delivered(&rows),
             Request::Receipt { run, stream, seq } => self.receipt(run, &stream, seq),
             Request::SetAside { row, code } => self.set_aside(row, code),
+            Request::Expire(after) => {
+                self.queue.expire_after(after);
+                self.due.expire = Instant::now();
+                Ok(())
+            }
             Request::PayloadMax(bytes) => {
                 self.payload_max(bytes);
                 Ok(())
@@ -95,12 +100,19 @@ impl Writer {
         let changes = &self.queue.changes;
         let mut take = Take { rows, bytes, any: false };
         let mut is_whole = true;
+        let (now, mut expired) = (self.clock.now(), Vec::new());
         let on_disk = if self.drained {
             Vec::new()
         } else {
             self.disk.next(class, after, |stored| {
                 if changes.gone.contains(&stored.row) {
                     return Admit::Skip;
+                }
+                if self.queue.is_expired(stored, now) {
+                    expired.push(stored.clone());
+                    // The rest behind the commit that takes these out.
+                    is_whole = expired.len() < CHUNK;
+                    return if is_whole { Admit::Skip } else { Admit::Stop };
                 }
                 is_whole = !changes.replaced.contains_key(&stored.row) && take.admits(stored.len);
                 if is_whole { Admit::Take } else { Admit::Stop }
@@ -124,6 +136,10 @@ impl Writer {
             let (run, stream) = (stream.run, stream.name.clone());
             self.queue.handed_out(row);
             messages.push(Message { row: RowId(row), lane, stream, run, seq, readings, payload });
+        }
+        self.expire(&expired);
+        if !expired.is_empty() && self.due.retry.is_none() {
+            self.commit();
         }
         // Without a message it would be asked again at once: what keeps the rest back ends with a commit.
         Ok(Page { more: !is_whole && !messages.is_empty(), messages })

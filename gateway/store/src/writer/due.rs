@@ -20,6 +20,8 @@ pub(crate) struct Due {
     pub(super) window: Option<Instant>,
     pub(super) counts: Instant,
     pub(super) mark: Instant,
+    /// When to look for what is too old on the disk.
+    pub(super) expire: Instant,
 }
 
 impl Due {
@@ -31,13 +33,14 @@ impl Due {
             window: None,
             counts: now + counts_every,
             mark: now + mark::EVERY,
+            expire: now,
         }
     }
 
     pub(super) fn first(&self) -> Instant {
         // All wait for the next try: their time may have come long ago.
         let commit = self.retry.or_else(|| self.acks.into_iter().chain(self.window).min());
-        commit.into_iter().fold(self.counts.min(self.mark), Instant::min)
+        commit.into_iter().fold(self.counts.min(self.mark).min(self.expire), Instant::min)
     }
 
     pub(super) fn retry_later(&mut self) {

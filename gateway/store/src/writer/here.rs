@@ -65,6 +65,7 @@ impl Writer {
             Request::Next { .. } | Request::Delivered(_) | Request::Receipt { .. } => true,
             Request::SetAside { .. }
             | Request::PayloadMax(_)
+            | Request::Expire(_)
             | Request::Look { .. }
             | Request::Waiting(_)
             | Request::PutBack { .. }

@@ -137,6 +137,32 @@ async fn a_kill_in_an_outage_costs_no_more_than_the_promise() {
 }
 
 #[tokio::test]
+async fn after_a_longer_outage_what_has_expired_is_told_and_not_sent() {
+    let site = Site::new().await;
+    let mut broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let ingest = Ingest::start(&site, &broker);
+    let rest = meter(server.port, "100ms").replace("unit_id = 1\n", "unit_id = 1\nexpire = \"2s\"\n");
+    let mut hub = Hub::new(&site, &broker, &rest);
+    hub.start().await;
+    arrive(&ingest, &hub, 5).await;
+    broker.go_away().await;
+    hub.fault("core-unreachable").await;
+    let enough = |status: &serde_json::Value| status["queue"]["readings"].as_u64().filter(|waiting| *waiting > 400);
+    hub.shows("five seconds of readings that wait", enough).await;
+    broker.come_back().await;
+    let before = ingest.readings("meter/voltage").len();
+    arrive(&ingest, &hub, before + 20).await;
+    let expired = |status: &serde_json::Value| status["queue"]["gaps"]["expired"].as_u64();
+    let told = hub.shows("expired readings", expired).await;
+    assert!(told >= 100, "{told}");
+    assert_eq!(hub.stop().await, Some(0));
+    let (closed, ledger) = site.ledger().await;
+    assert!(closed, "{ledger:#}");
+    assert!(ledger["hubs"][0]["gaps"]["expired"].as_u64() >= Some(told), "{ledger:#}");
+}
+
+#[tokio::test]
 async fn without_a_subscriber_nothing_counts_as_delivered() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;

@@ -18,6 +18,9 @@ use crate::config::settings::ByHand;
 /// How long an adapter may hold bytes back. Its timer has eight bits, in milliseconds.
 const LATENCY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(255);
 
+/// Less, and a reconnect would cost readings; what is worth something after a year is worth something for ever.
+const EXPIRE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 86_400);
+
 /// Rates that adapters and devices usually have. Another one is possible, and more often a slip.
 const USUAL_BAUD: [u32; 12] =
     [1_200, 2_400, 4_800, 9_600, 14_400, 19_200, 28_800, 38_400, 57_600, 76_800, 115_200, 230_400];
@@ -27,6 +30,8 @@ const USUAL_BAUD: [u32; 12] =
 pub(super) struct Field {
     /// Buses with the devices that are right.
     pub(super) source: curb_source::Config,
+    /// How long a device's readings are worth sending, where that has an end.
+    pub(super) expire: BTreeMap<Name, Duration>,
     /// What devices are told by hand only.
     pub(super) by_hand: Vec<ByHand>,
     /// What the other tables may refer to, whether or not it is right in itself.
@@ -77,6 +82,8 @@ pub(super) fn build(root: &Node, report: &mut Report) -> Field {
         if matches!(device, Some(DeviceConfig::Modbus(_))) {
             field.by_hand.extend(setup::by_hand(name, part, report));
         }
+        let expire = part.duration("expire", part.raw.expire.as_ref(), &EXPIRE, report);
+        field.expire.extend(expire.map(|after| (name.clone(), after)));
         field.names.devices.insert(name.clone());
         let Some(bus) = bus else { continue };
         on_bus.entry(bus).or_default().push((name, part));

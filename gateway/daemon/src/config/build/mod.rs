@@ -94,6 +94,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
                 source,
                 pipeline,
                 by_hand: field.by_hand,
+                expire: field.expire,
                 points,
             })
         }

@@ -6,7 +6,7 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 86] = [
+const KEYS: [&str; 87] = [
     "hub",
     "hub.site",
     "core",
@@ -67,6 +67,7 @@ const KEYS: [&str; 86] = [
     "device.d.point.p.field",
     "device.d.point.p.at",
     "device.d.stale_after",
+    "device.d.expire",
     "device.d.point",
     "device.d.point.p",
     "device.d.point.p.register",

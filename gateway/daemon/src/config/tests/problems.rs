@@ -147,7 +147,7 @@ fn a_wrong_type_in_one_table_hides_nothing_in_another() {
         r#"curb.toml:8:1: error: bus.b.partiy: found an unknown key, expected one of serial, baud, parity, data, stop, rs485, latency, tcp, rtu_over_tcp, frame
   help: did you mean "parity"?
 curb.toml:12:37: error: device.d.point.p.type: found 7, expected text in quotes
-curb.toml:16:1: error: device.e.evry: found an unknown key, expected one of bus, unit_id, every, timeout, min_gap, max_registers, max_bits, max_hole, mask_write, write_with, setup, profile, points, settings, decode, separator, pattern, checksum, request, stale_after, point
+curb.toml:16:1: error: device.e.evry: found an unknown key, expected one of bus, unit_id, every, timeout, min_gap, max_registers, max_bits, max_hole, mask_write, write_with, setup, profile, points, settings, decode, separator, pattern, checksum, request, stale_after, expire, point
   help: did you mean "every"?
 curb.toml:20:1: error: device.f.unit_id: found 300, expected a unit id from 1 to 247
 curb.toml:23:1: error: plugin.q.order: found "first", expected a whole number"#,
