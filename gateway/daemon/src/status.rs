@@ -99,6 +99,9 @@ pub(crate) struct QueueReport {
     pub(crate) aside: u64,
     pub(crate) commits: u64,
     pub(crate) payload_bytes: u64,
+    /// Times that the file was checked after trouble with the disk, and nothing was wrong.
+    #[serde(default)]
+    pub(crate) checks: u64,
     /// Readings lost in this run, by reason.
     pub(crate) gaps: BTreeMap<String, u64>,
 }
@@ -281,6 +284,7 @@ fn queue(rooms: &Rooms, life_s: f64, age: &impl Fn(HubTime) -> f64) -> QueueRepo
         aside: health.aside,
         commits: health.commits,
         payload_bytes: health.payload_bytes,
+        checks: health.checks,
         gaps: health.gaps.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
     }
 }

@@ -5,8 +5,8 @@
 //! stream   id · run · name · seq · read · filtered · refused · at · rows · bytes · readings
 //!                                                          counters since the run began; `at`: hub time of its last commit;
 //!                                                          the last three: what waits in `message`
-//! message  row · stream · seq · lane · readings · first · last · payload
-//!                                                          the queue: one row per message, bytes frozen
+//! message  row · stream · seq · lane · readings · first · last · payload · sum
+//!                                                          the queue: one row per message, bytes frozen; their sum
 //! aside    row · run · stream · seq · lane · readings · code · payload
 //! ```
 //!
@@ -19,7 +19,9 @@
 
 mod aside;
 mod error;
+mod files;
 mod read;
+mod sum;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +36,9 @@ use rusqlite::{Connection, Row, params};
 use crate::queue::{Changes, RunState, StreamState, Waiting};
 
 pub(crate) use error::{Error, Kind};
+pub(crate) use files::Part;
 pub(crate) use read::{Admit, Frozen, Stored};
+pub(crate) use sum::sum;
 
 const FILE: &str = "queue.db";
 
@@ -53,12 +57,8 @@ const CACHE_KIB: i32 = 1024;
 /// Bytes that the write-ahead log keeps after a checkpoint, so that a burst does not hold its disk for ever.
 const WAL_KEPT_BYTES: i32 = 3 << 19;
 
-/// Pages of the log from which on it is written back: 1 MiB, so that [`RESERVE`] need not be large.
+/// Pages of the log from which on it is written back: 1 MiB, so that the reserve need not be large.
 const LOG_PAGES: i32 = 256;
-
-/// A file that only holds room, and its bytes. A full disk can neither take a commit that deletes nor let the file grow by
-/// what is in the log; with this room it can do both. As much as the log, and some more for its last commit.
-const RESERVE: (&str, usize) = ("queue.reserve", 3 << 19);
 
 /// How long a process that was just killed may hold its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -67,16 +67,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// see the pattern, and at most some hundred KiB.
 const ASIDE_KEPT: i64 = 1_000;
 
-/// Pages in use up to which a start checks the whole file and counts what waits: 16 MiB, well under a second on a small
-/// hub. A queue is nearly empty in good weather. Of a long back-log a start reads the counters alone, and damage shows
-/// when its pages are read.
-const CHECKED_PAGES: i64 = 4096;
-
 /// Numbers from here on are damage: nothing of ours is counted this far, and there is room for what will be added.
 const NONSENSE: i64 = 1 << 61;
-
-/// Damaged databases that are kept. Each can be as large as the limit.
-const DAMAGED_KEPT: u32 = 2;
 
 /// What a file knows when it is opened.
 #[derive(Debug, Default)]
@@ -103,15 +95,6 @@ pub(crate) enum Scope {
     All,
     /// All but the messages in memory: they may yet be delivered in time.
     Deletions,
-}
-
-/// What is moved aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The file and its log.
-    All,
-    /// The log: the file is good, and as it was before the log.
-    Log,
 }
 
 #[derive(Debug)]
@@ -185,7 +168,11 @@ impl Disk {
         } else if schema != SCHEMA {
             return Err(Error::Foreign { what: "schema version", found: schema, expected: SCHEMA });
         }
-        // Files of the first days lack it.
+        // Files of the first days lack these.
+        let has_sum = "select count(*) from pragma_table_info('message') where name = 'sum'";
+        if connection.query_row(has_sum, [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute_batch("alter table message add column sum integer")?;
+        }
         connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
         self.connection = Some(connection);
         Ok(())
@@ -207,19 +194,14 @@ impl Disk {
         if loaded.last_row >= NONSENSE || loaded.held.is_some_and(|(_, last)| last >= i64::MIN / 2 + NONSENSE) {
             return Err(Error::Nonsense { what: "row id" });
         }
-        let pages = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        if pages("page_count")? - pages("freelist_count")? <= CHECKED_PAGES {
-            let found: String = connection.query_row("pragma quick_check(1)", [], |row| row.get(0))?;
-            if found != "ok" {
-                return Err(Error::Nonsense { what: "page" });
-            }
-            let counted = self.count()?;
-            for stream in &mut loaded.streams {
-                stream.waiting = counted.get(&stream.id).copied().unwrap_or_default();
-            }
-        }
         loaded.aside = self.count_aside()?;
         Ok(loaded)
+    }
+
+    /// Looks through the whole file.
+    pub(crate) fn quick_check(&self) -> Result<(), Error> {
+        let found: String = self.connection()?.query_row("pragma quick_check(1)", [], |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(Error::Nonsense { what: "page" }) }
     }
 
     /// What can still be read of a damaged file that is open: the counters of its runs, all or nothing.
@@ -283,16 +265,18 @@ impl Disk {
                 delete.execute([row])?;
             }
             let mut insert =
-                transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+                transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
             for new in changes.rows.iter().filter(|_| scope == Scope::All) {
                 let Stored { row, stream, readings, .. } = new.stored;
                 let (first, last) = (new.stored.first.as_nanos(), new.stored.last.as_nanos());
                 let (seq, lane) = (signed(new.stored.seq), lane_number(new.stored.lane));
-                insert.execute(params![row, stream, seq, lane, readings, first, last, &new.payload[..]])?;
+                let sum = streams.get(&stream).map(|state| sum(state, new.stored.seq, &new.payload));
+                insert.execute(params![row, stream, seq, lane, readings, first, last, &new.payload[..], sum])?;
             }
-            let mut replace = transaction.prepare_cached("update message set payload = ?2 where row = ?1")?;
+            let mut replace = transaction.prepare_cached("update message set payload = ?2, sum = ?3 where row = ?1")?;
             for new in changes.replaced.values() {
-                replace.execute(params![new.stored.row, &new.payload[..]])?;
+                let sum = streams.get(&new.stored.stream).map(|state| sum(state, new.stored.seq, &new.payload));
+                replace.execute(params![new.stored.row, &new.payload[..], sum])?;
             }
             if let Some(shift) = changes.release {
                 transaction.prepare_cached("update message set row = row + ?1 where row < 0")?.execute([shift])?;
@@ -336,56 +320,9 @@ impl Disk {
         Ok(transaction.commit()?)
     }
 
-    /// Moves the file and its log aside, or the log alone, and leaves no database open; where what there was can be found.
-    /// The oldest files aside are deleted: they could fill the disk.
-    pub(crate) fn put_aside(&mut self, part: Part) -> Result<Option<PathBuf>, Error> {
-        // Closed when the files have their new names: SQLite would write the log back, or delete it.
-        let connection = self.connection.take();
-        let named = |suffix: &str| {
-            let mut name = self.path.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
-        let aside = |number: u32, log: &str| named(&format!(".damaged-{number}{log}"));
-        let is_free = |number: &u32| ["", LOG].iter().all(|log| !aside(*number, log).exists());
-        let number = (1..=u32::MAX).find(is_free).expect("the disk has fewer files");
-        // Numbers are taken round: with two kept, the third damage replaces the first.
-        let modified = |file: PathBuf| fs::metadata(file).and_then(|meta| meta.modified()).ok();
-        let age = |number: &u32| modified(aside(*number, "")).max(modified(aside(*number, LOG)));
-        let oldest = (1..=DAMAGED_KEPT).min_by_key(age).expect("at least one is kept");
-        let number = if number > DAMAGED_KEPT { oldest } else { number };
-        let mut moved = None;
-        for file in [LOG, ""] {
-            // A log beside the file of another damage would be worse than none.
-            fs::remove_file(aside(number, file)).ok();
-            let holds_something = fs::metadata(named(file)).is_ok_and(|meta| meta.len() > 0);
-            if holds_something && (part == Part::All || file == LOG) {
-                let io = |source| Error::Io { act: "move aside", path: named(file), source };
-                fs::rename(named(file), aside(number, file)).map_err(io)?;
-                moved = Some(aside(number, file));
-            }
-        }
-        drop(connection);
-        Ok(moved)
-    }
-
     /// Writes the log back into the file, and gives the disk its room.
     pub(crate) fn checkpoint(&self) -> Result<(), Error> {
         checkpoint(self.connection()?)
-    }
-
-    /// Takes the reserve, if there is room for it.
-    pub(crate) fn keep_reserve(&self) {
-        let reserve = self.path.with_file_name(RESERVE.0);
-        if fs::metadata(&reserve).is_err() && fs::write(&reserve, vec![0; RESERVE.1]).is_err() {
-            // Half of it would only be in the way.
-            fs::remove_file(&reserve).ok();
-        }
-    }
-
-    /// Gives the reserve to whoever is first; whether there was one.
-    pub(crate) fn release_reserve(&self) -> bool {
-        fs::remove_file(self.path.with_file_name(RESERVE.0)).is_ok()
     }
 
     /// Writes the log back into the file and closes both.

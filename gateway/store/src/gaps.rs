@@ -95,6 +95,14 @@ impl Gaps {
         }
     }
 
+    /// The record in this row is lost; nobody has been given it whole.
+    pub(crate) fn lost(&mut self, row: i64) {
+        for open in self.open.values_mut().filter(|open| open.place.is_some_and(|(place, _)| place == row)) {
+            open.place = None;
+            open.changed = true;
+        }
+    }
+
     /// Readings lost in this life of the daemon, by reason.
     pub(crate) fn readings(&self) -> &BTreeMap<GapReason, u64> {
         &self.readings

@@ -25,6 +25,8 @@ pub struct Health {
     pub commits: u64,
     /// Payload bytes committed since the start. What the disk sees is more: whole pages, twice.
     pub payload_bytes: u64,
+    /// Times since the start that the file was looked through after trouble with the disk, and nothing was wrong.
+    pub checks: u64,
     /// Readings lost since the start, by reason.
     pub gaps: BTreeMap<GapReason, u64>,
     /// What stands wrong: `disk-full`, `disk-error`, `full`, `damaged`, `record-refused`.

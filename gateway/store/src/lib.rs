@@ -19,6 +19,7 @@
 //! Deliberately absent: sending, retrying to send, and any idea of a connection (`uplink`); what may leave the hub
 //! (`pipeline`); UTC (readings come with their offset or without).
 
+mod check;
 mod disk;
 mod front;
 mod gaps;

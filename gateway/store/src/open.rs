@@ -17,7 +17,7 @@ use crate::front;
 use crate::mark::{MARGIN, MarkFile};
 use crate::queue::Queue;
 use crate::told::ToldFile;
-use crate::writer::{Due, Writer, damage_detail};
+use crate::writer::{Due, Trouble, Writer, damage_detail};
 use crate::{Config, Error, Health, Store};
 
 /// A store that is open and waits for its clock: [`Opened::begin`] starts the run.
@@ -99,7 +99,7 @@ fn load(disk: &mut Disk, wrote: Option<RunId>) -> Result<(Loaded, Option<Damage>
 
 impl Store {
     /// Opens the queue in `config.dir` and draws the id of a new run. Nothing of this run is written yet. Blocks for as
-    /// long as the disk takes: a short queue is read and checked, of a long one only its counters.
+    /// long as the disk takes for a few pages: the counters are read, and no message.
     ///
     /// # Errors
     /// The folder or the database cannot be used at all: no permission, no room for a new one, another process has it.
@@ -175,16 +175,22 @@ impl Opened {
             aside,
             commits: 0,
             payload_bytes: 0,
+            checks: 0,
             gaps: [].into(),
             faults: faults.values().cloned().collect(),
         };
         let (changed, changes) = watch::channel(0);
         let told = ToldFile::read(&config.dir);
+        let mut trouble = Trouble::read(&config.dir);
+        if !faults.is_empty() {
+            trouble.begins();
+        }
         let mut writer = Writer {
             disk,
             queue,
             mark,
             told,
+            trouble,
             message_bytes: config.message_bytes,
             wrote: last,
             clock,

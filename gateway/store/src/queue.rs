@@ -10,17 +10,17 @@
 mod append;
 mod aside;
 mod expire;
+mod lose;
 mod state;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use curb_model::{GapReason, HubTime, Lane, Name, RunId, Stream, UtcOffset};
 use curb_wire::command::{Audit, AuditRecord};
 use curb_wire::record::{
-    ClockEvent, ClockRecord, Document as _, Gap, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts,
-    VERSION,
+    ClockEvent, ClockRecord, Document as _, GapRecord, Identity, Previous, RunEvent, RunRecord, StreamCounts, VERSION,
 };
 use curb_wire::senml::Form;
 
@@ -40,6 +40,8 @@ pub(crate) enum Leaves {
     Evicted,
     /// It is too old to be worth sending.
     Expired,
+    /// Its bytes are not those that were written.
+    Damaged,
     /// The broker refused it for what it is, with this code.
     SetAside(u8),
 }
@@ -199,6 +201,11 @@ impl Queue {
             Leaves::Delivered => return,
             Leaves::Evicted => GapReason::Full,
             Leaves::Expired => GapReason::Expired,
+            Leaves::Damaged => {
+                // If it was an open gap's own record, that is told again.
+                self.gaps.lost(row.row);
+                GapReason::Damaged
+            }
             Leaves::SetAside(code) => {
                 self.changes.aside.insert(row.row, code);
                 GapReason::SetAside
@@ -258,59 +265,6 @@ impl Queue {
             self.changes.streams = known.rows.iter().map(|new| new.stored.stream).collect();
             self.changes.rows = known.rows;
         }
-    }
-
-    /// The disk is lost, but not what the next commit was to write. Gap records tell what went with it; the rest is
-    /// written to the next file.
-    pub(crate) fn lose_disk(&mut self) {
-        self.settle();
-        let lost_changes = std::mem::take(&mut self.changes);
-        self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows.iter().cloned()).collect();
-        self.changes.commit_first =
-            lost_changes.commit_first || self.changes.rows.iter().any(|new| new.stored.lane != Lane::Data);
-        self.changes.runs = self.runs.iter().map(|run| run.id).collect();
-        self.counts = None;
-        let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|new| new.stored.row).collect();
-        self.held = kept_rows.first().copied().filter(|row| *row < 0).zip(kept_rows.range(..0).last().copied());
-        if self.released {
-            self.release_held();
-        }
-        self.waiting = Waiting::default();
-        for stream in self.streams.values_mut() {
-            let mut kept = Waiting::default();
-            let rows = self.changes.rows.iter().filter(|new| new.stored.stream == stream.id);
-            rows.for_each(|new| kept.add(new.cost()));
-            let mut lost = std::mem::replace(&mut stream.waiting, kept);
-            lost.take(kept);
-            self.waiting.add(kept);
-            self.changes.streams.insert(stream.id);
-            stream.untold |= stream.run == self.run;
-            if lost.rows > 0 {
-                // What is kept is the newest, what was delivered the oldest. Of records all numbers are named: some may
-                // be kept in between, and what arrives beats the gap.
-                let records = stream.name.as_str().starts_with('_');
-                let to = stream.counts.seq.saturating_sub(if records { 0 } else { kept.rows });
-                let from = if records { 1 } else { (to + 1).saturating_sub(lost.rows).max(1) };
-                self.gaps.add(Gap {
-                    run: stream.run,
-                    stream: stream.name.to_string(),
-                    reason: GapReason::Damaged,
-                    from: Some(from),
-                    to: Some(to),
-                    from_ht: stream.at,
-                    to_ht: stream.at,
-                    count: lost.readings,
-                });
-            }
-        }
-        self.gaps.tell_again_except(&kept_rows);
-    }
-
-    /// Tells that an earlier run's rows are lost, and nobody knows which.
-    pub(crate) fn lost_unseen(&mut self, run: RunId, at: HubTime) {
-        let stream = Stream::run().to_string();
-        let (from, to, count) = (None, None, 0);
-        self.gaps.add(Gap { run, stream, reason: GapReason::Damaged, from, to, from_ht: at, to_ht: at, count });
     }
 
     fn stream(&mut self, name: &Stream) -> i64 {

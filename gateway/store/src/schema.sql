@@ -25,7 +25,8 @@ create table message (
     readings integer not null,
     first integer not null,
     last integer not null,
-    payload blob not null
+    payload blob not null,
+    sum integer
 ) strict;
 create unique index message_identity on message (stream, seq);
 create index message_alarm on message (row) where lane = 1;

@@ -3,7 +3,9 @@
 mod damage;
 mod expire;
 mod front;
+mod io;
 mod kill;
+mod lie;
 mod limit;
 mod model;
 mod outage;
@@ -11,4 +13,5 @@ mod power;
 mod shelf;
 mod split;
 mod support;
+mod trouble;
 mod window;

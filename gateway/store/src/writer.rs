@@ -17,6 +17,7 @@ mod expire;
 mod here;
 mod shelf;
 mod tell;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,7 @@ use crate::told::ToldFile;
 pub(crate) use due::Due;
 pub(crate) use here::{Line, Taken, Ticket};
 pub(crate) use tell::damage_detail;
+pub(crate) use trouble::Trouble;
 
 /// Entries of one commit at most. Bounds its memory and its time on a slow card; at this size SQLite writes some 300,000
 /// rows a second, so that more would gain nothing.
@@ -102,6 +104,7 @@ pub(crate) struct Writer {
     pub(crate) queue: Queue,
     pub(crate) mark: MarkFile,
     pub(crate) told: ToldFile,
+    pub(crate) trouble: Trouble,
     /// Bytes of a message at most, whatever the core takes.
     pub(crate) message_bytes: usize,
     /// The last run that has committed.
@@ -136,7 +139,7 @@ impl Writer {
         loop {
             let (due, has_room) = {
                 let writer = lock();
-                (writer.due.first(), writer.has_room())
+                (writer.due.first().min(writer.trouble.due().unwrap_or(writer.due.first())), writer.has_room())
             };
             // Everything here can be dropped half-way: recv takes an item only when it is ready.
             let event = tokio::select! {
@@ -249,6 +252,11 @@ impl Writer {
         if counts {
             self.due.counts = now + self.counts_every;
             self.queue.tell_counts(self.clock.now());
+        }
+        self.check_on_disk(now);
+        let vanished = if counts && !self.drained { self.look_for_vanished() } else { Ok(()) };
+        if let Err(error) = vanished {
+            self.failed(&error);
         }
         let gone = self.queue.changes.gone.len();
         if let Err(error) = self.expire_on_disk(now) {

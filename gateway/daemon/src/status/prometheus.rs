@@ -79,6 +79,7 @@ impl Families<'_, '_> {
             aside,
             commits,
             payload_bytes,
+            checks,
             gaps,
             oldest_is_from_before,
         } = queue;
@@ -93,6 +94,8 @@ impl Families<'_, '_> {
         self.one(Kind::Gauge, "queue_set_aside_messages", "Messages that the core refused and that are kept.", aside)?;
         self.one(Kind::Counter, "queue_commits_total", "Commits to disk.", commits)?;
         self.one(Kind::Counter, "queue_payload_bytes_total", "Bytes of payload written to disk.", payload_bytes)?;
+        let help = "Times that the queue's file was checked after trouble with the disk, and nothing was wrong.";
+        self.one(Kind::Counter, "queue_checks_total", help, checks)?;
         self.counter("gap_readings_total", "Readings that were made and will not come, by reason.")?;
         for (reason, count) in gaps {
             self.sample(&[("reason", reason)], count)?;

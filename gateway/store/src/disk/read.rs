@@ -37,6 +37,8 @@ impl Stored {
 pub(crate) struct Frozen {
     pub(crate) stored: Stored,
     pub(crate) payload: Arc<[u8]>,
+    /// What [`sum`](super::sum) said when it was written. `None`: by a version without sums, or not written yet.
+    pub(crate) sum: Option<i64>,
 }
 
 /// What a filter says about a row that was found.
@@ -59,11 +61,11 @@ impl Disk {
         // Alarms have an index: they are looked for in a long back-log each time that something is new.
         let sql = match class {
             Class::Alarm => {
-                "select row, stream, seq, lane, readings, first, last, length(payload), payload \
+                "select row, stream, seq, lane, readings, first, last, length(payload), payload, sum \
                  from message where row > ?1 and lane = 1 order by row"
             }
             Class::Data => {
-                "select row, stream, seq, lane, readings, first, last, length(payload), payload \
+                "select row, stream, seq, lane, readings, first, last, length(payload), payload, sum \
                  from message where row > ?1 and lane <> 1 order by row"
             }
         };
@@ -75,7 +77,7 @@ impl Disk {
             match admit(&stored) {
                 Admit::Take => {
                     let payload = row.get_ref(8)?.as_blob().map_err(|_| Error::Nonsense { what: "payload" })?;
-                    found.push(Frozen { stored, payload: payload.into() });
+                    found.push(Frozen { stored, payload: payload.into(), sum: row.get(9)? });
                 }
                 Admit::Skip => {}
                 Admit::Stop => break,

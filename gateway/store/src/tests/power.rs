@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use curb_model::Class;
+use curb_model::{Class, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -23,7 +23,7 @@ const FOLDER: &str = "CURB_STORE_POWER_FOLDER";
 const SECTOR: usize = 512;
 
 /// Names of the streams that the child appends to.
-const STREAMS: [&str; 2] = ["meter", "lamp"];
+pub(super) const STREAMS: [&str; 2] = ["meter", "lamp"];
 
 /// The child: two lives of a queue. Says what is durable, and what was delivered. Does nothing when it is run as a test.
 #[test]
@@ -32,7 +32,7 @@ fn child_lives_two_lives() {
     let folder = PathBuf::from(folder);
     for life in 1..=2 {
         let mut writer = writer(&child_config(&folder));
-        println!("\nbegun {life}");
+        println!("\nbegun {life} {}", writer.queue.run());
         for round in 1..=60_u64 {
             for name in STREAMS {
                 // Of some size, so that the log is written back now and then.
@@ -54,7 +54,7 @@ fn child_lives_two_lives() {
     }
 }
 
-fn child_config(folder: &Path) -> Config {
+pub(super) fn child_config(folder: &Path) -> Config {
     config(folder)
 }
 
@@ -70,7 +70,7 @@ fn send(writer: &mut Writer, rows: usize) {
 
 /// A call that changes the disk, or a word of the child.
 #[derive(Debug, Clone)]
-enum Call {
+pub(super) enum Call {
     Create(String),
     Write { file: String, at: usize, bytes: Vec<u8> },
     Truncate { file: String, len: usize },
@@ -167,7 +167,7 @@ fn unescape(text: &str) -> Vec<u8> {
 
 /// How much of what was not synced a cut leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub(super) enum Cut {
     Nothing,
     All,
     /// Some calls, some sectors.
@@ -182,7 +182,7 @@ struct File {
 }
 
 #[derive(Debug, Default)]
-struct Disk {
+pub(super) struct Disk {
     /// By number; a name leads to one.
     files: Vec<File>,
     names: BTreeMap<String, usize>,
@@ -192,7 +192,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn apply(&mut self, call: &Call) {
+    pub(super) fn apply(&mut self, call: &Call) {
         match call {
             Call::Create(name) => {
                 if !self.names.contains_key(name) {
@@ -229,7 +229,7 @@ impl Disk {
     }
 
     /// Lays out in `folder` what a cut leaves now.
-    fn cut(&self, cut: Cut, rng: &mut TestRng, folder: &Path) {
+    pub(super) fn cut(&self, cut: Cut, rng: &mut TestRng, folder: &Path) {
         let kept_changes = match cut {
             Cut::Nothing => 0,
             Cut::All => self.since.len(),
@@ -288,27 +288,37 @@ fn tear(file: &mut Vec<u8>, call: &Call, rng: &mut TestRng) {
 
 /// What the child had said when the power went.
 #[derive(Debug, Default)]
-struct Said {
+pub(super) struct Said {
     lives: u64,
+    /// By life.
+    pub(super) runs: BTreeMap<u64, RunId>,
     /// The last round that was durable, by life.
     durable: BTreeMap<u64, u64>,
-    sent: BTreeSet<(u64, String, u64)>,
+    pub(super) sent: BTreeSet<(u64, String, u64)>,
 }
 
 impl Said {
-    fn hear(&mut self, line: &str) {
+    pub(super) fn hear(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let number = |at: usize| words[at].parse::<u64>().unwrap();
         match words[0] {
-            "begun" => self.lives = number(1),
+            "begun" => {
+                self.lives = number(1);
+                self.runs.insert(number(1), words[2].parse().unwrap());
+            }
             "durable" => drop(self.durable.insert(number(1), number(2))),
             "sent" => drop(self.sent.insert((number(1), words[2].to_owned(), number(3)))),
             _ => {}
         }
     }
 
+    /// What a message of a life holds.
+    pub(super) fn values(life: u64, seq: u64) -> Vec<u64> {
+        (0..200).map(|n| life * 1_000_000 + seq * 1_000 + n).collect()
+    }
+
     /// The queue opens, holds all that was durable and not delivered, as it was written, and goes on under a new name.
-    fn check(&self, folder: &Path, case: &str) {
+    pub(super) fn check(&self, folder: &Path, case: &str) {
         let mut writer = writer(&child_config(folder));
         assert!(writer.faults.is_empty(), "{case}: {:?}", writer.faults);
         let run = writer.queue.run();
@@ -320,7 +330,7 @@ impl Said {
                 let held = core.accounts.iter().find(|((run, of), _)| run.counter == *life && of == name);
                 for seq in 1..=*rounds {
                     let values = held.and_then(|(_, account)| account.received.get(&seq));
-                    let expected: Vec<u64> = (0..200).map(|n| life * 1_000_000 + seq * 1_000 + n).collect();
+                    let expected = Self::values(*life, seq);
                     match values {
                         Some(values) => assert_eq!(values, &expected, "{case}: {life} {name} {seq}"),
                         None => assert!(
@@ -340,7 +350,7 @@ impl Said {
 }
 
 /// What the child did, as strace saw it.
-fn recorded() -> Vec<Call> {
+pub(super) fn recorded() -> Vec<Call> {
     let folder = tempfile::tempdir().unwrap();
     let queue = folder.path().join("queue");
     let trace = folder.path().join("trace");
@@ -394,7 +404,7 @@ fn a_power_cut_at_any_write_loses_nothing_that_was_durable() {
 }
 
 /// A folder that is quick to sync, where there is one.
-fn memory() -> PathBuf {
+pub(super) fn memory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

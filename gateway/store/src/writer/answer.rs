@@ -8,7 +8,7 @@ use curb_model::{Class, Lane, Message, Page, RowId, RunId, Stream};
 use tokio::time::Instant;
 
 use super::{CHUNK, Request, Writer};
-use crate::disk::{Admit, Error, Frozen, Stored};
+use crate::disk::{Admit, Error, Frozen, Stored, sum};
 use crate::queue::{Leaves, NewRow, Queue};
 use crate::shelf;
 
@@ -100,7 +100,7 @@ impl Writer {
         let changes = &self.queue.changes;
         let mut take = Take { rows, bytes, any: false };
         let mut is_whole = true;
-        let (now, mut expired) = (self.clock.now(), Vec::new());
+        let (now, mut expired, mut torn) = (self.clock.now(), Vec::new(), Vec::new());
         let on_disk = if self.drained {
             Vec::new()
         } else {
@@ -126,19 +126,24 @@ impl Writer {
             if !is_whole {
                 break;
             }
-            found.push(Frozen { stored: new.stored.clone(), payload: Arc::clone(&new.payload) });
+            found.push(Frozen { stored: new.stored.clone(), payload: Arc::clone(&new.payload), sum: None });
         }
 
         let mut messages = Vec::with_capacity(found.len());
-        for Frozen { stored, payload } in found {
+        for Frozen { stored, payload, sum: written } in found {
             let Stored { row, seq, lane, readings, .. } = stored;
             let stream = self.queue.streams.get(&stored.stream).ok_or(Error::Nonsense { what: "message's stream" })?;
+            if written.is_some_and(|written| written != sum(stream, seq, &payload)) {
+                torn.push(stored);
+                continue;
+            }
             let (run, stream) = (stream.run, stream.name.clone());
             self.queue.handed_out(row);
             messages.push(Message { row: RowId(row), lane, stream, run, seq, readings, payload });
         }
         self.expire(&expired);
-        if !expired.is_empty() && self.due.retry.is_none() {
+        self.lose(&torn);
+        if !(expired.is_empty() && torn.is_empty()) && self.due.retry.is_none() {
             self.commit();
         }
         // Without a message it would be asked again at once: what keeps the rest back ends with a commit.

@@ -134,6 +134,7 @@ impl Writer {
             self.clear("disk-error");
             self.disk.keep_reserve();
         }
+        self.trouble.disk_works();
         if self.queue.waiting.bytes < self.limit_bytes / 4 * 3 {
             self.clear("full");
         }
@@ -150,7 +151,13 @@ impl Writer {
             _ if matches!(error, Error::Missing) => {}
             Kind::Damaged => self.replace_disk(error),
             Kind::Full => self.pause("disk-full", error),
-            Kind::Locked | Kind::Other => self.pause("disk-error", error),
+            Kind::Locked => self.pause("disk-error", error),
+            Kind::Other => {
+                if !error.is_out_of_memory() {
+                    self.trouble.begins();
+                }
+                self.pause("disk-error", error);
+            }
         }
         self.publish();
     }
@@ -161,6 +168,7 @@ impl Writer {
     }
 
     fn replace_disk(&mut self, error: &Error) {
+        self.trouble.begins();
         match self.disk.put_aside(Part::All) {
             Ok(aside) => {
                 self.raise("damaged", damage_detail(error, aside.as_deref()));

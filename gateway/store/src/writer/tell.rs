@@ -39,6 +39,7 @@ impl Writer {
         health.aside = self.aside;
         health.commits = self.commits;
         health.payload_bytes = self.payload_bytes;
+        health.checks = self.trouble.checks;
         health.gaps.clone_from(self.queue.gaps.readings());
         health.faults = self.faults.values().cloned().collect();
     }

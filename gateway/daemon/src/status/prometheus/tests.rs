@@ -84,6 +84,7 @@ fn report() -> Report {
             aside: 606,
             commits: 607,
             payload_bytes: 608,
+            checks: 610,
             gaps: [("full".to_owned(), 609)].into(),
         },
         usage: Some(UsageReport {
