@@ -139,9 +139,10 @@ impl Writer {
             self.clear("full");
         }
         self.publish();
+        // Before the answers: who is told that a run has ended lets the uplink go when nothing new is there.
+        self.changed.send_modify(|count| *count += 1);
         // Who asked may have gone.
         self.waiting.drain(..).for_each(|reply| reply.send(()).unwrap_or_default());
-        self.changed.send_modify(|count| *count += 1);
     }
 
     /// A damaged file is replaced at once; everything else is tried again after a pause.
