@@ -2,13 +2,16 @@
 //!
 //! One task owns everything. Each turn of the loop sends what may be sent, waits for one thing to happen, and applies it.
 
+mod hear;
+mod tell;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use curb_identity::Identity;
 use curb_model::{Fault, Page};
-use curb_wire::record::{Document as _, Receipt};
+use curb_wire::record::Document as _;
 use curb_wire::status::{Points, State as Presence, Status};
 use curb_wire::topic::Topics;
 use tokio::sync::{mpsc, watch};
@@ -17,15 +20,15 @@ use tokio::time::{sleep_until, timeout_at};
 use crate::air::Air;
 use crate::backoff::Backoff;
 use crate::client::{Dial, Event, Link, Lost, Retain};
-use crate::command::{Answer, Command, Desk, Taken};
+use crate::command::{Answer, Command, Desk};
 use crate::config::{Ack, Config};
-use crate::flight::Mismatch;
 use crate::health::{self, Health, State};
 use crate::outbox::{Closed, Outbox};
-use crate::reason;
-use crate::session::{Acked, Broker, Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
+use crate::session::{Broker, Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
 use crate::size::payload_max;
 use crate::wait::{Call, Signal};
+
+use tell::{Goodbye, tell};
 
 /// Time kept of the grace for the last status and the goodbye, at most.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -329,122 +332,6 @@ impl<O: Outbox> Room<O> {
             self.now.sent += 1;
             self.now.bytes += u64::try_from(message.payload.len()).unwrap_or(u64::MAX);
             link.publish(topic, Bytes::from_owner(message.payload), Retain::No);
-        }
-    }
-
-    /// Applies what the connection told. Says yes when the subscription is granted.
-    fn hear(&mut self, event: Event, session: &mut Session, now: Instant) -> Result<bool, Lost> {
-        let mismatch = |Mismatch(id)| {
-            Lost::new("core-protocol", format!("packet {id} is acknowledged and was not sent, or was sent twice"))
-        };
-        match &event {
-            Event::Received(incoming) => session.air.received(incoming.topic.len() + incoming.payload.len(), now),
-            Event::Alive => session.air.pinged(now),
-            Event::Connected { .. } | Event::Numbered { .. } | Event::Acked { .. } | Event::Subscribed { .. } => {}
-        }
-        match event {
-            Event::Numbered { id } => session.numbered(id).map_err(mismatch)?,
-            Event::Acked { id, code } => {
-                if let Acked::Row { taken, after } = session.acked(id, code, now).map_err(mismatch)? {
-                    self.now.acked += u64::from(taken);
-                    let smooth = |delay: Duration| (delay * 7 + after) / 8;
-                    self.now.delay = Some(self.now.delay.map_or(after, smooth));
-                }
-            }
-            Event::Subscribed { codes } => return self.subscribed(&codes),
-            Event::Received(incoming) if incoming.topic == self.topics.receipt() => {
-                match Receipt::decode(&incoming.payload) {
-                    Ok(Receipt { run, stream, seq, .. }) => {
-                        let ended = session.receipt(run, stream, seq);
-                        self.now.receipted += u64::try_from(ended).unwrap_or(u64::MAX);
-                    }
-                    Err(error) => tracing::warn!(%error, "ignored a receipt"),
-                }
-            }
-            Event::Received(incoming) => match self.desk.take(*incoming, &self.topics, now) {
-                Taken::HandedOver => self.now.commands += 1,
-                Taken::Refused => self.now.commands_refused += 1,
-                Taken::NotACommand => tracing::warn!("ignored a message that is no command"),
-            },
-            Event::Connected { .. } | Event::Alive => {}
-        }
-        Ok(false)
-    }
-
-    /// Applies the answers to our filters, in their order: receipts where they are wanted, commands. Says yes when rows may
-    /// go. Without commands a hub is still worth having; without receipts nothing would ever be delivered.
-    fn subscribed(&mut self, codes: &[u8]) -> Result<bool, Lost> {
-        let code = |at: usize| codes.get(at).copied().unwrap_or(0x80);
-        let (receipt, commands) = match self.config.ack {
-            Ack::Core => (code(0), code(1)),
-            Ack::Broker => (0, code(0)),
-        };
-        self.deaf = (commands > 2).then(|| {
-            let detail =
-                format!("the core refuses the subscription to cmd/+ with 0x{commands:02x}: it cannot command this hub");
-            health::fault("commands-refused", detail)
-        });
-        if receipt > 2 {
-            let detail = format!("the core refuses the subscription to receipt with 0x{receipt:02x}");
-            return Err(Lost::new(reason::word(receipt), detail));
-        }
-        Ok(true)
-    }
-
-    /// The status document of this connection.
-    fn presence(&self, state: Presence, goodbye: Goodbye) -> Vec<u8> {
-        let status = self.status.value();
-        let clean = goodbye == Goodbye::Said;
-        let connection = self.now.connection;
-        match state {
-            Presence::Online => Status { state, connection, clean, ..Status::clone(&status) }.encode(),
-            // What stood wrong or waited when it was written is not known to be so when it is read.
-            Presence::Offline => {
-                Status { state, connection, clean, faults: Vec::new(), queue: None, ..Status::clone(&status) }.encode()
-            }
-        }
-    }
-
-    /// Publishes the health, and logs each fault when it comes and when it goes.
-    fn show(&mut self, state: State, faults: Vec<Fault>) {
-        let faults: Vec<Fault> = self.lost.iter().cloned().chain(faults).collect();
-        let changed = state != self.now.state || faults != self.now.faults;
-        if changed {
-            for fault in faults.iter().filter(|fault| self.is_news(fault)) {
-                tracing::warn!(word = fault.word, detail = fault.detail, "core");
-            }
-            for fault in self.now.faults.iter().filter(|old| faults.iter().all(|fault| fault.word != old.word)) {
-                tracing::info!(word = fault.word, "core: no longer");
-            }
-            self.now.state = state;
-            self.now.faults = faults;
-        }
-        self.health.send_if_modified(|health| {
-            health.clone_from(&self.now);
-            changed
-        });
-    }
-
-    /// A fault whose text changes while it stands is not told again.
-    fn is_news(&self, fault: &Fault) -> bool {
-        self.now.faults.iter().all(|old| old.word != fault.word)
-    }
-}
-
-/// Whether the hub itself says that it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Goodbye {
-    None,
-    Said,
-}
-
-async fn tell<O: Outbox>(outbox: Arc<O>, report: Report) {
-    match report {
-        Report::Delivered(rows) => outbox.delivered(rows).await,
-        Report::Receipt { run, stream, seq } => outbox.receipt(run, stream, seq).await,
-        Report::SetAside { row, code } => {
-            tracing::warn!(row = row.0, code, reason = reason::name(code), "set a message aside");
-            outbox.set_aside(row, code).await;
         }
     }
 }
