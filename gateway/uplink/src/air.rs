@@ -133,9 +133,9 @@ impl Air {
         self.spend(carried(payload as u64) + carried(PUBACK), now);
     }
 
-    /// A ping or its answer.
+    /// A ping was answered.
     pub(crate) fn pinged(&mut self, now: Instant) {
-        self.spend(PING / 2, now);
+        self.spend(PING, now);
     }
 
     /// A connection was made.

@@ -1,49 +1,55 @@
-//! The MQTT client: the only file that names `rumqttc`.
+//! The MQTT client: the only module that names `rumqttc`.
 //!
-//! What is used of it is one connection, once. Its queue, its session and its reconnecting lose messages, so none of
-//! them is used: after the first error the [`Link`] is dropped, event loop and all, and the next connection is a new one.
-//! Its `poll` is not cancel-safe, so the future is kept between calls and never dropped while the link lives; but it may
-//! be dropped at any moment *with* the link, and the watchdog does so when a flush never returns.
+//! What is used of it are its packets and its table of packet ids. The connection is ours, from [`Dial`] to the first
+//! error; then the [`Link`] is dropped with all that it knew, and the next connection is a new one. Reading and writing
+//! do not wait for each other: a peer that stops reading is still heard, and its pings are still missed.
+//!
+//! Deliberately absent: rumqttc's event loop. Its queue and its reconnecting lose messages, its flush has no end when the
+//! peer does not read, and it dials by itself: one address after the other, and through no proxy without a second TLS.
+
+mod words;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use curb_identity::Refusal;
+use bytes::{Bytes, BytesMut};
 use curb_wire::senml::content_type;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet, PubAckReason, Publish, PublishProperties,
-    RetainForwardRule, SubscribeReasonCode,
+    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Packet, Publish, PublishProperties,
+    RetainForwardRule, Subscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
-use rumqttc::v5::{
-    AsyncClient, ClientError, ConnectionError, Event as RawEvent, EventLoop, MqttOptions, StateError, TlsError,
-};
-use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
-use rustls::ClientConfig;
-use tokio_util::sync::ReusableBoxFuture;
+use rumqttc::v5::{MqttState, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::time::{sleep_until, timeout_at};
 
 use crate::command::Answer;
+use crate::dial::{Dial, Stream};
+use crate::lost::Lost;
+use crate::session::Broker;
 
-/// Requests that wait in the client at most. The window, two documents, two answers, a subscription and a goodbye are 22.
-const REQUESTS: usize = 32;
+use words::{disconnected, ended, event, refused};
+
 /// Packet ids in use at most. Twice the window: a broker that acknowledges out of order is not yet a collision.
 const PACKET_IDS: u16 = 32;
 /// Bytes of an incoming packet at most. Receipts and commands have some hundred; stops a core that would fill the hub's memory.
 const INCOMING_MAX: u32 = 64 * 1024;
 /// Messages that the core may have in flight to the hub.
 const RECEIVE_MAX: u16 = 16;
+/// Bytes that are made ready for the line at most, beyond the packet that reaches it: what the core does not take stays
+/// in one copy.
+const WRITE_AHEAD: usize = 64 * 1024;
+/// Bytes that a read has room for. Receipts and PUBACKs are far smaller.
+const READ_ROOM: usize = 4 * 1024;
+/// After a failed write: how long what the core had sent before is read on. It may say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How to make one connection.
+/// What a connection begins with.
 #[derive(Debug)]
-pub(crate) struct Dial<'a> {
+pub(crate) struct Hello<'a> {
     pub(crate) client_id: &'a str,
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) tls: Arc<ClientConfig>,
     pub(crate) keep_alive: Duration,
-    pub(crate) timeout: Duration,
     /// Topic and text of the retained will.
     pub(crate) will: (String, Vec<u8>),
 }
@@ -51,8 +57,6 @@ pub(crate) struct Dial<'a> {
 /// What a connection tells.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// CONNACK.
-    Connected { receive_max: u16, packet_max: Option<u32> },
     /// SUBACK: a reason code for each filter, 0, 1, 2 if granted.
     Subscribed { codes: Vec<u8> },
     /// The oldest publish without a number has this one, and is on its way.
@@ -61,8 +65,15 @@ pub(crate) enum Event {
     Acked { id: u16, code: u8 },
     /// A message from the core. Already acknowledged.
     Received(Box<Incoming>),
-    /// Pings and the like: the connection lives.
+    /// The answer to a ping: the connection lives.
     Alive,
+}
+
+impl Event {
+    /// Whether it comes from the core: what goes out is no sign of life.
+    pub(crate) const fn is_heard(&self) -> bool {
+        !matches!(self, Self::Numbered { .. })
+    }
 }
 
 /// A message from the core.
@@ -78,30 +89,24 @@ pub(crate) struct Incoming {
     pub(crate) expiry_s: Option<u32>,
 }
 
-/// Why a connection is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// Stable word of the fault.
-    pub(crate) word: &'static str,
-    /// For people.
-    pub(crate) detail: String,
-}
-
-impl Lost {
-    pub(crate) fn new(word: &'static str, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into() }
-    }
-}
-
-type Polled = (Box<EventLoop>, Result<RawEvent, ConnectionError>);
-
-/// One connection, from dialling to its first error.
+/// One connection, from CONNACK to its first error.
 pub(crate) struct Link {
-    requests: AsyncClient,
-    polling: ReusableBoxFuture<'static, Polled>,
-    /// After the error: what had been read before it, and the error. A broker that closes right behind a PUBACK has
-    /// still acknowledged.
-    over: Option<(VecDeque<RawEvent>, Lost)>,
+    reads: ReadHalf<Stream>,
+    writes: WriteHalf<Stream>,
+    state: MqttState,
+    /// Not handed to the line yet. The window, two documents, two answers, a subscription and a goodbye are 22.
+    waiting: VecDeque<Request>,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    /// TLS may hold bytes that the kernel did not take.
+    unflushed: bool,
+    /// Publishes that the core takes at once.
+    receive_max: u16,
+    ping_every: Duration,
+    ping_at: Instant,
+    /// A write failed. Nothing is written any more; what comes is read until then.
+    broken: Option<(Lost, Instant)>,
+    over: Option<Lost>,
 }
 
 impl std::fmt::Debug for Link {
@@ -111,105 +116,237 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// Prepares a connection; it is made by the first call of [`event`](Self::event).
-    pub(crate) fn new(dial: Dial<'_>) -> Self {
-        let mut options = MqttOptions::new(dial.client_id, dial.host, dial.port);
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        let (topic, will) = dial.will;
-        options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(dial.tls)))
-            .set_network_options(network)
-            .set_keep_alive(dial.keep_alive)
-            .set_connection_timeout(dial.timeout.as_secs().max(1))
-            .set_clean_start(true)
-            .set_session_expiry_interval(Some(0))
-            .set_receive_maximum(Some(RECEIVE_MAX))
-            .set_max_packet_size(Some(INCOMING_MAX))
-            .set_topic_alias_max(Some(0))
-            .set_outgoing_inflight_upper_limit(PACKET_IDS)
-            .set_last_will(LastWill::new(topic, will, QoS::AtLeastOnce, true, None));
-        let (requests, events) = AsyncClient::new(options, REQUESTS);
-        Self { requests, polling: ReusableBoxFuture::new(poll(Box::new(events))), over: None }
-    }
-
-    /// The next thing that happens. After an error the link is over.
+    /// Connects, and learns what the broker takes.
     ///
     /// # Cancel safety
-    /// Safe: what `rumqttc` was doing goes on with the next call.
+    /// Dropping the future drops what there is of the connection.
+    pub(crate) async fn open(dial: &Dial<'_>, hello: Hello<'_>) -> Result<(Self, Broker), Lost> {
+        let deadline = Instant::now() + dial.timeout;
+        let stream = dial.connect(deadline).await?;
+        let mut link = Self::new(stream, hello, deadline)?;
+        match timeout_at(deadline.into(), link.greeting()).await {
+            Ok(ack) => {
+                let broker = link.greeted(ack?)?;
+                Ok((link, broker))
+            }
+            Err(_) => Err(Lost::new("core-unreachable", format!("{} does not answer to CONNECT in time", dial.core))),
+        }
+    }
+
+    /// Nothing is said behind CONNECT before the answer to it, or before `deadline`.
+    fn new(stream: Stream, hello: Hello<'_>, deadline: Instant) -> Result<Self, Lost> {
+        let properties = ConnectProperties {
+            session_expiry_interval: Some(0),
+            receive_maximum: Some(RECEIVE_MAX),
+            max_packet_size: Some(INCOMING_MAX),
+            topic_alias_max: Some(0),
+            ..ConnectProperties::new()
+        };
+        let connect = Connect {
+            keep_alive: u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX),
+            client_id: hello.client_id.to_owned(),
+            clean_start: true,
+            properties: Some(properties),
+        };
+        let (topic, will) = hello.will;
+        let will = LastWill::new(topic, will, QoS::AtLeastOnce, true, None);
+        let (reads, writes) = split(stream);
+        let mut link = Self {
+            reads,
+            writes,
+            state: MqttState::new(PACKET_IDS, false),
+            waiting: VecDeque::new(),
+            incoming: BytesMut::new(),
+            outgoing: BytesMut::new(),
+            unflushed: false,
+            receive_max: PACKET_IDS,
+            ping_every: hello.keep_alive,
+            ping_at: deadline,
+            broken: None,
+            over: None,
+        };
+        link.write(&Packet::Connect(connect, Some(will), None))?;
+        Ok(link)
+    }
+
+    /// The first packet, which has to be CONNACK.
+    async fn greeting(&mut self) -> Result<ConnAck, Lost> {
+        loop {
+            match self.packet() {
+                Ok(Some(Packet::ConnAck(ack))) => return Ok(ack),
+                Ok(Some(Packet::Disconnect(end))) => {
+                    let text = end.properties.and_then(|properties| properties.reason_string);
+                    return Err(disconnected(end.reason_code, text.as_deref()));
+                }
+                Ok(Some(_)) => {
+                    return Err(Lost::new("core-protocol", "the core answers to CONNECT with another packet"));
+                }
+                Ok(None) => self.exchange().await?,
+                Err(lost) => return Err(lost),
+            }
+        }
+    }
+
+    fn greeted(&mut self, ack: ConnAck) -> Result<Broker, Lost> {
+        if ack.code != ConnectReturnCode::Success {
+            return Err(refused(ack.code));
+        }
+        let properties = ack.properties.as_ref();
+        let receive_max = properties.and_then(|p| p.receive_max).unwrap_or(u16::MAX);
+        let packet_max = properties.and_then(|p| p.max_packet_size);
+        self.receive_max = receive_max.min(PACKET_IDS);
+        // A core may ask for more pings than the config; it has no reason to mind those that the config wants.
+        if let Some(wanted @ 1..) = properties.and_then(|p| p.server_keep_alive) {
+            self.ping_every = self.ping_every.min(Duration::from_secs(wanted.into()));
+        }
+        self.ping_at = Instant::now() + self.ping_every;
+        Ok(Broker { receive_max, packet_max })
+    }
+
+    /// The next thing that happens. After an error the link is over; what had been read before it is told first: a broker
+    /// that closes right behind a PUBACK has still acknowledged.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read or written stays so.
     pub(crate) async fn event(&mut self) -> Result<Event, Lost> {
         loop {
-            let raw = match &mut self.over {
-                Some((left, lost)) => left.pop_front().ok_or_else(|| lost.clone())?,
-                None => {
-                    let (mut events, polled) = (&mut self.polling).await;
-                    match polled {
-                        Ok(raw) => {
-                            self.polling.set(poll(events));
-                            raw
-                        }
-                        Err(error) => {
-                            self.over = Some((std::mem::take(&mut events.state.events), lost(&error)));
-                            continue;
-                        }
-                    }
+            while let Some(raw) = self.state.events.pop_front() {
+                if let Some(event) = event(raw)? {
+                    return Ok(event);
                 }
-            };
-            if let Some(event) = event(raw)? {
-                return Ok(event);
+            }
+            if let Some(lost) = &self.over {
+                return Err(lost.clone());
+            }
+            if let Err(lost) = self.turn().await {
+                self.over = Some(lost);
             }
         }
     }
 
-    /// Publishes with `QoS` 1, and with the content type if the payload is no JSON. The payload is not copied. Nothing
-    /// happens on a link that is over.
-    pub(crate) fn publish(&self, topic: String, payload: Bytes, retain: Retain) {
-        if self.over.is_some() {
-            return;
+    /// Takes in what has come, or waits for more.
+    async fn turn(&mut self) -> Result<(), Lost> {
+        if let Some(packet) = self.packet()? {
+            let reply = self.state.handle_incoming_packet(packet).map_err(|error| ended(&error))?;
+            return reply.map_or(Ok(()), |reply| self.write(&reply));
         }
-        let (qos, retain) = (QoS::AtLeastOnce, retain == Retain::Yes);
-        taken(match content_type(&payload) {
-            None => self.requests.try_publish(topic, qos, retain, payload),
-            Some(text) => {
-                let properties =
-                    PublishProperties { content_type: Some(text.to_owned()), ..PublishProperties::default() };
-                self.requests.try_publish_with_properties(topic, qos, retain, payload, properties)
-            }
-        });
+        self.hand_over()?;
+        if !self.state.events.is_empty() {
+            return Ok(());
+        }
+        self.exchange().await
     }
 
-    /// Publishes with `QoS` 1 and correlation data. `topic` has no wildcards.
-    pub(crate) fn answer(&self, answer: Answer) {
+    /// A packet that has come whole.
+    fn packet(&mut self) -> Result<Option<Packet>, Lost> {
+        match Packet::read(&mut self.incoming, Some(INCOMING_MAX)) {
+            Ok(packet) => Ok(Some(packet)),
+            Err(CodecError::InsufficientBytes(_)) => Ok(None),
+            Err(error) => Err(Lost::new("core-protocol", format!("the core sends what is no packet ({error})"))),
+        }
+    }
+
+    /// Hands waiting requests to the line, as many as the core and the line take.
+    fn hand_over(&mut self) -> Result<(), Lost> {
+        while self.outgoing.len() < WRITE_AHEAD
+            && self.state.inflight() < self.receive_max
+            && let Some(request) = self.waiting.pop_front()
+        {
+            self.encode(request)?;
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, request: Request) -> Result<(), Lost> {
+        let packet = self.state.handle_outgoing_packet(request).map_err(|error| ended(&error))?;
+        packet.map_or(Ok(()), |packet| self.write(&packet))
+    }
+
+    fn write(&mut self, packet: &Packet) -> Result<(), Lost> {
+        let written = packet.write(&mut self.outgoing, None);
+        written.map(drop).map_err(|error| Lost::new("core-protocol", format!("a packet cannot be written ({error})")))
+    }
+
+    /// Waits until bytes have come or gone, or a ping is due.
+    async fn exchange(&mut self) -> Result<(), Lost> {
+        enum Moved {
+            Read(io::Result<usize>),
+            Wrote(io::Result<()>),
+            Due,
+        }
+        self.incoming.reserve(READ_ROOM);
+        let due = self.broken.as_ref().map_or(self.ping_at, |(_, until)| *until);
+        let writes = self.broken.is_none() && (self.unflushed || !self.outgoing.is_empty());
+        let moved = tokio::select! {
+            read = self.reads.read_buf(&mut self.incoming) => Moved::Read(read),
+            wrote = send(&mut self.writes, &mut self.outgoing, &mut self.unflushed), if writes => Moved::Wrote(wrote),
+            () = sleep_until(due.into()) => Moved::Due,
+        };
+        match (moved, &self.broken) {
+            (Moved::Read(Ok(1..)) | Moved::Wrote(Ok(())), _) => Ok(()),
+            (Moved::Read(Ok(0)), None) => Err(Lost::closed()),
+            (Moved::Read(Err(error)), None) => Err(Lost::io(&error)),
+            // Of the two ends of one connection the one that gives a reason is told.
+            (Moved::Read(Err(error)), Some((lost, _))) => {
+                let read = Lost::io(&error);
+                Err(if read.word == "core-unreachable" { lost.clone() } else { read })
+            }
+            (Moved::Read(Ok(0)) | Moved::Due, Some((lost, _))) => Err(lost.clone()),
+            (Moved::Wrote(Err(error)), _) => {
+                self.broken = Some((Lost::io(&error), Instant::now() + LAST_WORDS));
+                Ok(())
+            }
+            (Moved::Due, None) => {
+                self.ping_at = Instant::now() + self.ping_every;
+                self.encode(Request::PingReq)
+            }
+        }
+    }
+
+    /// Publishes with `QoS` 1, and with the content type if the payload is no JSON. The payload is not copied before the
+    /// line takes it.
+    pub(crate) fn publish(&mut self, topic: String, payload: Bytes, retain: Retain) {
+        let properties = content_type(&payload)
+            .map(|text| PublishProperties { content_type: Some(text.to_owned()), ..PublishProperties::default() });
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload, properties);
+        publish.retain = retain == Retain::Yes;
+        self.waiting.push_back(Request::Publish(publish));
+    }
+
+    /// Publishes with `QoS` 1 and correlation data.
+    pub(crate) fn answer(&mut self, answer: Answer) {
         let properties = PublishProperties { correlation_data: answer.correlation, ..PublishProperties::default() };
-        let topic = String::from(answer.topic);
-        if self.over.is_none() {
-            let qos = QoS::AtLeastOnce;
-            taken(self.requests.try_publish_with_properties(topic, qos, false, answer.payload, properties));
-        }
+        let publish = Publish::new(String::from(answer.topic), QoS::AtLeastOnce, answer.payload, Some(properties));
+        self.waiting.push_back(Request::Publish(publish));
     }
 
     /// Subscribes with `QoS` 1, in one packet. What was retained before is not asked for; what is retained later comes marked.
-    pub(crate) fn subscribe(&self, topics: impl IntoIterator<Item = String>) {
+    pub(crate) fn subscribe(&mut self, topics: impl IntoIterator<Item = String>) {
         let filter = |topic| Filter {
             preserve_retain: true,
             retain_forward_rule: RetainForwardRule::Never,
             ..Filter::new(topic, QoS::AtLeastOnce)
         };
-        if self.over.is_none() {
-            taken(self.requests.try_subscribe_many(topics.into_iter().map(filter)));
-        }
+        self.waiting.push_back(Request::Subscribe(Subscribe::new_many(topics.into_iter().map(filter), None)));
     }
 
     /// Says goodbye. The will is not sent then.
-    pub(crate) fn leave(&self) {
-        if self.over.is_none() {
-            taken(self.requests.try_disconnect());
-        }
+    pub(crate) fn leave(&mut self) {
+        self.waiting.push_back(Request::Disconnect);
     }
 }
 
-fn taken(request: Result<(), ClientError>) {
-    request.expect("the line is longer than the window, and topics are made of checked names");
+/// Writes until nothing is left to write. What is written is gone from `outgoing`, whenever the future is dropped.
+async fn send(writes: &mut WriteHalf<Stream>, outgoing: &mut BytesMut, unflushed: &mut bool) -> io::Result<()> {
+    while !outgoing.is_empty() {
+        *unflushed = true;
+        if writes.write_buf(outgoing).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    writes.flush().await?;
+    *unflushed = false;
+    Ok(())
 }
 
 /// Whether the broker keeps a message for later subscribers.
@@ -217,150 +354,6 @@ fn taken(request: Result<(), ClientError>) {
 pub(crate) enum Retain {
     Yes,
     No,
-}
-
-async fn poll(mut events: Box<EventLoop>) -> Polled {
-    let polled = events.poll().await;
-    (events, polled)
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "packets that a client never gets or that say nothing")]
-fn event(raw: RawEvent) -> Result<Option<Event>, Lost> {
-    Ok(Some(match raw {
-        RawEvent::Incoming(Packet::ConnAck(ack)) => {
-            let properties = ack.properties.as_ref();
-            Event::Connected {
-                receive_max: properties.and_then(|p| p.receive_max).unwrap_or(u16::MAX),
-                packet_max: properties.and_then(|p| p.max_packet_size),
-            }
-        }
-        RawEvent::Incoming(Packet::SubAck(ack)) => {
-            Event::Subscribed { codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect() }
-        }
-        RawEvent::Incoming(Packet::PubAck(ack)) => Event::Acked { id: ack.pkid, code: puback_code(ack.reason) },
-        RawEvent::Incoming(Packet::Publish(publish)) => Event::Received(Box::new(incoming(publish))),
-        RawEvent::Outgoing(Outgoing::Publish(id)) => Event::Numbered { id },
-        RawEvent::Outgoing(Outgoing::AwaitAck(id)) => {
-            return Err(Lost::new(
-                "core-protocol",
-                format!("the core leaves packet {id} unacknowledged among later ones"),
-            ));
-        }
-        RawEvent::Incoming(Packet::PingResp(_)) | RawEvent::Outgoing(Outgoing::PingReq) => Event::Alive,
-        _ => return Ok(None),
-    }))
-}
-
-fn incoming(publish: Publish) -> Incoming {
-    let properties = publish.properties.unwrap_or_default();
-    Incoming {
-        // A topic that is no UTF-8 is none of ours.
-        topic: String::from_utf8(publish.topic.into()).unwrap_or_default(),
-        payload: publish.payload,
-        retained: publish.retain,
-        response_topic: properties.response_topic,
-        correlation: properties.correlation_data,
-        expiry_s: properties.message_expiry_interval,
-    }
-}
-
-const fn puback_code(reason: PubAckReason) -> u8 {
-    match reason {
-        PubAckReason::Success => 0x00,
-        PubAckReason::NoMatchingSubscribers => 0x10,
-        PubAckReason::UnspecifiedError => 0x80,
-        PubAckReason::ImplementationSpecificError => 0x83,
-        PubAckReason::NotAuthorized => 0x87,
-        PubAckReason::TopicNameInvalid => 0x90,
-        PubAckReason::PacketIdentifierInUse => 0x91,
-        PubAckReason::QuotaExceeded => 0x97,
-        PubAckReason::PayloadFormatInvalid => 0x99,
-    }
-}
-
-const fn subscribe_code(reason: SubscribeReasonCode) -> u8 {
-    match reason {
-        SubscribeReasonCode::Success(_) => 0x00,
-        SubscribeReasonCode::NotAuthorized => 0x87,
-        SubscribeReasonCode::QuotaExceeded => 0x97,
-        SubscribeReasonCode::Failure
-        | SubscribeReasonCode::Unspecified
-        | SubscribeReasonCode::ImplementationSpecific
-        | SubscribeReasonCode::TopicFilterInvalid
-        | SubscribeReasonCode::PkidInUse
-        | SubscribeReasonCode::SharedSubscriptionsNotSupported
-        | SubscribeReasonCode::SubscriptionIdNotSupported
-        | SubscribeReasonCode::WildcardSubscriptionsNotSupported => 0x80,
-    }
-}
-
-/// Words for the end of a connection.
-fn lost(error: &ConnectionError) -> Lost {
-    if let Some(refusal) = refusal(error) {
-        return Lost::new(refusal.word(), refusal.to_string());
-    }
-    #[expect(clippy::wildcard_enum_match_arm, reason = "foreign enums; the rest is told as it is")]
-    match error {
-        ConnectionError::Timeout(_) => Lost::new("core-unreachable", "no answer to TCP, TLS or CONNECT in time"),
-        ConnectionError::ConnectionRefused(code) => refused(*code),
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
-            disconnected(*reason_code, reason_string.as_deref())
-        }
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            Lost::new("core-unreachable", "the core closed the connection")
-        }
-        ConnectionError::MqttState(StateError::AwaitPingResp) => {
-            Lost::new("core-silent", "the core does not answer pings")
-        }
-        ConnectionError::Io(_)
-        | ConnectionError::Tls(_)
-        | ConnectionError::MqttState(StateError::Io(_) | StateError::Deserialization(CodecError::Io(_))) => {
-            Lost::new("core-unreachable", error.to_string())
-        }
-        other => Lost::new("core-protocol", other.to_string()),
-    }
-}
-
-/// Looks for a TLS refusal where `rumqttc` may put one; some of its errors do not name their source.
-fn refusal(error: &ConnectionError) -> Option<Refusal> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest cannot hold one")]
-    match error {
-        ConnectionError::Io(io)
-        | ConnectionError::Tls(TlsError::Io(io))
-        | ConnectionError::MqttState(StateError::Io(io) | StateError::Deserialization(CodecError::Io(io))) => {
-            Refusal::find(io)
-        }
-        ConnectionError::Tls(TlsError::TLS(tls)) => Refusal::find(tls),
-        _ => None,
-    }
-}
-
-/// The CONNACK refused.
-fn refused(code: ConnectReturnCode) -> Lost {
-    use ConnectReturnCode as C;
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told as it is")]
-    let word = match code {
-        C::NotAuthorized | C::BadUserNamePassword | C::Banned | C::ClientIdentifierNotValid => "not-authorised",
-        C::ServerBusy | C::ServerUnavailable | C::ConnectionRateExceeded => "core-busy",
-        C::QuotaExceeded => "quota",
-        _ => "core-refuses",
-    };
-    Lost::new(word, format!("the core refused the connection ({code:?})"))
-}
-
-/// The core sent DISCONNECT.
-fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Lost {
-    use DisconnectReasonCode as D;
-    let text = text.map_or_else(String::new, |text| format!(": {text}"));
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told as it is")]
-    let (word, hint) = match code {
-        D::SessionTakenOver => ("taken-over", "; another client uses this hub's name: look for a copied certificate"),
-        D::NotAuthorized => ("not-authorised", ""),
-        D::ServerBusy | D::ServerShuttingDown | D::ConnectionRateExceeded => ("core-busy", ""),
-        D::QuotaExceeded => ("quota", ""),
-        _ => ("core-refuses", ""),
-    };
-    Lost::new(word, format!("the core ended the connection ({code:?}{text}){hint}"))
 }
 
 #[cfg(test)]

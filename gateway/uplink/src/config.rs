@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
+use crate::address::Address;
 use crate::air::Budget;
 
 /// Messages in flight at most. At 200 ms to the core that is 80 messages/s; below the 20 that mosquitto takes by
@@ -22,10 +23,8 @@ pub enum Ack {
 /// How to reach the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Host name or address, as it stands in the core's certificate.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// Where the core is; the host as it stands in its certificate.
+    pub core: Address,
     /// When a row is done. Default: [`Ack::Broker`].
     pub ack: Ack,
     /// How long a message that nobody subscribes to waits for its next try, and the first wait after a refusal.
@@ -59,8 +58,7 @@ impl Config {
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
-            host: host.into(),
-            port,
+            core: Address::new(host, port),
             ack: Ack::Broker,
             retry: Duration::from_secs(30),
             reconnect_spread: Duration::from_secs(30),
@@ -74,8 +72,8 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Err(source) = ServerName::try_from(self.host.as_str()) {
-            return Err(Error::Host { host: self.host.as_str().into(), source });
+        if let Err(source) = ServerName::try_from(self.core.host.as_str()) {
+            return Err(Error::Host { host: self.core.host.as_str().into(), source });
         }
         if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&self.keep_alive) {
             return Err(Error::KeepAlive { found: self.keep_alive });

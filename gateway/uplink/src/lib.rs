@@ -1,7 +1,7 @@
 //! The last room of the hub: sends the queue to the city core over MQTT 5, and has it deleted once it is acknowledged.
 //!
 //! ```text
-//! store ──next──► run ──► session (pure: window, ack table, holds) ──► client (rumqttc) ──► broker
+//! store ──next──► run ──► session (pure: window, ack table, holds) ──► client (MQTT) ──► dial (TCP, TLS) ──► broker
 //!       ◄─delivered / receipt / set aside──┘            ◄── PUBACK, receipt ──┘
 //! daemon ◄──commands── run ◄── cmd/+      daemon ──answers──► run ──► response topic
 //! ```
@@ -14,16 +14,19 @@
 //! Deliberately absent: a queue (the store is the queue), any decision to lose a row except those that the broker calls
 //! wrong in themselves, sessions at the broker, `QoS` 2, topic aliases.
 
+mod address;
 mod air;
 mod backoff;
 mod client;
 mod command;
 mod config;
+mod dial;
 mod flight;
 mod front;
 mod gates;
 mod health;
 mod hold;
+mod lost;
 mod outbox;
 mod reason;
 mod receipts;
@@ -33,6 +36,7 @@ mod session;
 mod size;
 mod wait;
 
+pub use address::Address;
 pub use air::Budget;
 pub use command::{Answer, COMMANDS, Command, ReplyTo};
 pub use config::{Ack, Config, Error, WINDOW};

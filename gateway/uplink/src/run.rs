@@ -19,12 +19,14 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::air::Air;
 use crate::backoff::Backoff;
-use crate::client::{Dial, Event, Link, Lost, Retain};
+use crate::client::{Event, Hello, Link, Retain};
 use crate::command::{Answer, Command, Desk};
 use crate::config::{Ack, Config};
+use crate::dial::Dial;
 use crate::health::{self, Health, State};
+use crate::lost::Lost;
 use crate::outbox::{Closed, Outbox};
-use crate::session::{Broker, Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
+use crate::session::{Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
 use crate::size::payload_max;
 use crate::wait::{Call, Signal};
 
@@ -155,25 +157,19 @@ impl<O: Outbox> Room<O> {
     async fn connection(&mut self) -> (End, Option<Duration>) {
         self.now.connection += 1;
         self.show(State::Connecting, self.kept.hold.fault().into_iter().collect());
-        let mut link = Link::new(Dial {
+        let dial =
+            Dial { core: &self.config.core, tls: Arc::clone(&self.identity.tls), timeout: self.config.connect_timeout };
+        let hello = Hello {
             client_id: self.identity.hub.as_str(),
-            host: &self.config.host,
-            port: self.config.port,
-            tls: Arc::clone(&self.identity.tls),
             keep_alive: self.config.keep_alive,
-            timeout: self.config.connect_timeout,
             will: (self.topics.status(), self.presence(Presence::Offline, Goodbye::None)),
-        });
-        let first = tokio::select! {
-            () = self.stop.changed() => return (End::Stopped, None),
-            event = link.event() => event,
         };
-        let broker = match first {
-            Ok(Event::Connected { receive_max, packet_max }) => Broker { receive_max, packet_max },
-            Ok(other) => {
-                let lost = Lost::new("core-protocol", format!("expected CONNACK, found {other:?}"));
-                return (End::Lost(lost), None);
-            }
+        let opened = tokio::select! {
+            () = self.stop.changed() => return (End::Stopped, None),
+            opened = Link::open(&dial, hello) => opened,
+        };
+        let (mut link, broker) = match opened {
+            Ok(opened) => opened,
             Err(lost) => return (End::Lost(lost), None),
         };
         self.lost = None;
@@ -185,7 +181,7 @@ impl<O: Outbox> Room<O> {
         let payload_max = broker.packet_max.and_then(|max| usize::try_from(max).ok()).map(payload_max);
         let outbox = Arc::clone(&self.outbox);
         reporting.start(async move { outbox.payload_max(payload_max).await });
-        tracing::info!(connection = self.now.connection, host = %self.config.host, "connected to the core");
+        tracing::info!(connection = self.now.connection, address = %self.config.core, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
         drop(link);
         let lasted = connected.elapsed();
@@ -223,7 +219,10 @@ impl<O: Outbox> Room<O> {
                 return End::Lost(Lost::new("core-silent", "the core acknowledges nothing"));
             }
             if now >= heard + silence {
-                return End::Lost(Lost::new("core-silent", "the connection neither sends nor receives"));
+                return End::Lost(Lost::new(
+                    "core-silent",
+                    "nothing comes from the core, not even the answer to a ping",
+                ));
             }
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return End::Stopped;
@@ -293,7 +292,9 @@ impl<O: Outbox> Room<O> {
             let now = Instant::now();
             match step {
                 Step::Link(Ok(event)) => {
-                    heard = now;
+                    if event.is_heard() {
+                        heard = now;
+                    }
                     match self.hear(event, session, now) {
                         Ok(granted) => ready |= granted,
                         Err(lost) => return End::Lost(lost),
@@ -319,7 +320,7 @@ impl<O: Outbox> Room<O> {
     }
 
     /// Sends what may be sent: the documents first, for they are the birth.
-    fn send(&mut self, link: &Link, session: &mut Session, ready: bool, now: Instant) {
+    fn send(&mut self, link: &mut Link, session: &mut Session, ready: bool, now: Instant) {
         let online = || self.presence(Presence::Online, Goodbye::None);
         if let Some((topic, bytes)) = session.send_document(Document::Status, &self.topics, now, online) {
             link.publish(topic, bytes.into(), Retain::Yes);

@@ -2,7 +2,7 @@
 
 use curb_wire::senml::content_type;
 
-/// Bytes of a publish on the wire. Known before it is sent: the client would take it in, refuse it, and repeat it for ever.
+/// Bytes of a publish on the wire. Known before it is sent: a broker ends the connection over one that is too large.
 pub(crate) const fn packet_size(topic_len: usize, payload: &[u8]) -> usize {
     let properties = match content_type(payload) {
         // 1 which property, 2 its length

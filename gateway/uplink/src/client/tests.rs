@@ -1,8 +1,10 @@
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish, PublishProperties};
-use rumqttc::v5::{ConnectionError, StateError};
+use rumqttc::v5::{Event as RawEvent, StateError};
 
-use super::lost;
+use super::words::{disconnected, ended, event, refused};
+use crate::lost::Lost;
 use crate::size::{answer_size, packet_size, payload_max};
 
 #[test]
@@ -43,27 +45,28 @@ fn a_payload_that_is_told_to_fit_does_whatever_its_topic() {
 
 #[test]
 fn each_end_that_the_core_gives_a_reason_for_has_its_word() {
-    let connack = ConnectionError::ConnectionRefused;
-    let disconnect = |reason_code| {
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string: Some("because".into()) })
-    };
+    let disconnect =
+        |reason_code| ended(&StateError::ServerDisconnect { reason_code, reason_string: Some("because".into()) });
     let cases = [
-        ("not-authorised", connack(ConnectReturnCode::NotAuthorized)),
-        ("not-authorised", connack(ConnectReturnCode::Banned)),
-        ("core-busy", connack(ConnectReturnCode::ServerBusy)),
-        ("quota", connack(ConnectReturnCode::QuotaExceeded)),
-        ("core-refuses", connack(ConnectReturnCode::UseAnotherServer)),
+        ("not-authorised", refused(ConnectReturnCode::NotAuthorized)),
+        ("not-authorised", refused(ConnectReturnCode::Banned)),
+        ("core-busy", refused(ConnectReturnCode::ServerBusy)),
+        ("quota", refused(ConnectReturnCode::QuotaExceeded)),
+        ("core-refuses", refused(ConnectReturnCode::UseAnotherServer)),
         ("taken-over", disconnect(DisconnectReasonCode::SessionTakenOver)),
         ("not-authorised", disconnect(DisconnectReasonCode::NotAuthorized)),
         ("core-busy", disconnect(DisconnectReasonCode::ServerShuttingDown)),
         ("core-refuses", disconnect(DisconnectReasonCode::PacketTooLarge)),
-        ("core-silent", ConnectionError::MqttState(StateError::AwaitPingResp)),
-        ("core-unreachable", ConnectionError::MqttState(StateError::ConnectionAborted)),
-        ("core-unreachable", ConnectionError::Io(std::io::ErrorKind::ConnectionRefused.into())),
-        ("core-protocol", ConnectionError::MqttState(StateError::WrongPacket)),
+        ("core-silent", ended(&StateError::AwaitPingResp)),
+        ("core-protocol", ended(&StateError::WrongPacket)),
+        ("core-protocol", event(RawEvent::Outgoing(Outgoing::AwaitAck(7))).unwrap_err()),
+        ("core-unreachable", Lost::closed()),
+        ("core-unreachable", Lost::io(&std::io::ErrorKind::ConnectionReset.into())),
+        ("core-unreachable", Lost::io(&std::io::ErrorKind::UnexpectedEof.into())),
     ];
-    for (word, error) in cases {
-        assert_eq!(lost(&error).word, word, "{error}");
+    for (word, lost) in cases {
+        assert_eq!(lost.word, word, "{lost:?}");
     }
-    assert!(lost(&disconnect(DisconnectReasonCode::SessionTakenOver)).detail.contains("because"));
+    let taken_over = disconnected(DisconnectReasonCode::SessionTakenOver, Some("because"));
+    assert!(taken_over.detail.contains("because") && taken_over.detail.contains("copied certificate"));
 }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use curb_wire::record::{Document as _, Receipt};
 
 use super::Room;
-use crate::client::{Event, Lost};
+use crate::client::Event;
 use crate::command::Taken;
 use crate::config::Ack;
 use crate::flight::Mismatch;
 use crate::health;
+use crate::lost::Lost;
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::session::{Acked, Session};
@@ -23,7 +24,7 @@ impl<O: Outbox> Room<O> {
         match &event {
             Event::Received(incoming) => session.air.received(incoming.topic.len() + incoming.payload.len(), now),
             Event::Alive => session.air.pinged(now),
-            Event::Connected { .. } | Event::Numbered { .. } | Event::Acked { .. } | Event::Subscribed { .. } => {}
+            Event::Numbered { .. } | Event::Acked { .. } | Event::Subscribed { .. } => {}
         }
         match event {
             Event::Numbered { id } => session.numbered(id).map_err(mismatch)?,
@@ -49,7 +50,7 @@ impl<O: Outbox> Room<O> {
                 Taken::Refused => self.now.commands_refused += 1,
                 Taken::NotACommand => tracing::warn!("ignored a message that is no command"),
             },
-            Event::Connected { .. } | Event::Alive => {}
+            Event::Alive => {}
         }
         Ok(false)
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curb_model::{Fault, Room};
-use curb_uplink::{Ack, Config, ReplyTo, State};
+use curb_uplink::{Ack, Address, Config, ReplyTo, State};
 use curb_wire::status::{FaultEntry, Status};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -256,7 +256,7 @@ async fn a_wire_that_goes_dead_is_given_up_and_nothing_is_lost() {
     let city = City::new().await;
     let reader = city.reader().await;
     let proxy = Proxy::start(city.broker.port).await;
-    let uplink = city.uplink_with(Config { port: proxy.port, ..city.config() });
+    let uplink = city.uplink_with(Config { core: Address::new("localhost", proxy.port), ..city.config() });
     (1..=10).for_each(|seq| city.queue.append("meter", seq));
     city.delivered(&uplink).await;
 
@@ -272,7 +272,7 @@ async fn a_peer_that_stops_reading_in_the_middle_of_a_flush_is_given_up() {
     let city = City::new().await;
     let reader = city.reader().await;
     let proxy = Proxy::start(city.broker.port).await;
-    let uplink = city.uplink_with(Config { port: proxy.port, ..city.config() });
+    let uplink = city.uplink_with(Config { core: Address::new("localhost", proxy.port), ..city.config() });
     city.queue.append("meter", 1);
     city.delivered(&uplink).await;
     proxy.freeze();
@@ -288,7 +288,7 @@ async fn a_peer_that_stops_reading_in_the_middle_of_a_flush_is_given_up() {
 async fn an_idle_connection_that_goes_dead_is_noticed_by_the_pings() {
     let city = City::new().await;
     let proxy = Proxy::start(city.broker.port).await;
-    let uplink = city.uplink_with(Config { port: proxy.port, ..city.config() });
+    let uplink = city.uplink_with(Config { core: Address::new("localhost", proxy.port), ..city.config() });
     city.until(&uplink, "connected", |_, health| health.state == State::Connected).await;
     // The documents of the birth are acknowledged within the pace of the status.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -391,7 +391,7 @@ async fn a_stop_ends_in_its_grace_although_the_wire_is_dead() {
     let proxy = Proxy::start(city.broker.port).await;
     for grace in [1, 20] {
         // Either the grace ends first or the watchdog; neither looks for the core again.
-        let uplink = city.uplink_with(Config { port: proxy.port, ..city.config() });
+        let uplink = city.uplink_with(Config { core: Address::new("localhost", proxy.port), ..city.config() });
         city.until(&uplink, "connected", |_, health| health.state == State::Connected).await;
         proxy.freeze();
         city.queue.append("meter", 1);

@@ -1,0 +1,114 @@
+//! What rumqttc says, in our words. Pure.
+
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, DisconnectReasonCode, Packet, PubAckReason, Publish, SubscribeReasonCode,
+};
+use rumqttc::v5::{Event as RawEvent, StateError};
+
+use super::{Event, Incoming};
+use crate::lost::Lost;
+
+/// What a packet tells, if anything.
+#[expect(clippy::wildcard_enum_match_arm, reason = "packets that a client never gets or that say nothing")]
+pub(super) fn event(raw: RawEvent) -> Result<Option<Event>, Lost> {
+    Ok(Some(match raw {
+        RawEvent::Incoming(Packet::SubAck(ack)) => {
+            Event::Subscribed { codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect() }
+        }
+        RawEvent::Incoming(Packet::PubAck(ack)) => Event::Acked { id: ack.pkid, code: puback_code(ack.reason) },
+        RawEvent::Incoming(Packet::Publish(publish)) => Event::Received(Box::new(incoming(publish))),
+        RawEvent::Outgoing(Outgoing::Publish(id)) => Event::Numbered { id },
+        RawEvent::Outgoing(Outgoing::AwaitAck(id)) => {
+            return Err(Lost::new(
+                "core-protocol",
+                format!("the core leaves packet {id} unacknowledged among later ones"),
+            ));
+        }
+        RawEvent::Incoming(Packet::PingResp(_)) => Event::Alive,
+        _ => return Ok(None),
+    }))
+}
+
+fn incoming(publish: Publish) -> Incoming {
+    let properties = publish.properties.unwrap_or_default();
+    Incoming {
+        // A topic that is no UTF-8 is none of ours.
+        topic: String::from_utf8(publish.topic.into()).unwrap_or_default(),
+        payload: publish.payload,
+        retained: publish.retain,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data,
+        expiry_s: properties.message_expiry_interval,
+    }
+}
+
+const fn puback_code(reason: PubAckReason) -> u8 {
+    match reason {
+        PubAckReason::Success => 0x00,
+        PubAckReason::NoMatchingSubscribers => 0x10,
+        PubAckReason::UnspecifiedError => 0x80,
+        PubAckReason::ImplementationSpecificError => 0x83,
+        PubAckReason::NotAuthorized => 0x87,
+        PubAckReason::TopicNameInvalid => 0x90,
+        PubAckReason::PacketIdentifierInUse => 0x91,
+        PubAckReason::QuotaExceeded => 0x97,
+        PubAckReason::PayloadFormatInvalid => 0x99,
+    }
+}
+
+const fn subscribe_code(reason: SubscribeReasonCode) -> u8 {
+    match reason {
+        SubscribeReasonCode::Success(_) => 0x00,
+        SubscribeReasonCode::NotAuthorized => 0x87,
+        SubscribeReasonCode::QuotaExceeded => 0x97,
+        SubscribeReasonCode::Failure
+        | SubscribeReasonCode::Unspecified
+        | SubscribeReasonCode::ImplementationSpecific
+        | SubscribeReasonCode::TopicFilterInvalid
+        | SubscribeReasonCode::PkidInUse
+        | SubscribeReasonCode::SharedSubscriptionsNotSupported
+        | SubscribeReasonCode::SubscriptionIdNotSupported
+        | SubscribeReasonCode::WildcardSubscriptionsNotSupported => 0x80,
+    }
+}
+
+/// Words for an end that the packets brought.
+pub(super) fn ended(error: &StateError) -> Lost {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; the rest is told as it is")]
+    match error {
+        StateError::ServerDisconnect { reason_code, reason_string } => {
+            disconnected(*reason_code, reason_string.as_deref())
+        }
+        StateError::AwaitPingResp => Lost::new("core-silent", "the core does not answer pings"),
+        other => Lost::new("core-protocol", other.to_string()),
+    }
+}
+
+/// The CONNACK refused.
+pub(super) fn refused(code: ConnectReturnCode) -> Lost {
+    use ConnectReturnCode as C;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told as it is")]
+    let word = match code {
+        C::NotAuthorized | C::BadUserNamePassword | C::Banned | C::ClientIdentifierNotValid => "not-authorised",
+        C::ServerBusy | C::ServerUnavailable | C::ConnectionRateExceeded => "core-busy",
+        C::QuotaExceeded => "quota",
+        _ => "core-refuses",
+    };
+    Lost::new(word, format!("the core refused the connection ({code:?})"))
+}
+
+/// The core sent DISCONNECT.
+pub(super) fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Lost {
+    use DisconnectReasonCode as D;
+    let text = text.map_or_else(String::new, |text| format!(": {text}"));
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is told as it is")]
+    let (word, hint) = match code {
+        D::SessionTakenOver => ("taken-over", "; another client uses this hub's name: look for a copied certificate"),
+        D::NotAuthorized => ("not-authorised", ""),
+        D::ServerBusy | D::ServerShuttingDown | D::ConnectionRateExceeded => ("core-busy", ""),
+        D::QuotaExceeded => ("quota", ""),
+        _ => ("core-refuses", ""),
+    };
+    Lost::new(word, format!("the core ended the connection ({code:?}{text}){hint}"))
+}

@@ -1,0 +1,36 @@
+//! Why there is no connection, or not any more: the form that every cause takes on its way to the faults.
+
+use std::io;
+
+use curb_identity::Refusal;
+
+/// Why a connection is over, or was never made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Stable word of the fault.
+    pub(crate) word: &'static str,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+impl Lost {
+    pub(crate) fn new(word: &'static str, detail: impl Into<String>) -> Self {
+        Self { word, detail: detail.into() }
+    }
+
+    /// The end of a stream. A refusal of TLS 1.3 comes with the first bytes that are read.
+    pub(crate) fn io(error: &io::Error) -> Self {
+        if let Some(refusal) = Refusal::find(error) {
+            return Self::new(refusal.word(), refusal.to_string());
+        }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self::closed();
+        }
+        Self::new("core-unreachable", error.to_string())
+    }
+
+    /// The core closed the connection, and did not say why.
+    pub(crate) fn closed() -> Self {
+        Self::new("core-unreachable", "the core closed the connection")
+    }
+}
