@@ -160,7 +160,8 @@ impl Rooms {
             keep_alive: core.keep_alive,
             budget: core.budget,
             uptime: hub_up,
-            ..curb_uplink::Config::new(core.host.clone(), core.port)
+            fallback: core.fallback.clone(),
+            ..curb_uplink::Config::new(core.address.clone())
         };
         let topics = Topics::new(&identity.site, &identity.hub);
         let outbox = StoreOutbox { store: self.store.clone(), taps: self.taps.clone(), topics };

@@ -59,6 +59,12 @@ pub(crate) struct ClockReport {
 pub(crate) struct CoreReport {
     /// `waiting`, `connecting`, `connected`, `holding`; `off` without an identity.
     pub(crate) state: String,
+    /// Where the connection goes, or went last: `host:port`. Null before the first.
+    #[serde(default)]
+    pub(crate) address: Option<String>,
+    /// Whether that is `core.fallback`.
+    #[serde(default)]
+    pub(crate) on_fallback: bool,
     /// Connections of this run.
     pub(crate) connection: u64,
     /// Messages sent, repeats included.
@@ -241,6 +247,8 @@ fn core(rooms: &Rooms) -> CoreReport {
     let Some(uplink) = &rooms.uplink else {
         return CoreReport {
             state: "off".to_owned(),
+            address: None,
+            on_fallback: false,
             connection: 0,
             sent: 0,
             acked: 0,
@@ -257,6 +265,8 @@ fn core(rooms: &Rooms) -> CoreReport {
     let health = uplink.health();
     CoreReport {
         state: health.state.as_str().to_owned(),
+        address: health.address.map(|address| address.to_string()),
+        on_fallback: health.on_fallback,
         connection: health.connection,
         sent: health.sent,
         acked: health.acked,
@@ -425,11 +435,14 @@ impl fmt::Display for Report {
         if self.refused > 0 {
             writeln!(f, "       {} readings refused by the policy", self.refused)?;
         }
-        let CoreReport { state, connection, sent, acked, in_flight, delay_ms, .. } = &self.core;
+        let CoreReport { state, address, on_fallback, connection, sent, acked, in_flight, delay_ms, .. } = &self.core;
+        let place = address.as_ref().map_or_else(String::new, |address| {
+            format!(" {address}{}", if *on_fallback { ", the fallback" } else { "" })
+        });
         let delay = delay_ms.map_or_else(String::new, |delay| format!(", {delay:.1} ms to acknowledge"));
         writeln!(
             f,
-            "core   {state}, connection {connection}: {sent} sent, {acked} acknowledged, {in_flight} in flight{delay}"
+            "core   {state}{place}, connection {connection}: {sent} sent, {acked} acknowledged, {in_flight} in flight{delay}"
         )?;
         if self.core.linger_s > 0.0 {
             writeln!(f, "       readings of a stream are gathered for {} s", self.core.linger_s)?;

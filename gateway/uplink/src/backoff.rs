@@ -31,7 +31,7 @@ impl Backoff {
     /// if there was none. `random`: from 0 to 1.
     pub(crate) fn wait(&mut self, up: Duration, lasted: Option<Duration>, random: f64) -> Duration {
         let first = std::mem::take(&mut self.first);
-        if lasted.is_some_and(|lasted| lasted >= LASTED) {
+        if lasted.is_some_and(is_good) {
             self.tries = 0;
         }
         if first && up >= UP {
@@ -41,6 +41,11 @@ impl Backoff {
         self.tries = self.tries.saturating_add(1);
         spread.mul_f64(random.clamp(0.0, 1.0))
     }
+}
+
+/// Whether a connection that stood for this long was a good one.
+pub(crate) fn is_good(lasted: Duration) -> bool {
+    lasted >= LASTED
 }
 
 /// `base` doubled `times`, at most `limit`.

@@ -25,6 +25,8 @@ pub enum Ack {
 pub struct Config {
     /// Where the core is; the host as it stands in its certificate.
     pub core: Address,
+    /// Where it is as well, for tries after one that failed there. Default none.
+    pub fallback: Option<Address>,
     /// When a row is done. Default: [`Ack::Broker`].
     pub ack: Ack,
     /// How long a message that nobody subscribes to waits for its next try, and the first wait after a refusal.
@@ -54,11 +56,12 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(u16::MAX as u64);
 
 impl Config {
-    /// The core at `host` and `port`, with everything else as documented at its field; the hub just started.
+    /// The core at `core`, with everything else as documented at its field; the hub just started.
     #[must_use]
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
+    pub fn new(core: Address) -> Self {
         Self {
-            core: Address::new(host, port),
+            core,
+            fallback: None,
             ack: Ack::Broker,
             retry: Duration::from_secs(30),
             reconnect_spread: Duration::from_secs(30),
@@ -72,8 +75,10 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Err(source) = ServerName::try_from(self.core.host.as_str()) {
-            return Err(Error::Host { host: self.core.host.as_str().into(), source });
+        for Address { host, .. } in std::iter::once(&self.core).chain(&self.fallback) {
+            if let Err(source) = ServerName::try_from(host.as_str()) {
+                return Err(Error::Host { host: host.as_str().into(), source });
+            }
         }
         if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&self.keep_alive) {
             return Err(Error::KeepAlive { found: self.keep_alive });

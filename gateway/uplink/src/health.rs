@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use curb_model::{Fault, Room};
 
+use crate::address::Address;
+
 /// Where the uplink stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
@@ -38,6 +40,10 @@ pub struct Health {
     pub state: State,
     /// The number of this connection, or of the last try; the number in birth and will. 0: none yet.
     pub connection: u64,
+    /// Where that goes or went. None: nowhere yet.
+    pub address: Option<Address>,
+    /// Whether that is the fallback.
+    pub on_fallback: bool,
     /// Rows sent, repeats included.
     pub sent: u64,
     /// Rows that the broker took (PUBACK 0x00).

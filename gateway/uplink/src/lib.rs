@@ -31,6 +31,7 @@ mod outbox;
 mod reason;
 mod receipts;
 mod retained;
+mod route;
 mod run;
 mod session;
 mod size;

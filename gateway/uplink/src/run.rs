@@ -17,15 +17,17 @@ use curb_wire::topic::Topics;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout_at};
 
+use crate::address::Address;
 use crate::air::Air;
 use crate::backoff::Backoff;
 use crate::client::{Event, Hello, Link, Retain};
 use crate::command::{Answer, Command, Desk};
 use crate::config::{Ack, Config};
 use crate::dial::Dial;
-use crate::health::{self, Health, State};
+use crate::health::{Health, State};
 use crate::lost::Lost;
 use crate::outbox::{Closed, Outbox};
+use crate::route::Route;
 use crate::session::{Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
 use crate::size::payload_max;
 use crate::wait::{Call, Signal};
@@ -95,6 +97,8 @@ pub(crate) struct Room<O> {
     /// What the next connection has to know.
     kept: Kept,
     started: Instant,
+    /// Which address this connection has, or the next try.
+    route: Route,
 }
 
 /// The uplink's ends of what joins it to the daemon.
@@ -124,6 +128,7 @@ impl<O: Outbox> Room<O> {
             deaf: None,
             kept: Kept { air: Air::new(config.budget, Instant::now()), ..Kept::default() },
             started: Instant::now(),
+            route: Route::default(),
             config,
         }
     }
@@ -143,7 +148,10 @@ impl<O: Outbox> Room<O> {
             (end, lasted) = self.connection().await;
             match end {
                 End::Stopped => return,
-                End::Lost(lost) => self.lost = Some(health::fault(lost.word, lost.detail)),
+                End::Lost(lost) => self.lost = Some(self.told(lost)),
+            }
+            if self.config.fallback.is_some() {
+                self.route = self.route.next(lasted);
             }
             // A core that is lost while the hub stops is not looked for again.
             if self.stop.value().is_some() {
@@ -153,12 +161,22 @@ impl<O: Outbox> Room<O> {
         }
     }
 
+    /// Where the next connection goes.
+    fn address(&self) -> &Address {
+        match (self.route, &self.config.fallback) {
+            (Route::Fallback, Some(fallback)) => fallback,
+            (Route::First, _) | (Route::Fallback, None) => &self.config.core,
+        }
+    }
+
     /// One connection, and how long it stood.
     async fn connection(&mut self) -> (End, Option<Duration>) {
         self.now.connection += 1;
+        let address = self.address().clone();
+        self.now.on_fallback = self.route == Route::Fallback;
+        self.now.address = Some(address.clone());
         self.show(State::Connecting, self.kept.hold.fault().into_iter().collect());
-        let dial =
-            Dial { core: &self.config.core, tls: Arc::clone(&self.identity.tls), timeout: self.config.connect_timeout };
+        let dial = Dial { core: &address, tls: Arc::clone(&self.identity.tls), timeout: self.config.connect_timeout };
         let hello = Hello {
             client_id: self.identity.hub.as_str(),
             keep_alive: self.config.keep_alive,
@@ -181,7 +199,7 @@ impl<O: Outbox> Room<O> {
         let payload_max = broker.packet_max.and_then(|max| usize::try_from(max).ok()).map(payload_max);
         let outbox = Arc::clone(&self.outbox);
         reporting.start(async move { outbox.payload_max(payload_max).await });
-        tracing::info!(connection = self.now.connection, address = %self.config.core, "connected to the core");
+        tracing::info!(connection = self.now.connection, %address, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
         drop(link);
         let lasted = connected.elapsed();

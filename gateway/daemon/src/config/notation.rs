@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use curb_model::{Name, NameError, ValueType};
 use curb_source::{Bits, Encoding, Half, Table};
+use curb_uplink::Address;
 
 use super::problem::{Misfit, did_you_mean, nearest};
 
@@ -286,7 +287,7 @@ pub(super) fn host_port(text: &str, default_port: Option<u16>) -> Option<(String
 }
 
 /// `mqtts://host[:port]`.
-pub(super) fn core_url(text: &str) -> Result<(String, u16), Misfit> {
+pub(super) fn core_url(text: &str) -> Result<Address, Misfit> {
     /// What IANA registered for MQTT over TLS.
     const PORT: u16 = 8883;
     let misfit = Misfit::expected("mqtts://host[:port]");
@@ -304,5 +305,5 @@ pub(super) fn core_url(text: &str) -> Result<(String, u16), Misfit> {
         }
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
-    host_port(rest, Some(PORT)).ok_or(misfit)
+    host_port(rest, Some(PORT)).map(|(host, port)| Address { host, port }).ok_or(misfit)
 }

@@ -23,6 +23,7 @@ pub(super) struct Hub {
 #[serde(default, expecting = "a table")]
 pub(super) struct Core {
     pub(super) url: Option<String>,
+    pub(super) fallback: Option<String>,
     pub(super) ack: Option<Ack>,
     pub(super) retry: Option<Quantity>,
     pub(super) reconnect_spread: Option<Quantity>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use curb_model::{Name, PointSet};
 use curb_source::ModbusPoint;
-use curb_uplink::Budget;
+use curb_uplink::{Address, Budget};
 use curb_wire::senml::Form;
 
 /// Everything that is configured.
@@ -64,10 +64,10 @@ pub(crate) struct HubSettings {
 /// `[core]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CoreSettings {
-    /// Host name or address, IPv6 without brackets. The broker's certificate must carry it.
-    pub(crate) host: String,
-    /// TCP port.
-    pub(crate) port: u16,
+    /// Where the broker is; its certificate must carry the host.
+    pub(crate) address: Address,
+    /// Where it, or another one of the same core, is as well. `None`: nowhere.
+    pub(crate) fallback: Option<Address>,
     /// Whose word deletes a row.
     pub(crate) ack: Ack,
     /// How long until a message that nobody subscribes to is tried again.

@@ -112,6 +112,8 @@ impl Families<'_, '_> {
         if !CORE_STATES.contains(&state.as_str()) {
             self.sample(&[("state", state)], 1)?;
         }
+        let help = "Whether the address of the connection is the fallback.";
+        self.one(Kind::Gauge, "core_on_fallback", help, u8::from(core.on_fallback))?;
         self.one(Kind::Counter, "core_connections_total", "Connections to the core.", connection)?;
         self.one(Kind::Counter, "core_messages_sent_total", "Messages sent, repeats included.", sent)?;
         self.one(Kind::Counter, "core_messages_acknowledged_total", "Messages that the broker acknowledged.", acked)?;

@@ -7,7 +7,8 @@ use curb_wire::record::Document as _;
 use curb_wire::status::{State as Presence, Status};
 
 use super::Room;
-use crate::health::State;
+use crate::health::{self, State};
+use crate::lost::Lost;
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::session::Report;
@@ -25,6 +26,16 @@ impl<O: Outbox> Room<O> {
                 Status { state, connection, clean, faults: Vec::new(), queue: None, ..Status::clone(&status) }.encode()
             }
         }
+    }
+
+    /// Why the connection is over, as a fault. Of two addresses it has to be said which one it was.
+    pub(super) fn told(&self, lost: Lost) -> Fault {
+        let Lost { word, detail } = lost;
+        let at = self.address().to_string();
+        if self.config.fallback.is_none() || detail.contains(&at) {
+            return health::fault(word, detail);
+        }
+        health::fault(word, format!("{at}: {detail}"))
     }
 
     /// Publishes the health, and logs each fault when it comes and when it goes.

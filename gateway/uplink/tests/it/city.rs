@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use curb_identity::Identity;
 use curb_model::PointSet;
-use curb_uplink::{Command, Config, Health, Uplink};
+use curb_uplink::{Address, Command, Config, Health, Uplink};
 use curb_wire::status::{Points, State as Presence, Status};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -87,7 +87,7 @@ impl City {
             keep_alive: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             stall: Duration::from_secs(3),
-            ..Config::new("localhost", self.broker.port)
+            ..Config::new(Address::new("localhost", self.broker.port))
         }
     }
 

@@ -64,6 +64,7 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
     let raw = &part.raw;
     part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
     let address = part.notation(&["url"], raw.url.as_deref(), notation::core_url, report);
+    let fallback = part.notation(&["fallback"], raw.fallback.as_deref(), notation::core_url, report);
     let retry = part.duration("retry", raw.retry.as_ref(), &RETRY, report);
     let reconnect_spread = part.duration("reconnect_spread", raw.reconnect_spread.as_ref(), &RECONNECT_SPREAD, report);
     let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
@@ -75,7 +76,6 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
     };
     let per_day = size("bytes_per_day", raw.bytes_per_day.as_ref(), &BYTES_PER_DAY);
     let per_minute = size("bytes_per_minute", raw.bytes_per_minute.as_ref(), &BYTES_PER_MINUTE);
-    let (host, port) = address?;
     let form = Form {
         encoding: match raw.encoding? {
             schema::Encoding::SenmlJson => Encoding::Json,
@@ -87,8 +87,8 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
         },
     };
     let core = CoreSettings {
-        host,
-        port,
+        address: address?,
+        fallback: written(raw.fallback.as_ref(), fallback)?,
         ack: match raw.ack? {
             schema::Ack::Broker => Ack::Broker,
             schema::Ack::Core => Ack::Core,
@@ -120,6 +120,11 @@ pub(super) fn paths(root: &Node, report: &mut Report) -> Option<PathSettings> {
     let cache = part.path("cache", part.raw.cache.as_deref(), report);
     let profiles = part.path("profiles", part.raw.profiles.as_deref(), report);
     Some(PathSettings { state: state?, run: run?, cache: cache?, profiles: profiles? })
+}
+
+/// A setting that need not be there: what was read of it, unless it is there and wrong.
+fn written<T>(raw: Option<&String>, read: Option<T>) -> Option<Option<T>> {
+    if raw.is_some() { read.map(Some) } else { Some(None) }
 }
 
 pub(super) fn clock(root: &Node, report: &mut Report) -> Option<ClockSettings> {

@@ -11,6 +11,7 @@ const KEYS: [&str; 87] = [
     "hub.site",
     "core",
     "core.url",
+    "core.fallback",
     "core.ack",
     "core.retry",
     "core.keep_alive",

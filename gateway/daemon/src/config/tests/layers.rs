@@ -40,7 +40,7 @@ fn later_layers_win_and_are_known_by_name() {
     assert_eq!(core.reconnect_spread.as_secs(), 3);
     assert_eq!(core.keep_alive.as_secs(), 33);
     assert_eq!(core.ack, Ack::Broker);
-    assert_eq!((core.host.as_str(), core.port), ("core.example", 8883));
+    assert_eq!(core.address.to_string(), "core.example:8883");
     let check = |key: &[&str], expected: &str| assert_eq!(origin(&folder, &loaded, key), expected, "{key:?}");
     check(&["core"], "curb.toml:3:2");
     check(&["core", "grace"], "curb.toml:8:1");

@@ -62,6 +62,8 @@ fn report() -> Report {
         clock: ClockReport { trusted: true, trust: "ntp".to_owned(), time_ms: Some(1_795_555_555_123) },
         core: CoreReport {
             state: "connected".to_owned(),
+            address: Some("core.city.example:8883".to_owned()),
+            on_fallback: false,
             connection: 501,
             sent: 502,
             acked: 503,

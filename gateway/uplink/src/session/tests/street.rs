@@ -8,14 +8,14 @@ use curb_model::{Class, Lane, Message, Name, Page, RowId, RunId, Stream};
 use curb_wire::topic::Topics;
 
 use crate::session::{Broker, Kept, READ_ROWS, Report, Session};
-use crate::{Ack, Config, WINDOW};
+use crate::{Ack, Address, Config, WINDOW};
 
 pub(super) const RUN: RunId = RunId { counter: 1, nonce: 2 };
 pub(super) const NOTHING: [i64; 0] = [];
 pub(super) const S: Duration = Duration::from_secs(1);
 
 pub(super) fn config(ack: Ack) -> Config {
-    Config { ack, retry: 30 * S, receipt_wait: 60 * S, ..Config::new("core.example", 8883) }
+    Config { ack, retry: 30 * S, receipt_wait: 60 * S, ..Config::new(Address::new("core.example", 8883)) }
 }
 
 pub(super) fn stream(number: u8) -> Stream {
