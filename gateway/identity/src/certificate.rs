@@ -49,6 +49,11 @@ fn name(
     Name::new(text).map_err(|source| Error::FieldNotAName { path: path.to_owned(), field, source })
 }
 
+/// Whether a certificate names itself as its issuer: it is of no CA.
+pub(crate) fn names_itself(der: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, certificate)| certificate.issuer() == certificate.subject())
+}
+
 /// When the latest of these certificates begins, in seconds since 1970. Those that cannot be read are left to the
 /// verifier, which refuses them.
 pub(crate) fn latest_start<'a>(chain: impl Iterator<Item = &'a CertificateDer<'a>>) -> Option<u64> {

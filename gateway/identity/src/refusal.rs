@@ -40,6 +40,8 @@ pub enum Refusal {
     CoreInvalid(CertificateError),
     /// The core does not speak TLS 1.3.
     CoreTooOld,
+    /// What answers does not speak TLS at all.
+    NotTls,
     /// The core refused the hub's certificate.
     HubRefused(AlertDescription),
 }
@@ -68,6 +70,7 @@ impl Refusal {
             rustls::Error::InvalidCertificate(certificate) => Some(Self::from_certificate(certificate)),
             rustls::Error::AlertReceived(alert) => Self::from_alert(*alert),
             rustls::Error::PeerIncompatible(_) => Some(Self::CoreTooOld),
+            rustls::Error::InvalidMessage(_) => Some(Self::NotTls),
             _ => None,
         }
     }
@@ -123,6 +126,7 @@ impl Refusal {
             Self::ForeignCa => "core-foreign-ca",
             Self::CoreInvalid(_) => "core-certificate-invalid",
             Self::CoreTooOld => "core-tls-too-old",
+            Self::NotTls => "core-not-tls",
             Self::HubRefused(_) => "core-refused-certificate",
         }
     }
@@ -156,10 +160,18 @@ impl fmt::Display for Refusal {
                 f.write_str("; check core.url, or issue the core's certificate for this name")
             }
             Self::ForeignCa => f.write_str(
-                "the core's certificate is not from a CA that this hub trusts; check core.url and the hub's roots file",
+                "the core's certificate is not from a CA that this hub trusts; check core.url and the hub's roots file. A \
+                 captive portal or a proxy that opens TLS shows itself like this, too",
             ),
             Self::CoreInvalid(error) => write!(f, "the core's certificate is not acceptable ({error})"),
-            Self::CoreTooOld => f.write_str("the core offers no TLS 1.3 with a cipher in common; enable TLS 1.3 there"),
+            Self::CoreTooOld => f.write_str(
+                "the core offers no TLS 1.3 with a cipher in common; enable TLS 1.3 there, or look whether a captive portal \
+                 or a proxy answers in its place",
+            ),
+            Self::NotTls => f.write_str(
+                "what answers in the core's place does not speak TLS; check the port of core.url, and look for a captive \
+                 portal or a proxy that answers in its place",
+            ),
             Self::HubRefused(alert) => write!(
                 f,
                 "the core refused this hub's certificate (alert {alert:?}); check that the core trusts the CA that \

@@ -233,6 +233,7 @@ fn each_failed_handshake_has_its_word() {
         ("core-wrong-host", core(&ca, &Leaf { san: &["other.example"], ..CORE }, &ca)),
         ("core-foreign-ca", core(&foreign, &CORE, &ca)),
         ("core-foreign-ca", core(&namesake, &CORE, &ca)),
+        ("core-foreign-ca", portal()),
         ("core-refused-certificate", core(&ca, &CORE, &foreign)),
     ];
     for (word, core) in cases {
@@ -245,6 +246,18 @@ fn each_failed_handshake_has_its_word() {
     assert_eq!(Refusal::find(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
 }
 
+#[test]
+fn what_does_not_speak_tls_is_told_apart_from_a_core_that_refuses() {
+    let identity = load(&Files::new(&Ca::new("city"), &HUB).config, None).unwrap();
+    for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", "220 mail.example ESMTP\r\n", "\0\0\0\0\0\0\0\0"] {
+        let mut client = ClientConnection::new(Arc::clone(&identity.tls), "core.example".try_into().unwrap()).unwrap();
+        client.read_tls(&mut text.as_bytes()).unwrap();
+        let refusal = Refusal::find(&client.process_new_packets().unwrap_err()).unwrap();
+        assert_eq!(refusal.word(), "core-not-tls", "{text}");
+        assert!(refusal.to_string().contains("captive portal"), "{refusal}");
+    }
+}
+
 /// This hub's certificate begins in 2090, so the machine that runs the test has a clock that "cannot be".
 #[test]
 fn a_clock_before_the_floor_reaches_a_younger_core_and_still_refuses_an_expired_one() {
@@ -255,12 +268,24 @@ fn a_clock_before_the_floor_reaches_a_younger_core_and_still_refuses_an_expired_
     assert_eq!(Refusal::find(&error).unwrap().word(), "core-certificate-expired");
 }
 
+/// A server with a certificate that it signed itself, as `openssl req -x509` makes them: a CA in a server's place.
+fn portal() -> ServerConfig {
+    let mut params = CertificateParams::new(vec!["core.example".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    serve(params.self_signed(&key).unwrap(), &key)
+}
+
 /// A core that does not judge the hub's dates.
 fn core_for(ca: &Ca, years: (i32, i32)) -> ServerConfig {
-    let provider = Arc::new(aws_lc_rs::default_provider());
     let (certificate, key) = Leaf { years, ..CORE }.issue(ca);
+    serve(certificate, &key)
+}
+
+/// A server that asks for no certificate.
+fn serve(certificate: Certificate, key: &KeyPair) -> ServerConfig {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()

@@ -7,7 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::certificate;
 use crate::clock::FlooredClock;
@@ -45,6 +45,9 @@ fn provider() -> CryptoProvider {
 /// webpki's verifier, except when the wall clock says something that cannot be: then only a lower bound of the time is
 /// known, and "not yet valid" is not said of a certificate that was issued after it. What had expired by the lower
 /// bound is still refused. Else a hub without a clock could not reach a core whose certificate is younger than its own.
+///
+/// A certificate that signed itself is refused for what it lacks before it is asked who issued it. That is how portals and
+/// test servers show themselves, so it is called by its name: of a CA that the hub does not trust.
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -67,7 +70,15 @@ impl ServerCertVerifier for Verifier {
         } else {
             now
         };
-        self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verified = self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let unnamed =
+            |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(_)));
+        match verified {
+            Err(error) if unnamed(&error) && certificate::names_itself(end_entity) => {
+                Err(CertificateError::UnknownIssuer.into())
+            }
+            verified => verified,
+        }
     }
 
     fn verify_tls12_signature(

@@ -7,6 +7,7 @@ mod mosquitto;
 mod pki;
 mod proxy;
 mod queue;
+mod strangers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
