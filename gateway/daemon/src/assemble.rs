@@ -161,6 +161,7 @@ impl Rooms {
             budget: core.budget,
             uptime: hub_up,
             fallback: core.fallback.clone(),
+            proxy: core.proxy.clone(),
             ..curb_uplink::Config::new(core.address.clone())
         };
         let topics = Topics::new(&identity.site, &identity.hub);

@@ -1,6 +1,6 @@
 //! `curb config show` and `curb schema`: what is set and by whom, and what can be set at all.
 //!
-//! No setting is secret: keys are files, and the settings have their paths.
+//! One setting can hold a secret, the proxy's password: it is shown without. Keys are files, and the settings have their paths.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ pub(crate) fn settings(
     #[derive(Serialize)]
     struct Entry<'a> {
         key: String,
-        value: &'a Value,
+        value: Value,
         /// The place as people are told it.
         from: String,
         file: Option<&'a str>,
@@ -41,7 +41,7 @@ pub(crate) fn settings(
     fn entry<'a>(leaf: &'a Leaf<'_>) -> Entry<'a> {
         let (file, position) = leaf.origin.place();
         let (line, column) = position.unzip();
-        Entry { key: leaf.path(), value: &leaf.value, from: from(leaf.origin), file, line, column }
+        Entry { key: leaf.path(), value: leaf.shown(), from: from(leaf.origin), file, line, column }
     }
     let loaded = config::load(&crate::sources(args));
     let ok = loaded.problems.is_empty();
@@ -53,7 +53,7 @@ pub(crate) fn settings(
         writeln!(out)?;
     } else {
         for leaf in &shown {
-            let setting = format!("{} = {}", leaf.path(), toml_text(&leaf.value));
+            let setting = format!("{} = {}", leaf.path(), toml_text(&leaf.shown()));
             if setting.chars().count() > COLUMNS {
                 writeln!(out, "{setting}\n{:COLUMNS$} # {}", "", from(leaf.origin))?;
             } else {

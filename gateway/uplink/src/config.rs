@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
-use crate::address::Address;
+use crate::address::{Address, Proxy};
 use crate::air::Budget;
 
 /// Messages in flight at most. At 200 ms to the core that is 80 messages/s; below the 20 that mosquitto takes by
@@ -27,6 +27,8 @@ pub struct Config {
     pub core: Address,
     /// Where it is as well, for tries after one that failed there. Default none.
     pub fallback: Option<Address>,
+    /// The proxy that connections to either go through. Default none.
+    pub proxy: Option<Proxy>,
     /// When a row is done. Default: [`Ack::Broker`].
     pub ack: Ack,
     /// How long a message that nobody subscribes to waits for its next try, and the first wait after a refusal.
@@ -62,6 +64,7 @@ impl Config {
         Self {
             core,
             fallback: None,
+            proxy: None,
             ack: Ack::Broker,
             retry: Duration::from_secs(30),
             reconnect_spread: Duration::from_secs(30),

@@ -37,7 +37,7 @@ mod session;
 mod size;
 mod wait;
 
-pub use address::Address;
+pub use address::{Address, Login, Proxy};
 pub use air::Budget;
 pub use command::{Answer, COMMANDS, Command, ReplyTo};
 pub use config::{Ack, Config, Error, WINDOW};

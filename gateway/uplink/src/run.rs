@@ -176,7 +176,12 @@ impl<O: Outbox> Room<O> {
         self.now.on_fallback = self.route == Route::Fallback;
         self.now.address = Some(address.clone());
         self.show(State::Connecting, self.kept.hold.fault().into_iter().collect());
-        let dial = Dial { core: &address, tls: Arc::clone(&self.identity.tls), timeout: self.config.connect_timeout };
+        let dial = Dial {
+            core: &address,
+            proxy: self.config.proxy.as_ref(),
+            tls: Arc::clone(&self.identity.tls),
+            timeout: self.config.connect_timeout,
+        };
         let hello = Hello {
             client_id: self.identity.hub.as_str(),
             keep_alive: self.config.keep_alive,

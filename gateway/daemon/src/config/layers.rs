@@ -15,6 +15,7 @@ use super::Sources;
 use super::locate::{self, Origins, Places};
 use super::node::{Kind, Node};
 use super::problem::{Misfit, Origin, did_you_mean};
+use super::proxy;
 use super::report::{Key, Report};
 
 /// The lowest layer: every key of a fixed section that has a default.
@@ -145,7 +146,7 @@ impl Stack {
 
     /// `key.path=value`: a value of TOML where it can be read as one, else text.
     fn set(&mut self, argument: &str, report: &mut Report) {
-        let origin = Origin::Set(argument.into());
+        let origin = Origin::Set(proxy::without_value(argument).into());
         let document = argument.split_once('=').and_then(|(key, value)| {
             let quoted = toml::Value::String(value.trim().to_owned()).to_string();
             let tries = [argument.to_owned(), format!("{key}={quoted}")];
@@ -155,7 +156,7 @@ impl Stack {
             Some(text) => self.toml(&text, &Places::One(origin), report),
             None => {
                 let misfit = Misfit::expected("key=value").help("for example --set core.ack=core");
-                report.wrong(&origin, &[], format!("{argument:?}"), misfit);
+                report.wrong(&origin, &[], format!("{:?}", proxy::without_value(argument)), misfit);
             }
         }
     }

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::node::{Kind, Node};
 use super::problem::Origin;
+use super::proxy;
 use super::report::{Key, key_text};
 
 /// All layers merged, right or wrong.
@@ -32,6 +33,11 @@ impl Leaf<'_> {
         (1..=self.key.len()).map(|depth| key_text(&self.key[..depth]))
     }
 
+    /// What it is set to, as it may be shown.
+    pub(crate) fn shown(&self) -> serde_json::Value {
+        if proxy::is_secret(&self.key) { proxy::shown(&self.value) } else { self.value.clone() }
+    }
+
     /// Whether this is its path, or that of a table that it is in.
     pub(crate) fn is_below(&self, path: &str) -> bool {
         self.paths().any(|own| own == path)
@@ -51,15 +57,15 @@ impl Merged {
 impl Serialize for Merged {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Line<'a> {
+        struct Line {
             key: String,
-            value: &'a serde_json::Value,
+            value: serde_json::Value,
             from: String,
         }
         let leaves = self.leaves();
         serializer.collect_seq(leaves.iter().map(|leaf| Line {
             key: key_text(&leaf.key),
-            value: &leaf.value,
+            value: leaf.shown(),
             from: leaf.origin.to_string(),
         }))
     }

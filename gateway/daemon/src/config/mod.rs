@@ -18,6 +18,7 @@ mod node;
 mod notation;
 mod problem;
 mod profiles;
+mod proxy;
 mod report;
 mod schema;
 mod settings;

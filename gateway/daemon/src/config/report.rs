@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::problem::{Misfit, Origin, Problem, Severity};
+use super::proxy;
 
 /// A key's path from the root.
 pub(super) type Key = Vec<String>;
@@ -115,6 +116,8 @@ impl Report {
             return;
         }
         let at = if *at == Origin::BuiltIn { &self.home } else { at };
+        let found =
+            if proxy::is_secret(key) { "what is not shown, for it may have a password".to_owned() } else { found };
         let Misfit { expected, help } = misfit;
         self.problems.push(Problem { at: at.clone(), key: key_text(key), severity, found, expected, help });
     }

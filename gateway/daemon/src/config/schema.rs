@@ -24,6 +24,7 @@ pub(super) struct Hub {
 pub(super) struct Core {
     pub(super) url: Option<String>,
     pub(super) fallback: Option<String>,
+    pub(super) proxy: Option<String>,
     pub(super) ack: Option<Ack>,
     pub(super) retry: Option<Quantity>,
     pub(super) reconnect_spread: Option<Quantity>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use curb_model::{Name, PointSet};
 use curb_source::ModbusPoint;
-use curb_uplink::{Address, Budget};
+use curb_uplink::{Address, Budget, Proxy};
 use curb_wire::senml::Form;
 
 /// Everything that is configured.
@@ -68,6 +68,8 @@ pub(crate) struct CoreSettings {
     pub(crate) address: Address,
     /// Where it, or another one of the same core, is as well. `None`: nowhere.
     pub(crate) fallback: Option<Address>,
+    /// What connections to either go through. `None`: nothing.
+    pub(crate) proxy: Option<Proxy>,
     /// Whose word deletes a row.
     pub(crate) ack: Ack,
     /// How long until a message that nobody subscribes to is tried again.

@@ -10,6 +10,7 @@ mod layers;
 mod points;
 mod problems;
 mod profiles;
+mod proxy;
 mod talkers;
 
 use std::path::Path;

@@ -13,6 +13,7 @@ use crate::config::layers;
 use crate::config::node::{Kind, Node};
 use crate::config::notation;
 use crate::config::problem::{Misfit, Origin};
+use crate::config::proxy;
 use crate::config::report::Report;
 use crate::config::schema;
 use crate::config::settings::{
@@ -65,6 +66,7 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
     part.missing(&["url"], Misfit::expected("the broker's address: url = \"mqtts://core.city.example:8883\""), report);
     let address = part.notation(&["url"], raw.url.as_deref(), notation::core_url, report);
     let fallback = part.notation(&["fallback"], raw.fallback.as_deref(), notation::core_url, report);
+    let proxy = part.notation(&["proxy"], raw.proxy.as_deref(), proxy::proxy, report);
     let retry = part.duration("retry", raw.retry.as_ref(), &RETRY, report);
     let reconnect_spread = part.duration("reconnect_spread", raw.reconnect_spread.as_ref(), &RECONNECT_SPREAD, report);
     let keep_alive = part.duration("keep_alive", raw.keep_alive.as_ref(), &KEEP_ALIVE, report);
@@ -89,6 +91,7 @@ pub(super) fn core(root: &Node, report: &mut Report) -> Option<(CoreSettings, Fo
     let core = CoreSettings {
         address: address?,
         fallback: written(raw.fallback.as_ref(), fallback)?,
+        proxy: written(raw.proxy.as_ref(), proxy)?,
         ack: match raw.ack? {
             schema::Ack::Broker => Ack::Broker,
             schema::Ack::Core => Ack::Core,

@@ -6,12 +6,13 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 87] = [
+const KEYS: [&str; 88] = [
     "hub",
     "hub.site",
     "core",
     "core.url",
     "core.fallback",
+    "core.proxy",
     "core.ack",
     "core.retry",
     "core.keep_alive",

@@ -37,12 +37,14 @@ fn the_example_shows_every_default_as_it_is() {
     assert_eq!(plugin.limits, curb_pipeline::Limits::default());
     assert_eq!(plugin.on_failure, curb_pipeline::OnFailure::default());
     defaults.pipeline = every_key.pipeline.clone();
-    // Has no default: it stands there as one may write it.
+    // These have no default: they stand there as one may write them.
     assert_eq!(
         every_key.core.fallback.clone().map(|fallback| fallback.to_string()).unwrap(),
         "core2.city.example:8883"
     );
+    assert_eq!(every_key.core.proxy.as_ref().unwrap().address.to_string(), "proxy.city.example:3128");
     defaults.core.fallback = every_key.core.fallback.clone();
+    defaults.core.proxy = every_key.core.proxy.clone();
     assert_eq!(every_key, defaults);
 }
 

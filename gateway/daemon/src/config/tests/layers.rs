@@ -89,7 +89,7 @@ fn problems_name_the_variable_or_the_argument() {
     check(
         vec![variable("CURB__CORE__RETYR", "30s")],
         &[],
-        "environment CURB__CORE__RETYR: error: core.retyr: found an unknown key, expected one of url, ack, retry, reconnect_spread, keep_alive, grace, encoding, compress, linger, bytes_per_day, bytes_per_minute\n  help: did you mean \"retry\"?",
+        "environment CURB__CORE__RETYR: error: core.retyr: found an unknown key, expected one of url, fallback, proxy, ack, retry, reconnect_spread, keep_alive, grace, encoding, compress, linger, bytes_per_day, bytes_per_minute\n  help: did you mean \"retry\"?",
     );
     check(
         vec![variable("CURB__BUS__CABINET__BAUD", "9600")],
