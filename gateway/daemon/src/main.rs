@@ -17,6 +17,7 @@ mod log;
 mod pace;
 mod profiles;
 mod reload;
+mod renewal;
 mod run;
 mod show;
 mod signals;

@@ -1,7 +1,5 @@
 //! `curb reload` and SIGHUP: the settings are read again, and only what differs changes.
 
-use std::time::Duration;
-
 use curb_identity::Identity;
 use curb_model::{Fault, Room};
 use serde::{Deserialize, Serialize};
@@ -10,6 +8,7 @@ use tokio::time::Instant;
 use crate::assemble;
 use crate::clock;
 use crate::config::{Settings, save_last_good};
+use crate::renewal::{self, Watch};
 use crate::run::{Daemon, fault, load_identity};
 use crate::who;
 
@@ -57,6 +56,7 @@ impl Daemon {
         new.store.clone_from(&old.store);
         new.form = old.form;
         new.log.clone_from(&old.log);
+        let read = Watch::new(renewal::stamp(&who::files(&new)));
         let look_again = old.identity != new.identity
             || old.hub != new.hub
             || self.identity.is_err()
@@ -66,7 +66,11 @@ impl Daemon {
             // The one that works stays; whoever put the files there is told.
             reloaded.problems.push(fault.to_string());
             let detail = format!("{}; the identity that works stays", fault.detail);
-            self.refused = Some(Fault { room: Room::Config, detail, ..fault.clone() });
+            if old == new {
+                self.unfit = Some(Fault { detail, ..fault.clone() });
+            } else {
+                self.refused = Some(Fault { room: Room::Config, detail, ..fault.clone() });
+            }
             return reloaded;
         }
         let result = self.change(&old, &new, identity, &mut reloaded.changed).await;
@@ -76,6 +80,8 @@ impl Daemon {
         }
         self.settings = new;
         self.refused = None;
+        self.watch = read;
+        self.unfit = None;
         reloaded.accepted = true;
         if let Err(error) = save_last_good(&self.settings.paths.state, &loaded.merged) {
             tracing::warn!("failed to keep these settings as the last good ones: {}", crate::chain(&error));
@@ -110,10 +116,7 @@ impl Daemon {
             changed.push("clock".to_owned());
         }
         if identity.is_some() || old.core != new.core {
-            if let Some(uplink) = self.rooms.uplink.take() {
-                // What is in flight is sent again by the next connection; there is nothing to wait for.
-                uplink.stop(Duration::ZERO).await;
-            }
+            self.disconnect().await;
             self.settings.core = new.core.clone();
             self.settings.hub = new.hub.clone();
             self.settings.identity = new.identity.clone();

@@ -23,6 +23,7 @@ use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::pace::Pace;
+use crate::renewal::{self, Watch};
 use crate::signals::{Signals, Told, notify};
 use crate::turn::{self, Turn};
 use crate::usage::Keeper;
@@ -31,10 +32,11 @@ use crate::who;
 /// The loop looks around this often: faults, the status document, the watchdog.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A hub without a usable identity looks at the files again this often: somebody may have put them there.
+/// A hub without a usable identity reads the files again this often although they are the same: the clock may say more now.
 const IDENTITY_AGAIN: Duration = Duration::from_secs(60);
 
 mod answer;
+mod renew;
 mod tell;
 
 /// Why the daemon cannot run.
@@ -99,6 +101,10 @@ pub(crate) struct Daemon {
     pub(crate) identity: Result<Identity, Fault>,
     /// Of the files that the identity was made of.
     pub(crate) fingerprint: u64,
+    /// Tells when those files have changed.
+    pub(crate) watch: Watch,
+    /// Why the files are not what runs, if so.
+    pub(crate) unfit: Option<Fault>,
     pub(crate) rooms: Rooms,
     requests: mpsc::Receiver<Request>,
     /// The control socket's server.
@@ -132,6 +138,7 @@ impl Daemon {
             settings.paths.run = run_dir;
         }
         let first_look = clock::look(settings.clock.trust, &HubClock::starting_at(curb_model::HubTime::ZERO)).await;
+        let watch = Watch::new(renewal::stamp(&who::files(&settings)));
         let identity = load_identity(&settings, first_look);
         let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
         let opened = assemble::open_store(&settings, &hub)?;
@@ -162,6 +169,8 @@ impl Daemon {
             verdict,
             wait_until: (dated != Some(ClockEvent::Trusted)).then(|| now + settings.clock.wait),
             fingerprint: who::fingerprint(&settings),
+            watch,
+            unfit: None,
             identity,
             rooms,
             requests,
@@ -261,11 +270,10 @@ impl Daemon {
             tracing::warn!("the clock is still not trusted: readings go out undated");
             self.rooms.store.release_undated().await.ok();
         }
-        if self.identity.is_err() && now >= self.looked_at_identity + IDENTITY_AGAIN {
+        let changed = self.watch.look(renewal::stamp(&who::files(&self.settings)));
+        if changed || (self.identity.is_err() && now >= self.looked_at_identity + IDENTITY_AGAIN) {
             self.looked_at_identity = now;
-            self.identity = load_identity(&self.settings, self.verdict);
-            self.fingerprint = who::fingerprint(&self.settings);
-            if let Err(error) = self.connect() {
+            if let Err(error) = self.renew().await {
                 tracing::error!("failed to {}", crate::chain(&error));
             }
         }

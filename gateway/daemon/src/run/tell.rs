@@ -25,6 +25,7 @@ impl Daemon {
     pub(super) fn faults(&self) -> Vec<Fault> {
         let mut faults = self.rooms.faults();
         faults.extend(self.refused.clone());
+        faults.extend(self.unfit.clone());
         match &self.identity {
             Ok(identity) => {
                 faults.extend(identity.warnings.iter().map(curb_identity::Warning::fault));

@@ -146,7 +146,7 @@ async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
 }
 
 #[tokio::test]
-async fn a_certificate_made_anew_is_taken_by_a_reload_and_a_broken_one_is_refused() {
+async fn a_reload_connects_anew_for_nothing_less_than_new_settings_and_refuses_a_broken_certificate() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
@@ -160,13 +160,13 @@ async fn a_certificate_made_anew_is_taken_by_a_reload_and_a_broken_one_is_refuse
     let (code, out) = hub.curb(&["reload", "--json"]).await;
     assert_eq!((code, out.contains("uplink")), (Some(0), false), "nothing differs: {out}");
 
-    // The same request with another key would do; what a reload sees is that the bytes differ.
-    let certificate = std::fs::read_to_string(site.hub("hub.crt")).unwrap();
-    std::fs::write(site.hub("hub.crt"), format!("# made anew\n{certificate}")).unwrap();
+    let settings = std::fs::read_to_string(hub.config()).unwrap();
+    std::fs::write(hub.config(), settings.replace("[core]\n", "[core]\nkeep_alive = \"20s\"\n")).unwrap();
     let (code, out) = hub.curb(&["reload", "--json"]).await;
     assert_eq!((code, out.contains("uplink")), (Some(0), true), "{out}");
     hub.shows("a connection", connections).await;
 
+    let certificate = std::fs::read_to_string(site.hub("hub.crt")).unwrap();
     std::fs::write(site.hub("hub.crt"), "garbage").unwrap();
     let (code, out) = hub.curb(&["reload", "--json"]).await;
     assert_eq!(code, Some(2), "{out}");
