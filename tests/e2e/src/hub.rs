@@ -24,7 +24,7 @@ impl Hub {
     /// The file cannot be written.
     #[must_use]
     pub fn new(site: &Site, broker: &Mosquitto, rest: &str) -> Self {
-        Self::with_core(site, &format!("mqtts://localhost:{}", broker.port()), rest)
+        Self::with_core(site, &broker.url(), rest)
     }
 
     /// The same with any address of the core.

@@ -14,6 +14,8 @@ const PROGRAM: &str = "/usr/sbin/mosquitto";
 /// A broker. It is ended when this is dropped.
 #[derive(Debug)]
 pub struct Mosquitto {
+    /// As it stands in a URL.
+    host: String,
     port: u16,
     folder: PathBuf,
     process: Option<Process>,
@@ -52,13 +54,21 @@ impl Mosquitto {
     /// # Panics
     /// It does not start.
     pub async fn start_with(site: &Site, server: &ServerFiles) -> Self {
-        let folder = site.path().join("mosquitto");
+        Self::start_on("127.0.0.1", site, server).await
+    }
+
+    /// Starts it on another address of the loopback.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_on(address: &str, site: &Site, server: &ServerFiles) -> Self {
+        let folder = site.path().join(format!("mosquitto-{}", next_number()));
         std::fs::create_dir_all(&folder).expect("make the broker's folder");
         let port = free_port();
         let mut config = String::new();
         let mut line =
             |words: std::fmt::Arguments<'_>| writeln!(config, "{words}").expect("a String takes every write");
-        line(format_args!("listener {port} 127.0.0.1"));
+        line(format_args!("listener {port} {address}"));
         line(format_args!("cafile {}", site.core("roots.pem").display()));
         line(format_args!("certfile {}", server.certificate.display()));
         line(format_args!("keyfile {}", server.key.display()));
@@ -70,7 +80,8 @@ impl Mosquitto {
         line(format_args!("log_type all"));
         line(format_args!("user root"));
         std::fs::write(folder.join("mosquitto.conf"), config).expect("write the broker's config");
-        let mut broker = Self { port, folder, process: None };
+        let host = if address.contains(':') { format!("[{address}]") } else { "localhost".to_owned() };
+        let mut broker = Self { host, port, folder, process: None };
         broker.write_rights(Rights::All);
         broker.come_back().await;
         broker
@@ -80,6 +91,12 @@ impl Mosquitto {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its address, as hubs and ingesters are told it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("mqtts://{}:{}", self.host, self.port)
     }
 
     /// Its log.

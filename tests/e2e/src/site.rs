@@ -118,7 +118,7 @@ impl Ingest {
             "ingest".to_owned(),
             "--json".to_owned(),
             "--url".to_owned(),
-            format!("mqtts://localhost:{}", broker.port()),
+            broker.url(),
             "--db".to_owned(),
             path(site.path().join("core.db")),
             "--cert".to_owned(),

@@ -6,14 +6,14 @@ use street::eventually;
 use crate::{METER, meter};
 
 /// Until `count` readings of the meter's voltage are at the core.
-async fn arrive(ingest: &Ingest, hub: &Hub, count: usize) {
+pub(crate) async fn arrive(ingest: &Ingest, hub: &Hub, count: usize) {
     let enough = || (ingest.readings("meter/voltage").len() >= count).then_some(());
     let logs = [&ingest.process, hub.process()];
     eventually(e2e::PATIENCE, &format!("{count} readings at the core"), &logs, enough).await.unwrap();
 }
 
 /// Ends the hub cleanly and balances the books.
-async fn closes(site: &Site, ingest: &Ingest, mut hub: Hub) {
+pub(crate) async fn closes(site: &Site, ingest: &Ingest, mut hub: Hub) {
     assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
     let (closed, ledger) = site.ledger().await;
     assert!(closed, "the ledger does not close: {ledger:#}\n{}\n{}", ingest.process.tail(), hub.log());

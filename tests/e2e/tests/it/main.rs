@@ -13,6 +13,7 @@ mod devices;
 mod disk;
 mod plugins;
 mod policy;
+mod reconnect;
 mod refusals;
 mod serial;
 mod service;

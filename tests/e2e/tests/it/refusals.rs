@@ -8,7 +8,7 @@ use street::eventually;
 use crate::meter;
 
 /// A server certificate that is wrong in one way, and signed by the site's own issuing authority unless `foreign`.
-fn server(site: &Site, names: &[&str], days: std::ops::Range<i64>, foreign: bool) -> ServerFiles {
+pub(crate) fn server(site: &Site, names: &[&str], days: std::ops::Range<i64>, foreign: bool) -> ServerFiles {
     let read = |path: PathBuf| std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>()).unwrap();
