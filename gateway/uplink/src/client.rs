@@ -13,11 +13,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use curb_wire::senml::content_type;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Packet, Publish, PublishProperties,
-    RetainForwardRule, Subscribe,
+    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Filter, LastWill, Packet, PubAck, PubAckReason, Publish,
+    PublishProperties, RetainForwardRule, Subscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use rumqttc::v5::{MqttState, Request};
@@ -29,7 +29,7 @@ use crate::dial::{Dial, Stream};
 use crate::lost::Lost;
 use crate::session::Broker;
 
-use words::{disconnected, ended, event, refused};
+use words::{disconnected, ended, event, foreign_puback, refused};
 
 /// Packet ids in use at most. Twice the window: a broker that acknowledges out of order is not yet a collision.
 const PACKET_IDS: u16 = 32;
@@ -98,6 +98,8 @@ pub(crate) struct Link {
     waiting: VecDeque<Request>,
     incoming: BytesMut,
     outgoing: BytesMut,
+    /// A PUBACK that is not told yet, with a reason that rumqttc does not know.
+    acked: Option<Event>,
     /// TLS may hold bytes that the kernel did not take.
     unflushed: bool,
     /// Publishes that the core takes at once.
@@ -158,6 +160,7 @@ impl Link {
             waiting: VecDeque::new(),
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
+            acked: None,
             unflushed: false,
             receive_max: PACKET_IDS,
             ping_every: hello.keep_alive,
@@ -215,6 +218,9 @@ impl Link {
                     return Ok(event);
                 }
             }
+            if let Some(acked) = self.acked.take() {
+                return Ok(acked);
+            }
             if let Some(lost) = &self.over {
                 return Err(lost.clone());
             }
@@ -226,6 +232,15 @@ impl Link {
 
     /// Takes in what has come, or waits for more.
     async fn turn(&mut self) -> Result<(), Lost> {
+        if let Some((id, code, len)) = foreign_puback(&self.incoming) {
+            self.incoming.advance(len);
+            let ack = PubAck { pkid: id, reason: PubAckReason::UnspecifiedError, properties: None };
+            self.state.handle_incoming_packet(Packet::PubAck(ack)).map_err(|error| ended(&error))?;
+            // It noted the reason that it was given.
+            self.state.events.pop_back();
+            self.acked = Some(Event::Acked { id, code });
+            return Ok(());
+        }
         if let Some(packet) = self.packet()? {
             let reply = self.state.handle_incoming_packet(packet).map_err(|error| ended(&error))?;
             return reply.map_or(Ok(()), |reply| self.write(&reply));

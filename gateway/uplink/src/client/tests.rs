@@ -3,7 +3,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, Publish, PublishProperties};
 use rumqttc::v5::{Event as RawEvent, StateError};
 
-use super::words::{disconnected, ended, event, refused};
+use super::words::{disconnected, ended, event, foreign_puback, refused};
 use crate::lost::Lost;
 use crate::size::{answer_size, packet_size, payload_max};
 
@@ -40,6 +40,25 @@ fn a_payload_that_is_told_to_fit_does_whatever_its_topic() {
         let len = payload_max(packet_max).min(70_000);
         assert!(len == 0 || packet_size(topic.len(), &vec![0x82; len]) <= packet_max, "{packet_max}");
         assert!(payload_max(packet_max) + 220 >= packet_max, "little is given away: {packet_max}");
+    }
+}
+
+#[test]
+fn a_puback_is_read_whatever_its_reason() {
+    let cases: [(&[u8], Option<(u16, u8, usize)>); 9] = [
+        (&[0x40, 3, 1, 2, 0x95], Some((0x102, 0x95, 5))),
+        (&[0x40, 3, 1, 2, 0x95, 0x40, 2], Some((0x102, 0x95, 5))),
+        (&[0x40, 6, 0, 9, 0x8f, 2, 0x1f, 0], Some((9, 0x8f, 8))),
+        // Left to rumqttc: reasons that it knows, packets that have not come whole, others.
+        (&[0x40, 3, 1, 2, 0x97], None),
+        (&[0x40, 2, 1, 2, 0x95], None),
+        (&[0x40, 6, 0, 9, 0x8f, 2, 0x1f], None),
+        (&[0x40, 3, 1, 2], None),
+        (&[0x90, 3, 1, 2, 0x95], None),
+        (&[], None),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(foreign_puback(bytes), expected, "{bytes:x?}");
     }
 }
 

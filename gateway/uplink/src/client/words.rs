@@ -43,6 +43,17 @@ fn incoming(publish: Publish) -> Incoming {
     }
 }
 
+/// The PUBACK at the head of `bytes`, if it is whole and its reason is none that MQTT 5 has for one (3.4.2.1), such as 0x95:
+/// its packet id, its reason and its length. rumqttc takes it for the end of the connection, and does not say of which
+/// message it spoke.
+pub(super) fn foreign_puback(bytes: &[u8]) -> Option<(u16, u8, usize)> {
+    const KNOWN: [u8; 9] = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
+    let [0x40, rest @ 3..=127, high, low, code, ..] = *bytes else { return None };
+    let len = 2 + usize::from(rest);
+    let is_foreign = bytes.len() >= len && !KNOWN.contains(&code);
+    is_foreign.then(|| (u16::from_be_bytes([high, low]), code, len))
+}
+
 const fn puback_code(reason: PubAckReason) -> u8 {
     match reason {
         PubAckReason::Success => 0x00,
