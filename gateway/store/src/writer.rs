@@ -238,6 +238,7 @@ impl Writer {
             self.apply(entry, entries);
         }
         self.commit();
+        self.trouble.pause();
         if let Err(error) = self.disk.close() {
             tracing::warn!(error = &error as &dyn std::error::Error, "store: the queue was not closed cleanly");
         }

@@ -56,6 +56,11 @@ impl Trouble {
         }
     }
 
+    /// A check under way ends; what calls for it stays.
+    pub(super) fn pause(&mut self) {
+        self.check = None;
+    }
+
     /// The disk works.
     pub(super) fn disk_works(&mut self) {
         if self.stands && self.due.is_none() {
