@@ -6,6 +6,7 @@ use curb_model::{Batch, Class, Dropped, GapReason, Sample, Value};
 use curb_wire::senml::{self, Compress, Encoding, Form};
 use proptest::prelude::*;
 
+use super::power::memory;
 use super::support::{Core, append, at, batch, config, drain, writer};
 use crate::Config;
 use crate::writer::Request;
@@ -17,7 +18,7 @@ fn form() -> impl Strategy<Value = Form> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn pieces_hold_the_same_readings_in_order_and_their_counters_close(
@@ -26,7 +27,7 @@ proptest! {
         form in form(),
         seed in any::<u64>(),
     ) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let mut writer = writer(&Config { form, message_bytes: limit, ..config(folder.path()) });
         // A spread of lengths.
         let mut next = seed | 1;

@@ -16,6 +16,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// the writer.
 const GOES_ON: Duration = Duration::from_secs(1);
 
+/// Messages that are looked up at once. Mostly the first is young enough, and nothing more is read.
+const STEP: usize = 64;
+
 impl Writer {
     /// What is in memory and too old is never written.
     pub(super) fn expire_in_memory(&mut self) {
@@ -44,14 +47,20 @@ impl Writer {
         }
         let (at, mut room) = (self.clock.now(), CHUNK);
         for stream in self.queue.expiring() {
-            // In the order of their numbers they are in the order of their age.
-            let rows = self.disk.up_to(stream, u64::MAX, &self.queue.changes.gone, room)?;
-            let expired: Vec<Stored> = rows.into_iter().take_while(|row| self.queue.is_expired(row, at)).collect();
-            room -= expired.len();
-            self.expire(&expired);
-            if room == 0 {
-                self.due.expire = now + GOES_ON;
-                break;
+            loop {
+                // In the order of their numbers they are in the order of their age.
+                let rows = self.disk.up_to(stream, u64::MAX, &self.queue.changes.gone, STEP)?;
+                let looked_at = rows.len();
+                let expired: Vec<Stored> = rows.into_iter().take_while(|row| self.queue.is_expired(row, at)).collect();
+                self.expire(&expired);
+                room = room.saturating_sub(expired.len());
+                if room == 0 {
+                    self.due.expire = now + GOES_ON;
+                    return Ok(());
+                }
+                if expired.len() < looked_at || looked_at == 0 {
+                    break;
+                }
             }
         }
         Ok(())
