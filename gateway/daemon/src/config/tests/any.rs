@@ -6,7 +6,7 @@ use super::{Folder, LEAST};
 use crate::config::{load, load_last_good, save_last_good};
 
 /// Keys that exist, so that values reach every reader.
-const KEYS: [&str; 88] = [
+const KEYS: [&str; 89] = [
     "hub",
     "hub.site",
     "core",
