@@ -48,6 +48,20 @@ pub enum Error {
         /// How long was waited.
         deadline: Duration,
     },
+    /// A file holds no certificate or key.
+    #[error("read {} as PEM", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// There are no roots to judge clients by.
+    #[error("ask clients for certificates")]
+    Roots(#[from] rustls::server::VerifierBuilderError),
+    /// Key and certificate do not serve.
+    #[error("serve TLS")]
+    Tls(#[from] rustls::Error),
     /// A binary is not where it should be.
     #[error("find the program {name}: it is neither in ${variable} nor at {}; build it with `cargo build -p {name}`", looked.display())]
     NoProgram {

@@ -1,12 +1,13 @@
 //! A street in a process: simulated devices, a core, faults, and a judge who was there.
 //!
-//! Tests and the demo start field devices ([`RtuLine`], [`TcpDevice`], [`Talker`]) and a core ([`Core`]), let the real
+//! Tests and the demo start field devices ([`RtuLine`], [`TcpDevice`], [`Talker`]) and a core ([`Core`], or a [`Broker`] that misbehaves), let the real
 //! binaries run between them ([`Process`]), and ask the judge ([`judge`]) whether what arrived is what was served. The
 //! judge knows from the simulators' own [`Log`], never from the daemon, what a reading should be.
 //!
 //! Deliberately absent: any crate of the daemon. What checks it shares no code with it, so that a mistake in a decoder
 //! or a filter cannot hide by being made twice.
 
+mod broker;
 mod clock;
 mod core;
 mod device;
@@ -27,6 +28,7 @@ mod worker;
 
 pub mod demo;
 
+pub use crate::broker::{Broker, Fault};
 pub use crate::clock::now_ms;
 pub use crate::core::{Core, CoreFiles};
 pub use crate::device::{Behaviour, Device, Kind, Order, Register, Signal, Table};
