@@ -157,12 +157,11 @@ impl Rooms {
             },
             retry: core.retry,
             reconnect_spread: core.reconnect_spread,
-            keep_alive: core.keep_alive,
             budget: core.budget,
             uptime: hub_up,
             fallback: core.fallback.clone(),
             proxy: core.proxy.clone(),
-            ..curb_uplink::Config::new(core.address.clone())
+            ..curb_uplink::Config::new(core.address.clone()).with_keep_alive(core.keep_alive)
         };
         let topics = Topics::new(&identity.site, &identity.hub);
         let outbox = StoreOutbox { store: self.store.clone(), taps: self.taps.clone(), topics };

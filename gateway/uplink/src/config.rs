@@ -36,11 +36,11 @@ pub struct Config {
     pub retry: Duration,
     /// Reconnects of many hubs are spread over this long, growing to 5 min. Default 30 s.
     pub reconnect_spread: Duration,
-    /// Ping interval, at least 5 s. Default 30 s.
+    /// Ping interval, at least 5 s. Default 30 s. See [`with_keep_alive`](Self::with_keep_alive).
     pub keep_alive: Duration,
     /// TCP, TLS and CONNECT together. Default 30 s: a handshake over 2G takes longer than the usual 5.
     pub connect_timeout: Duration,
-    /// With messages in flight and no acknowledgement for this long, the connection is thrown away. Default 60 s.
+    /// With messages in flight and no acknowledgement for this long, the connection is thrown away. Default 45 s.
     pub stall: Duration,
     /// With [`Ack::Core`]: how long the first receipt may take before its rows are sent again. Doubles while a stream
     /// has none, to 10 min. Default 60 s.
@@ -57,6 +57,11 @@ const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
 /// The greatest: the protocol has two bytes of seconds.
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(u16::MAX as u64);
 
+/// The longest stall, and the longest first wait for a receipt, whatever the keep-alive: with messages under way there is
+/// no reason to be as patient as on a line that is only kept open.
+const STALL_MAX: Duration = Duration::from_secs(60);
+const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(60);
+
 impl Config {
     /// The core at `core`, with everything else as documented at its field; the hub just started.
     #[must_use]
@@ -68,13 +73,24 @@ impl Config {
             ack: Ack::Broker,
             retry: Duration::from_secs(30),
             reconnect_spread: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(30),
+            keep_alive: Duration::ZERO,
             connect_timeout: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
-            receipt_wait: Duration::from_secs(60),
+            stall: Duration::ZERO,
+            receipt_wait: Duration::ZERO,
             budget: Budget::default(),
             uptime: Duration::ZERO,
         }
+        .with_keep_alive(Duration::from_secs(30))
+    }
+
+    /// The same with another keep-alive, and with what follows from it: whatever the core leaves unanswered is sent again
+    /// within two of them. A stall ends the connection after one and a half, as a silent client ends it for the core
+    /// (MQTT 5, 3.1.2.10); the rest is for the next one to come about.
+    #[must_use]
+    pub fn with_keep_alive(self, keep_alive: Duration) -> Self {
+        let stall = (keep_alive * 3 / 2).min(STALL_MAX);
+        let receipt_wait = (keep_alive * 2).min(RECEIPT_WAIT_MAX);
+        Self { keep_alive, stall, receipt_wait, ..self }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

@@ -21,6 +21,7 @@ mod client;
 mod command;
 mod config;
 mod dial;
+mod doubt;
 mod flight;
 mod front;
 mod gates;

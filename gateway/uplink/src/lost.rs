@@ -11,11 +11,13 @@ pub(crate) struct Lost {
     pub(crate) word: &'static str,
     /// For people.
     pub(crate) detail: String,
+    /// What the core said of a message, without naming it.
+    pub(crate) code: Option<u8>,
 }
 
 impl Lost {
     pub(crate) fn new(word: &'static str, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into() }
+        Self { word, detail: detail.into(), code: None }
     }
 
     /// The end of a stream. A refusal of TLS 1.3 comes with the first bytes that are read.

@@ -201,13 +201,16 @@ impl<O: Outbox> Room<O> {
         let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.kept), connected);
         session.air.connected(connected);
         let mut reporting = Call::none();
-        let payload_max = broker.packet_max.and_then(|max| usize::try_from(max).ok()).map(payload_max);
+        let payload_max = session.told_packet_max(connected).map(payload_max);
         let outbox = Arc::clone(&self.outbox);
         reporting.start(async move { outbox.payload_max(payload_max).await });
         tracing::info!(connection = self.now.connection, %address, "connected to the core");
         let end = self.serve(&mut link, &mut session, &mut reporting).await;
         drop(link);
         let lasted = connected.elapsed();
+        if let End::Lost(Lost { code, .. }) = end {
+            session.ended(code, Instant::now());
+        }
 
         // What was acknowledged must not come up again on the next connection. If the store does not hear it in time,
         // it does, and the core sees a duplicate.
@@ -215,6 +218,7 @@ impl<O: Outbox> Room<O> {
         let settled = timeout_at(deadline.into(), async {
             reporting.finish().await;
             while let Some(report) = session.report() {
+                self.now.set_aside += u64::from(matches!(report, Report::SetAside { .. }));
                 tell(Arc::clone(&self.outbox), report).await;
             }
         });
@@ -233,7 +237,10 @@ impl<O: Outbox> Room<O> {
         let mut reading = Call::none();
         // With receipts, nothing is sent before it is sure that they can arrive.
         let mut ready = self.config.ack == Ack::Broker;
-        link.subscribe((!ready).then(|| self.topics.receipt()).into_iter().chain([self.topics.commands()]));
+        let filters: Vec<String> =
+            (!ready).then(|| self.topics.receipt()).into_iter().chain([self.topics.commands()]).collect();
+        link.subscribe(filters.clone());
+        let mut subscribing = true;
         let silence = self.config.keep_alive * 2;
         let mut heard = connected;
         loop {
@@ -255,6 +262,10 @@ impl<O: Outbox> Room<O> {
                     session.more();
                 }
                 session.tick(now);
+                // One at a time: a link that takes nothing has room for so many requests only.
+                if session.subscribe_again() && !std::mem::replace(&mut subscribing, true) {
+                    link.subscribe(filters.clone());
+                }
                 self.send(link, session, ready, now);
                 if ready
                     && reading.is_none()
@@ -268,9 +279,7 @@ impl<O: Outbox> Room<O> {
             if reporting.is_none()
                 && let Some(report) = if phase == Phase::Open { session.report_due(now) } else { session.report() }
             {
-                if matches!(report, Report::SetAside { .. }) {
-                    self.now.set_aside += 1;
-                }
+                self.now.set_aside += u64::from(matches!(report, Report::SetAside { .. }));
                 reporting.start(tell(Arc::clone(&self.outbox), report));
             }
             if let Phase::Draining { until } = phase
@@ -319,7 +328,10 @@ impl<O: Outbox> Room<O> {
                         heard = now;
                     }
                     match self.hear(event, session, now) {
-                        Ok(granted) => ready |= granted,
+                        Ok(granted) => {
+                            ready |= granted;
+                            subscribing &= !granted;
+                        }
                         Err(lost) => return End::Lost(lost),
                     }
                 }

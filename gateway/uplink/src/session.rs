@@ -15,6 +15,7 @@ use curb_wire::topic::Topics;
 use crate::air::Air;
 use crate::command::Answer;
 use crate::config::{Ack, Config, WINDOW};
+use crate::doubt::Doubt;
 use crate::flight::{Flight, Mismatch};
 use crate::gates::{Gates, Passage, Topic};
 use crate::hold::Hold;
@@ -87,7 +88,7 @@ pub(crate) enum Acked {
 
 #[derive(Debug)]
 enum Sent {
-    Row { row: RowId, topic: Topic, run: RunId, seq: u64, ends: Ack, at: Instant },
+    Row { row: RowId, topic: Topic, run: RunId, seq: u64, size: usize, ends: Ack, at: Instant },
     Document(Document),
     Answer,
 }
@@ -106,6 +107,7 @@ pub(crate) struct Broker {
 pub(crate) struct Kept {
     /// Some brokers close the connection with the refusal that led to the hold.
     pub(crate) hold: Hold,
+    pub(crate) doubt: Doubt,
     pub(crate) air: Air,
 }
 
@@ -123,12 +125,17 @@ pub(crate) struct Session {
     /// The cursor went back: reports must have reached the store before it is read.
     settle: bool,
     flight: Flight<Sent>,
+    /// Bytes of the packet that was sent last.
+    last_size: usize,
     rows_in_flight: usize,
     answers_in_flight: usize,
     /// When the broker last moved, while something is in flight.
     progress: Instant,
+    /// Receipts are overdue: the broker may have forgotten what we subscribed to.
+    forgotten: bool,
     gates: Gates,
     hold: Hold,
+    doubt: Doubt,
     pub(crate) air: Air,
     receipts: Receipts,
     status: Retained,
@@ -154,11 +161,14 @@ impl Session {
             turn: 0,
             settle: false,
             flight: Flight::new(),
+            last_size: 0,
             rows_in_flight: 0,
             answers_in_flight: 0,
             progress: now,
+            forgotten: false,
             gates: Gates::default(),
             hold: kept.hold,
+            doubt: kept.doubt,
             air: kept.air,
             receipts: Receipts::new(config.receipt_wait),
             status: Retained::new("status", config.retry),
@@ -171,7 +181,7 @@ impl Session {
 
     /// What the next connection has to know.
     pub(crate) fn into_kept(self) -> Kept {
-        Kept { hold: self.hold, air: self.air }
+        Kept { hold: self.hold, doubt: self.doubt, air: self.air }
     }
 
     // Reading.
@@ -251,9 +261,10 @@ impl Session {
     }
 
     fn send_of(&mut self, class: Class, topics: &Topics, now: Instant) -> Option<(String, Message)> {
-        if self.hold.holds() {
+        if self.hold.holds() || !self.doubt.allows(self.flight.len()) {
             return None;
         }
+        let packet_max = self.packet_max(now);
         loop {
             if self.rows_in_flight >= self.window || self.receipts.len() >= UNRECEIPTED_MAX {
                 return None;
@@ -279,14 +290,15 @@ impl Session {
             }
             let address = topics.lane(message.lane, &message.stream);
             let size = packet_size(address.len(), &message.payload);
-            if size > self.packet_max {
+            if size > packet_max {
                 self.set_aside(message.row, reason::PACKET_TOO_LARGE);
                 continue;
             }
             self.air.published(size, now);
             self.gates.sent(&topic);
             self.rows_in_flight += 1;
-            self.launch(Sent::Row { row: message.row, topic, run: message.run, seq: message.seq, ends, at: now }, now);
+            let (row, run, seq) = (message.row, message.run, message.seq);
+            self.launch(Sent::Row { row, topic, run, seq, size, ends, at: now }, size, now);
             return Some((address, message));
         }
     }
@@ -304,7 +316,7 @@ impl Session {
         now: Instant,
         render: impl FnOnce() -> Vec<u8>,
     ) -> Option<(String, Vec<u8>)> {
-        if !self.retained(document).take(now) {
+        if !self.doubt.allows(self.flight.len()) || !self.retained(document).take(now) {
             return None;
         }
         let topic = match document {
@@ -313,39 +325,49 @@ impl Session {
         };
         let bytes = render();
         let size = packet_size(topic.len(), &bytes);
-        if size > self.packet_max {
+        if size > self.packet_max(now) {
             self.retained(document).too_large();
             return None;
         }
         self.air.published(size, now);
-        self.launch(Sent::Document(document), now);
+        self.launch(Sent::Document(document), size, now);
         Some((topic, bytes))
     }
 
     /// Whether one more answer may be sent.
-    pub(crate) const fn takes_answers(&self) -> bool {
-        self.answers_in_flight < ANSWERS_IN_FLIGHT
+    pub(crate) fn takes_answers(&self) -> bool {
+        self.answers_in_flight < ANSWERS_IN_FLIGHT && self.doubt.allows(self.flight.len())
     }
 
     /// Whether this answer is to be sent: not one that is larger than the broker takes. It is in flight from here.
     pub(crate) fn send_answer(&mut self, answer: &Answer, now: Instant) -> bool {
         let correlation = answer.correlation.as_ref().map(|data| data.len());
         let size = answer_size(answer.topic.len(), correlation, answer.payload.len());
-        let fits = size <= self.packet_max;
+        let fits = size <= self.packet_max(now);
         if fits {
             self.air.published(size, now);
             self.answers_in_flight += 1;
-            self.launch(Sent::Answer, now);
+            self.launch(Sent::Answer, size, now);
         }
         fits
     }
 
     /// The last status of a clean stop goes out, whatever the pace.
     pub(crate) fn farewell(&mut self, now: Instant) {
-        self.launch(Sent::Document(Document::Status), now);
+        self.launch(Sent::Document(Document::Status), 0, now);
     }
 
-    fn launch(&mut self, sent: Sent, now: Instant) {
+    /// The largest packet that may go out, if there is such a limit: what the broker told, or was learned the hard way.
+    pub(crate) fn told_packet_max(&self, now: Instant) -> Option<usize> {
+        Some(self.packet_max(now)).filter(|max| *max < usize::MAX)
+    }
+
+    fn packet_max(&self, now: Instant) -> usize {
+        self.doubt.packet_max(now).map_or(self.packet_max, |learned| learned.min(self.packet_max))
+    }
+
+    fn launch(&mut self, sent: Sent, size: usize, now: Instant) {
+        self.last_size = size;
         if self.flight.len() == 0 {
             self.progress = now;
         }
@@ -370,8 +392,9 @@ impl Session {
     pub(crate) fn acked(&mut self, id: u16, code: u8, now: Instant) -> Result<Acked, Mismatch> {
         let sent = self.flight.acked(id)?;
         self.progress = now;
-        let (row, topic, run, seq, ends, at) = match sent {
-            Sent::Row { row, topic, run, seq, ends, at } => (row, topic, run, seq, ends, at),
+        self.doubt.answered();
+        let (row, topic, run, seq, size, ends, at) = match sent {
+            Sent::Row { row, topic, run, seq, size, ends, at } => (row, topic, run, seq, size, ends, at),
             Sent::Document(document) => {
                 self.retained(document).acked(code, now);
                 return Ok(Acked::Document);
@@ -383,6 +406,11 @@ impl Session {
         };
         self.rows_in_flight -= 1;
         let verdict = reason::verdict(code);
+        if code == reason::PACKET_TOO_LARGE {
+            self.doubt.too_large(size, now);
+        } else {
+            self.doubt.passed(size);
+        }
         match verdict {
             Verdict::Taken => {
                 self.hold.passed(&topic);
@@ -408,6 +436,26 @@ impl Session {
             }
         }
         Ok(Acked::Row { taken: verdict == Verdict::Taken, after: now.saturating_duration_since(at) })
+    }
+
+    /// The connection ended, perhaps with a code that named no message.
+    pub(crate) fn ended(&mut self, code: Option<u8>, now: Instant) {
+        let Some(code) = code.filter(|code| reason::verdict(*code) == Verdict::Message) else {
+            if let Some(oldest) = self.unanswered().min() {
+                self.doubt.left(oldest);
+            }
+            return;
+        };
+        let meant = self.doubt.refused(code, self.flight.len(), self.last_size, now);
+        let row = self.unanswered().next();
+        if meant && let Some(row) = row {
+            self.set_aside(row, code);
+        }
+    }
+
+    /// Rows in flight.
+    fn unanswered(&self) -> impl Iterator<Item = RowId> {
+        self.flight.iter().filter_map(|sent| if let Sent::Row { row, .. } = sent { Some(*row) } else { None })
     }
 
     fn delivered(&mut self, row: RowId, now: Instant) {
@@ -475,10 +523,17 @@ impl Session {
 
     /// Ends holds and waits that are over.
     pub(crate) fn tick(&mut self, now: Instant) {
-        let back = [self.hold.end(now), self.gates.retry(now, TOGETHER), self.receipts.overdue(now)];
+        let overdue = self.receipts.overdue(now);
+        self.forgotten |= overdue.is_some();
+        let back = [self.hold.end(now), self.gates.retry(now, TOGETHER), overdue];
         if let Some(oldest) = back.into_iter().flatten().min() {
             self.go_back(oldest);
         }
+    }
+
+    /// Whether to subscribe again before rows that had no receipt go again. Says so once.
+    pub(crate) const fn subscribe_again(&mut self) -> bool {
+        std::mem::replace(&mut self.forgotten, false)
     }
 
     /// A stop was asked for: topics that nobody took are tried once more now. What is left waits for the next start.

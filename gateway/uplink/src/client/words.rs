@@ -8,6 +8,7 @@ use rumqttc::v5::{Event as RawEvent, StateError};
 
 use super::{Event, Incoming};
 use crate::lost::Lost;
+use crate::reason;
 
 /// What a packet tells, if anything.
 #[expect(clippy::wildcard_enum_match_arm, reason = "packets that a client never gets or that say nothing")]
@@ -121,5 +122,12 @@ pub(super) fn disconnected(code: DisconnectReasonCode, text: Option<&str>) -> Lo
         D::QuotaExceeded => ("quota", ""),
         _ => ("core-refuses", ""),
     };
-    Lost::new(word, format!("the core ended the connection ({code:?}{text}){hint}"))
+    let lost = Lost::new(word, format!("the core ended the connection ({code:?}{text}){hint}"));
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is no word on a message")]
+    match code {
+        D::PacketTooLarge => Lost { code: Some(reason::PACKET_TOO_LARGE), ..lost },
+        D::TopicNameInvalid => Lost { code: Some(0x90), ..lost },
+        D::PayloadFormatInvalid => Lost { code: Some(0x99), ..lost },
+        _ => lost,
+    }
 }

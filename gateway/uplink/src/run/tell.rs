@@ -30,7 +30,7 @@ impl<O: Outbox> Room<O> {
 
     /// Why the connection is over, as a fault. Of two addresses it has to be said which one it was.
     pub(super) fn told(&self, lost: Lost) -> Fault {
-        let Lost { word, detail } = lost;
+        let Lost { word, detail, .. } = lost;
         let at = self.address().to_string();
         if self.config.fallback.is_none() || detail.contains(&at) {
             return health::fault(word, detail);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use curb_model::{Fault, Room};
-use curb_uplink::{Ack, Address, Config, ReplyTo, State};
+use curb_uplink::{Ack, Address, Config, Health, ReplyTo, State};
 use curb_wire::status::{FaultEntry, Status};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -319,6 +319,30 @@ async fn a_message_larger_than_the_broker_takes_is_set_aside_and_the_rest_goes_o
     let told = city.queue.payload_max();
     assert!(matches!(told[..], [Some(1_700..2_000)]), "the store knows for the next ones: {told:?}");
     assert_eq!((uplink.health().set_aside, uplink.health().connection), (1, 1));
+}
+
+/// mosquitto says so in a PUBACK with 0x95, which the standard does not have and rumqttc does not read.
+#[tokio::test]
+async fn a_limit_that_the_broker_did_not_tell_costs_the_large_messages_and_no_other() {
+    let ca = Ca::new("city");
+    let city = City::with(&ca, &ca, &ca, HOSTS, 2040, "message_size_limit 1000").await;
+    let reader = city.reader().await;
+    (1..=10).for_each(|seq| city.queue.append("lamp", seq));
+    city.queue.append_text("meter", 1, &"x".repeat(3000));
+    (11..=20).for_each(|seq| city.queue.append("lamp", seq));
+    city.queue.append_text("meter", 2, &"x".repeat(3500));
+    (21..=30).for_each(|seq| city.queue.append("lamp", seq));
+    let uplink = city.uplink();
+    city.delivered(&uplink).await;
+    arrived(&reader, "lamp", 30).await;
+    let [first, second] = [11, 22].map(|row| (curb_model::RowId(row), 0x95));
+    assert_eq!(city.queue.set_aside(), [first, second]);
+    let Health { set_aside, connection, .. } = uplink.health();
+    assert_eq!(set_aside, 2);
+    assert!(
+        connection <= 5,
+        "two to see that it is stuck, one to find out; the second is known by its size: {connection}"
+    );
 }
 
 #[tokio::test]

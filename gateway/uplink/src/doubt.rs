@@ -1,0 +1,125 @@
+//! A refusal that ends the connection and names no message. Pure.
+//!
+//! The core says "packet too large" (0x95) by DISCONNECT, or breaks the connection behind a PUBACK that is lost with it
+//! (mosquitto with a `message_size_limit`). Without more, the message would be sent again on the next connection, and
+//! again, and nothing behind it would ever leave the hub. So packets go one at a time on the next connection, also after
+//! two that ended at the same row: what the broker said of it is lost if we were just sending more. They go so until it
+//! is said with one in flight: that is the one. Its size is remembered for a while: else each large message would cost
+//! two connections.
+
+use std::time::{Duration, Instant};
+
+use curb_model::RowId;
+
+use crate::reason::PACKET_TOO_LARGE;
+
+/// How long a size is taken for too large. Then one is tried: somebody may have raised the broker's limit.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Packets that go alone at most: more than were in flight, so that the one that was meant is among them.
+const SUSPECTS: u32 = 64;
+
+/// What is known of such refusals; it outlives connections.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt {
+    /// So many packets go alone yet.
+    suspects: u32,
+    /// A packet of so many bytes was too large, and when.
+    too_large: Option<(usize, Instant)>,
+    /// The largest packet that was taken: no size up to it is too large, whatever the broker says of one.
+    passed: usize,
+    /// The row at which the last connection ended.
+    stuck: Option<RowId>,
+}
+
+impl Doubt {
+    /// Whether a packet may be sent beside `in_flight` others.
+    pub(crate) const fn allows(&self, in_flight: usize) -> bool {
+        self.suspects == 0 || in_flight == 0
+    }
+
+    /// The largest packet that is not known to be too large.
+    pub(crate) fn packet_max(&self, now: Instant) -> Option<usize> {
+        let (size, at) = self.too_large?;
+        (now.saturating_duration_since(at) < REMEMBERED).then(|| size.saturating_sub(1))
+    }
+
+    /// The broker has answered a packet.
+    pub(crate) const fn answered(&mut self) {
+        self.suspects = self.suspects.saturating_sub(1);
+    }
+
+    /// It had nothing against the size of one.
+    pub(crate) fn passed(&mut self, size: usize) {
+        self.passed = self.passed.max(size);
+    }
+
+    /// It said that one is too large.
+    pub(crate) const fn too_large(&mut self, size: usize, now: Instant) {
+        if size > self.passed {
+            self.too_large = Some((size, now));
+        }
+    }
+
+    /// The connection ended without a word; this was the oldest row unanswered.
+    pub(crate) fn left(&mut self, row: RowId) {
+        if self.stuck.replace(row) == Some(row) {
+            self.suspects = SUSPECTS;
+        }
+    }
+
+    /// The connection ended with this code. `in_flight` packets were unanswered, the last one of `size` bytes. Says
+    /// whether it is known that this one was meant.
+    pub(crate) fn refused(&mut self, code: u8, in_flight: usize, size: usize, now: Instant) -> bool {
+        let known = in_flight == 1;
+        self.suspects = if known || in_flight == 0 { 0 } else { SUSPECTS };
+        if known && code == PACKET_TOO_LARGE {
+            self.too_large(size, now);
+        }
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packet_that_was_meant_is_found_by_sending_alone() {
+        let (mut doubt, now) = (Doubt::default(), Instant::now());
+        assert!(doubt.allows(15) && doubt.packet_max(now).is_none());
+        assert!(!doubt.refused(PACKET_TOO_LARGE, 3, 900, now), "one of three, nobody knows which");
+        assert!(doubt.allows(0) && !doubt.allows(1));
+        doubt.answered();
+        assert!(doubt.refused(PACKET_TOO_LARGE, 1, 700, now));
+        assert!(doubt.allows(15));
+        assert_eq!(doubt.packet_max(now), Some(699));
+        assert_eq!(doubt.packet_max(now + REMEMBERED), None, "somebody may have raised the limit");
+    }
+
+    #[test]
+    fn a_broker_that_takes_all_suspects_is_trusted_again() {
+        let (mut doubt, now) = (Doubt::default(), Instant::now());
+        doubt.refused(0x99, 16, 900, now);
+        (0..SUSPECTS).for_each(|_| doubt.answered());
+        assert!(doubt.allows(15));
+        assert_eq!(doubt.packet_max(now), None, "nothing was said of sizes");
+    }
+
+    #[test]
+    fn a_size_that_has_passed_is_not_learned_to_be_too_large() {
+        let (mut doubt, now) = (Doubt::default(), Instant::now());
+        doubt.passed(700);
+        assert!(doubt.refused(PACKET_TOO_LARGE, 1, 700, now), "this one it is all the same");
+        assert_eq!(doubt.packet_max(now), None);
+    }
+
+    #[test]
+    fn a_broker_that_closes_twice_at_the_same_row_gets_one_at_a_time() {
+        let mut doubt = Doubt::default();
+        [7, 9].map(|row| doubt.left(RowId(row)));
+        assert!(doubt.allows(1), "it went on meanwhile");
+        doubt.left(RowId(9));
+        assert!(!doubt.allows(1));
+    }
+}
