@@ -113,12 +113,21 @@ impl Ingest {
     /// It does not start.
     #[must_use]
     pub fn start(site: &Site, broker: &Mosquitto) -> Self {
+        Self::at(site, &broker.url())
+    }
+
+    /// Starts it against the broker at this URL.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn at(site: &Site, url: &str) -> Self {
         let path = |path: PathBuf| path.display().to_string();
         let arguments = [
             "ingest".to_owned(),
             "--json".to_owned(),
             "--url".to_owned(),
-            broker.url(),
+            url.to_owned(),
             "--db".to_owned(),
             path(site.path().join("core.db")),
             "--cert".to_owned(),

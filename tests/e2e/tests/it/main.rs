@@ -4,6 +4,7 @@
 
 mod air;
 mod aside;
+mod bestiary;
 mod cards;
 mod clock;
 mod commands;
