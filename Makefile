@@ -1,5 +1,5 @@
 # Everything starts here: `make demo`, `make test`, `make lint`, `make bench`. `make help` lists them.
-# FOR=forever (or a number of seconds) is for the demo.
+# FOR=forever (or a number of seconds) is for the demo; FOR=1h, SEED=7 and BROKER=mqtt5 for the soak.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,7 +9,10 @@ COMPONENTS := plugins/target/components
 
 DESTDIR ?=
 
-.PHONY: help demo test lint bench build plugins needs install audit clean
+SEED ?=
+BROKER ?= mosquitto
+
+.PHONY: help demo soak test lint bench build plugins needs install audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -22,6 +25,13 @@ plugins: ## build the plugins into components
 
 demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever)
 	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR))
+
+soak: needs build ## SIGKILL for daemon, plugin host and broker at random moments; the ledger closes (FOR=1h SEED= BROKER=mqtt5|rumqttd)
+	@if [[ $(BROKER) != mosquitto ]]; then \
+		cargo build --locked --manifest-path tests/brokers/Cargo.toml -p $(BROKER)-broker; \
+	fi
+	@target/debug/street soak --plugin $(COMPONENTS)/deadband.wasm --broker $(BROKER) \
+		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
 test: needs build ## every test, with real peers (installs what they need from Debian, saying so first)
 	@if cargo nextest --version >/dev/null 2>&1; then \

@@ -27,6 +27,7 @@ mod unit;
 mod worker;
 
 pub mod demo;
+pub mod soak;
 
 pub use crate::broker::{Broker, Fault};
 pub use crate::clock::now_ms;

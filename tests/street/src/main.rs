@@ -1,11 +1,12 @@
 //! The program `street`: the demo on the command line.
 
 use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use street::demo::{self, Length, Options, Outcome};
+use street::soak::{self, Kind, Report, Span};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -39,28 +40,68 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
         plugin: PathBuf,
     },
+    /// The demo's street, and SIGKILL for the daemon, its plugin host and the broker at random moments; the judge has the
+    /// last word.
+    ///
+    /// Exit codes: 0 every reading is accounted for and none is wrong, 1 not so, 3 something could not be started.
+    #[command(after_help = "Examples:\n  street soak\n  street soak --for 1h --seed 7 --broker mosquitto")]
+    Soak {
+        /// How long there is killing: 90, 90s, 5m, 1h.
+        #[arg(long = "for", value_name = "TIME", default_value = "60")]
+        length: Span,
+        /// What makes the moments; printed, so that a run can be had again. Without it one is drawn.
+        #[arg(long, value_name = "NUMBER")]
+        seed: Option<u64>,
+        /// Which broker.
+        #[arg(long, value_name = "NAME", default_value_t)]
+        broker: Kind,
+        /// The daemon; without it $CURB_BIN, or the one beside this program.
+        #[arg(long, value_name = "FILE")]
+        curb: Option<PathBuf>,
+        /// The depot's tool; without it $DEPOT_BIN, or the one beside this program.
+        #[arg(long, value_name = "FILE")]
+        depot: Option<PathBuf>,
+        /// The deadband plugin; `make plugins` builds it.
+        #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
+        plugin: PathBuf,
+    },
+}
+
+/// What a command came to.
+enum Done {
+    Demo(Outcome),
+    Soak(Report),
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { length, curb, depot, plugin } = Cli::parse().command;
+    let command = Cli::parse().command;
     // The broker warns of every connection that is cut, and here many are.
     let levels = Targets::new().with_default(LevelFilter::WARN).with_target("mqtt5", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
-    let run = || -> Result<Outcome, Box<dyn std::error::Error>> {
+    let run = || -> Result<Done, Box<dyn std::error::Error>> {
         // The broker takes the process's default; the daemon itself never does.
         let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         installed.map_err(|_| "a TLS provider was installed before ours")?;
-        let curb = curb.map_or_else(|| street::binary("curb"), Ok)?;
-        let depot = depot.map_or_else(|| street::binary("depot"), Ok)?;
-        let plugin = plugin
-            .canonicalize()
-            .map_err(|error| format!("open the plugin {} ({error}); `make plugins` builds it", plugin.display()))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(runtime.block_on(demo::run(Options { length, curb, depot, plugin }))?)
+        Ok(match command {
+            Command::Demo { length, curb, depot, plugin } => {
+                let [curb, depot, plugin] = parts(curb, depot, &plugin)?;
+                Done::Demo(runtime.block_on(demo::run(Options { length, curb, depot, plugin }))?)
+            }
+            Command::Soak { length, seed, broker, curb, depot, plugin } => {
+                let [curb, depot, plugin] = parts(curb, depot, &plugin)?;
+                let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+                Done::Soak(runtime.block_on(soak::run(soak::Options { length, seed, broker, curb, depot, plugin }))?)
+            }
+        })
     };
     match run() {
-        Ok(outcome) => report(&outcome),
+        Ok(Done::Demo(outcome)) => report(&outcome),
+        Ok(Done::Soak(report)) => match writeln!(stdout(), "{report}") {
+            Ok(()) if report.verdict.is_fine() => ExitCode::SUCCESS,
+            _ => ExitCode::from(1),
+        },
         Err(error) => {
             let causes = std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
             let causes: Vec<String> = causes.map(ToString::to_string).collect();
@@ -69,6 +110,20 @@ fn main() -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// The two programs and the plugin.
+fn parts(
+    curb: Option<PathBuf>,
+    depot: Option<PathBuf>,
+    plugin: &Path,
+) -> Result<[PathBuf; 3], Box<dyn std::error::Error>> {
+    let curb = curb.map_or_else(|| street::binary("curb"), Ok)?;
+    let depot = depot.map_or_else(|| street::binary("depot"), Ok)?;
+    let plugin = plugin
+        .canonicalize()
+        .map_err(|error| format!("open the plugin {} ({error}); `make plugins` builds it", plugin.display()))?;
+    Ok([curb, depot, plugin])
 }
 
 /// The verdict, its one line last.

@@ -18,6 +18,7 @@ mod reconnect;
 mod refusals;
 mod serial;
 mod service;
+mod soak;
 mod tools;
 mod wire;
 

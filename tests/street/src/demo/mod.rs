@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::demo::scene::{HUB, SITE, Scene};
+pub(crate) use crate::demo::scene::Scene;
+use crate::demo::scene::{HUB, SITE};
 use crate::demo::script::{Script, Step};
 use crate::demo::table::Table;
 use crate::judge::{Case, End, Follower, Ledger, Life, Verdict, judge};
@@ -41,7 +42,9 @@ const RECONNECT: Duration = Duration::from_secs(60);
 /// How long `curb` may take to hand over what it holds when it is asked to end.
 const CURB_ENDS: Duration = Duration::from_secs(30);
 /// The ingester is taken to have everything when it has printed nothing for this long.
-const QUIET: Duration = Duration::from_millis(1500);
+pub(crate) const QUIET: Duration = Duration::from_millis(1500);
+/// The hub's settings of its core.
+const CORE: &str = "reconnect_spread = \"1s\"";
 /// How long `curb` stays dead: what would start it again is not instant either.
 const DEAD: Duration = Duration::from_millis(300);
 
@@ -91,11 +94,7 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     let Options { length, curb, depot, plugin } = options;
     let mut table = Table::new(folder);
     table.say("certificates by depot init and depot hub add")?;
-    let ca = folder.join("ca");
-    let ca_text = ca.to_string_lossy().into_owned();
-    run_depot(&depot, "init", &["init", "--site", SITE, "--dir", &ca_text, "--core-host", "localhost"], folder).await?;
-    run_depot(&depot, "hub-add", &["hub", "add", HUB, "--dir", &ca_text], folder).await?;
-
+    let ca = certificates(&depot, folder).await?;
     let core = Core::start(CoreFiles {
         certificate: ca.join("core/core.crt"),
         key: ca.join("core/core.key"),
@@ -104,17 +103,14 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     })?;
     let url = format!("mqtts://localhost:{}", core.address().port());
     table.say(&format!("core: MQTT 5 broker on {url}, mutual TLS; reference ingester"))?;
-    let db = folder.join("core.db").to_string_lossy().into_owned();
-    let [cert, key, roots] =
-        ["ingest.crt", "ingest.key", "roots.pem"].map(|name| ca.join("core").join(name).to_string_lossy().into_owned());
-    let arguments = ["ingest", "--url", &url, "--db", &db, "--cert", &cert, "--key", &key, "--roots", &roots, "--json"];
-    let ingest = Process::start("ingest", &depot, arguments, folder)?;
+    let ingest = ingest(&depot, &url, &ca, folder)?;
     eventually(SUBSCRIBE, "the ingester subscribe", &[&ingest], || (core.subscribers() > 0).then_some(())).await?;
 
     let scene = Scene::put_up(folder)?;
     table.say(&scene.describe())?;
     let config = folder.join("curb.toml");
-    std::fs::write(&config, scene.settings().to_toml(&url, &ca, folder, &plugin)).map_err(Error::file(&config))?;
+    std::fs::write(&config, scene.settings().to_toml(&url, CORE, &ca, folder, &plugin))
+        .map_err(Error::file(&config))?;
     let mut show = Show {
         curb: None,
         lives: Vec::new(),
@@ -138,11 +134,7 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
 
     table.say(&scene.describe_line())?;
     table.say("the judge: what arrived against what was served")?;
-    // It exits with 1 if the ledger does not close; the judge says so in its own words.
-    let arguments = ["ledger", "--db", &db, "--json"];
-    let (_, printed) = Process::run("ledger", &depot, arguments, folder, DEPOT).await?;
-    let path = folder.join("ledger.out");
-    let ledger = Ledger::parse(&printed).map_err(|source| Error::Output { path, line: 1, source })?;
+    let ledger = read_ledger(&depot, folder).await?;
     Ok(judge(&Case {
         points: scene.points(),
         served: &scene.log().served(),
@@ -152,6 +144,34 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
         forgot_ms: &[],
         window: WINDOW,
     }))
+}
+
+/// Makes a site with one hub; the folder of its certificates.
+pub(crate) async fn certificates(depot: &Path, folder: &Path) -> Result<PathBuf, Error> {
+    let ca = folder.join("ca");
+    let ca_text = ca.to_string_lossy().into_owned();
+    run_depot(depot, "init", &["init", "--site", SITE, "--dir", &ca_text, "--core-host", "localhost"], folder).await?;
+    run_depot(depot, "hub-add", &["hub", "add", HUB, "--dir", &ca_text], folder).await?;
+    Ok(ca)
+}
+
+/// Starts the ingester.
+pub(crate) fn ingest(depot: &Path, url: &str, ca: &Path, folder: &Path) -> Result<Process, Error> {
+    let db = folder.join("core.db").to_string_lossy().into_owned();
+    let [cert, key, roots] =
+        ["ingest.crt", "ingest.key", "roots.pem"].map(|name| ca.join("core").join(name).to_string_lossy().into_owned());
+    let arguments = ["ingest", "--url", url, "--db", &db, "--cert", &cert, "--key", &key, "--roots", &roots, "--json"];
+    Process::start("ingest", depot, arguments, folder)
+}
+
+/// What the core's ledger says.
+pub(crate) async fn read_ledger(depot: &Path, folder: &Path) -> Result<Ledger, Error> {
+    let db = folder.join("core.db").to_string_lossy().into_owned();
+    // It exits with 1 if the ledger does not close; the judge says so in its own words.
+    let arguments = ["ledger", "--db", &db, "--json"];
+    let (_, printed) = Process::run("ledger", depot, arguments, folder, DEPOT).await?;
+    let path = folder.join("ledger.out");
+    Ledger::parse(&printed).map_err(|source| Error::Output { path, line: 1, source })
 }
 
 async fn run_depot(depot: &Path, name: &str, arguments: &[&str], folder: &Path) -> Result<(), Error> {
@@ -282,14 +302,14 @@ impl Show<'_> {
 
 /// Ctrl-C, SIGTERM from whoever started the demo, or the terminal closed: the processes must not outlive it.
 #[derive(Debug)]
-struct Interrupt {
+pub(crate) struct Interrupt {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Interrupt {
-    fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).map_err(Error::Terminal)?,
             terminate: signal(SignalKind::terminate()).map_err(Error::Terminal)?,
@@ -297,7 +317,7 @@ impl Interrupt {
         })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

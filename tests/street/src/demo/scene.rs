@@ -12,8 +12,8 @@ use crate::rtu::{LineCounters, Parity, RtuLine};
 use crate::talker::{Column, Talker};
 use crate::tcp::TcpDevice;
 
-/// The demo's site.
-pub(super) const SITE: &str = "port-credit";
+/// The demo's site. Letters only: rumqttd takes no others in the O of a certificate.
+pub(super) const SITE: &str = "harbour";
 /// The demo's hub.
 pub(super) const HUB: &str = "lamp-0042";
 /// The deadband of the demo's plugin.
@@ -23,7 +23,7 @@ const QUIET: [&str; 2] = ["meter", "air"];
 
 /// The devices, running.
 #[derive(Debug)]
-pub(super) struct Scene {
+pub(crate) struct Scene {
     cabinet: RtuLine,
     units: Vec<(u8, Device)>,
     charger: TcpDevice,
@@ -65,7 +65,7 @@ fn charger() -> Device {
 
 impl Scene {
     /// Puts the street up, with its ports in `folder`.
-    pub(super) fn put_up(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn put_up(folder: &Path) -> Result<Self, Error> {
         let log = Log::new();
         let units = units();
         let mut cabinet = RtuLine::new(&folder.join("tty-cabinet"), 19_200, Parity::Even, &log);
@@ -88,12 +88,12 @@ impl Scene {
     }
 
     /// The points of the hub's settings.
-    pub(super) fn points(&self) -> &[Point] {
+    pub(crate) fn points(&self) -> &[Point] {
         &self.points
     }
 
     /// What was served.
-    pub(super) fn log(&self) -> &Log {
+    pub(crate) fn log(&self) -> &Log {
         &self.log
     }
 
@@ -108,7 +108,7 @@ impl Scene {
     }
 
     /// The hub's settings.
-    pub(super) fn settings(&self) -> Settings<'_> {
+    pub(crate) fn settings(&self) -> Settings<'_> {
         Settings {
             serial: self.cabinet.path(),
             units: &self.units,

@@ -13,7 +13,7 @@ const TIMEOUT: &str = "300ms";
 
 /// What the hub must know of the street.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings<'a> {
+pub(crate) struct Settings<'a> {
     pub(super) serial: &'a Path,
     pub(super) units: &'a [(u8, Device)],
     pub(super) charger: SocketAddr,
@@ -25,10 +25,10 @@ pub(super) struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// The text of `curb.toml`. The core is at `url`, the certificates are in `ca`, the hub's own files go to `folder`.
-    pub(super) fn to_toml(self, url: &str, ca: &Path, folder: &Path, plugin: &Path) -> String {
+    /// The text of `curb.toml`. The core is at `url`, with `core` for its further settings; the certificates are in `ca`, the hub's own files go to `folder`.
+    pub(crate) fn to_toml(self, url: &str, core: &str, ca: &Path, folder: &Path, plugin: &Path) -> String {
         let mut text = String::new();
-        self.hub(&mut text, url, &ca.join("hubs").join(HUB), folder)
+        self.hub(&mut text, url, core, &ca.join("hubs").join(HUB), folder)
             .and_then(|()| self.buses(&mut text))
             .and_then(|()| self.devices(&mut text))
             .and_then(|()| self.plugin(&mut text, plugin))
@@ -36,12 +36,12 @@ impl Settings<'_> {
         text
     }
 
-    fn hub(self, out: &mut String, url: &str, identity: &Path, folder: &Path) -> fmt::Result {
+    fn hub(self, out: &mut String, url: &str, core: &str, identity: &Path, folder: &Path) -> fmt::Result {
         writeln!(out, "# Settings of the demo's hub. gateway/daemon/curb.example.toml explains every key.")?;
         writeln!(out, "[hub]\nsite = {SITE:?}\n")?;
         writeln!(out, "# A message is done with when the ingester has it, not when the broker has it.")?;
         writeln!(out, "[core]\nurl = {url:?}\nack = \"core\"")?;
-        writeln!(out, "# One hub need not be considerate of ten thousand others.\nreconnect_spread = \"1s\"\n")?;
+        writeln!(out, "# One hub need not be considerate of ten thousand others.\n{core}\n")?;
         writeln!(out, "[identity]")?;
         writeln!(out, "key = {}", quoted(&identity.join("hub.key")))?;
         writeln!(out, "certificate = {}", quoted(&identity.join("hub.crt")))?;

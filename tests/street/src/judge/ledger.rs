@@ -101,13 +101,19 @@ impl Ledger {
         if delivered != accepted as u64 {
             problems.push(format!("the ledger has {delivered} readings, the ingester took in {accepted}"));
         }
-        let runs = self.runs();
-        if runs.len() != case.lives.len() {
-            problems.push(format!("the daemon lived {} times, the core knows {} runs", case.lives.len(), runs.len()));
+        let (runs, lives) = (self.runs(), case.lives.len());
+        // One that is killed while it starts leaves no run.
+        let unborn = case.lives.iter().filter(|life| life.is_unborn()).count();
+        if !(lives - unborn..=lives).contains(&runs.len()) {
+            problems.push(format!("the daemon lived {lives} times, the core knows {} runs", runs.len()));
             return problems;
         }
+        let dated = lives_of_runs(case);
+        let by_order = |run: &str| runs.iter().position(|known| *known == run).filter(|_| runs.len() == lives);
         for account in &self.accounts {
-            let Some(life) = runs.iter().position(|run| *run == account.run) else { continue };
+            let Some(life) = dated.get(account.run.as_str()).copied().or_else(|| by_order(&account.run)) else {
+                continue;
+            };
             let Some(tally) = tallies.0.get(account.stream.as_str()) else { continue };
             problems.extend(tally.check(account, life, case.lives[life].end));
         }
@@ -121,6 +127,20 @@ impl Ledger {
             self.accounts.iter().map(|account| (counter(&account.run), account.run.as_str())).collect();
         runs.into_iter().map(|(_, run)| run).collect()
     }
+}
+
+/// In which life each run was, by the first of its readings.
+fn lives_of_runs<'a>(case: &Case<'a>) -> BTreeMap<&'a str, usize> {
+    let mut lives = BTreeMap::new();
+    for message in case.accepted {
+        let Some(at_ms) = message.readings.iter().find_map(|reading| reading.time_ms) else { continue };
+        if !lives.contains_key(message.run.as_str())
+            && let Some(life) = case.lives.iter().position(|life| (life.started_ms..=life.ended_ms).contains(&at_ms))
+        {
+            lives.insert(message.run.as_str(), life);
+        }
+    }
+    lives
 }
 
 /// What the judge counted, by device.

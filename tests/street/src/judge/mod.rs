@@ -44,6 +44,16 @@ pub struct Life {
     pub end: End,
 }
 
+/// How long a daemon may take until its run stands on its disk, in milliseconds.
+const BIRTH_MS: i64 = 5000;
+
+impl Life {
+    /// Whether it was killed so soon that it may have left no trace.
+    const fn is_unborn(&self) -> bool {
+        matches!(self.end, End::Killed) && self.ended_ms - self.started_ms < BIRTH_MS
+    }
+}
+
 /// How a life of the daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -90,6 +100,15 @@ pub enum Loss {
     Unexplained,
 }
 
+/// What one SIGKILL of the daemon cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Readings lost.
+    pub readings: u64,
+    /// How long before the kill the oldest of them was served, in milliseconds.
+    pub longest_ms: i64,
+}
+
 impl Loss {
     /// Whether the hub keeps its promise all the same.
     #[must_use]
@@ -130,6 +149,8 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Not delivered, and why.
     pub lost: BTreeMap<Loss, u64>,
+    /// What each SIGKILL cost, by the life that it ended; those that cost nothing are left out.
+    pub costs: BTreeMap<usize, Cost>,
     /// Delivered values that were not served like that.
     pub wrong: u64,
     /// What is not as it should be, for people.
@@ -199,6 +220,11 @@ pub fn judge(case: &Case<'_>) -> Verdict {
         verdict.disputed += found.disputed;
         for (loss, count) in found.lost {
             *verdict.lost.entry(loss).or_default() += count;
+        }
+        for (life, Cost { readings, longest_ms }) in found.costs {
+            let cost = verdict.costs.entry(life).or_default();
+            cost.readings += readings;
+            cost.longest_ms = cost.longest_ms.max(longest_ms);
         }
     }
     verdict.wrong = trouble.wrong.len() as u64;

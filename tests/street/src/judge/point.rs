@@ -1,12 +1,12 @@
 //! One point's history: which delivered reading is which served one, and what became of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use super::accepted::{Accepted, Arrived, Value};
 use super::rule::Last;
 use super::truth::{self, Offer, Point};
-use super::{Case, End, Life, Loss, Trouble};
+use super::{Case, Cost, End, Life, Loss, Trouble};
 
 /// How far a reading's time may be from the moment when its last byte left, in milliseconds. The hub can only be later,
 /// by the time it takes to be woken; half the shortest period of the demo's polls, so that no two answers are mixed up.
@@ -14,6 +14,9 @@ const TIME_SLACK_MS: i64 = 500;
 
 /// How long after a request its failure may be dated, in milliseconds: the longest time-out, and being woken late.
 const FAILURE_REACH_MS: i64 = 2000;
+
+/// How long after a request it has failed at the earliest, in milliseconds: the time-out of the street's settings.
+const TIMED_OUT_MS: i64 = 300;
 
 /// How far from the death of their process the plugins may have forgotten, in milliseconds: readings that were on their
 /// way are given to the next process.
@@ -73,6 +76,8 @@ pub(super) struct Found {
     pub(super) disputed: u64,
     pub(super) filtered: ByLife,
     pub(super) lost: BTreeMap<Loss, u64>,
+    /// What each SIGKILL cost, by life.
+    pub(super) costs: BTreeMap<usize, Cost>,
     /// Delivered instead of what was served.
     altered: u64,
     /// Values that the daemon had, in each life.
@@ -116,16 +121,18 @@ pub(super) fn judge(
     found.altered = match_values(point, &offers, &values, &mut fates, trouble);
     let failures = truth::failures(&point.device, case.served);
     found.disputed = match_bads(&offers, &bads, &failures, &mut fates);
-    let mut losses = Losses { case, point, gaps, trouble, lost: BTreeMap::new() };
+    let mut losses = Losses { case, point, gaps, trouble, lost: BTreeMap::new(), costs: BTreeMap::new() };
     walk(case, point, &offers, &fates, &bads, &mut found, &mut losses);
     for at_ms in failed {
         let told = |arrival: &Arrival<'_>| (at_ms - TIME_SLACK_MS..=at_ms + FAILURE_REACH_MS).contains(&arrival.at_ms);
         let asked_again = |offer: &Offer| offer.heard && (at_ms..=at_ms + FAILURE_REACH_MS).contains(&offer.at_ms);
-        if !bads.iter().any(told) && !offers.iter().any(asked_again) {
-            losses.add(at_ms, true, "no word of its failure");
+        // What the daemon was still waiting for when it ended had not failed yet.
+        let cut_off = |life: &Life| matches!(life.end, End::Stopped { asked_ms } if (at_ms..=at_ms + TIMED_OUT_MS).contains(&asked_ms));
+        if !bads.iter().any(told) && !offers.iter().any(asked_again) && !case.lives.iter().any(cut_off) {
+            losses.add(at_ms + TIMED_OUT_MS, true, "no word of its failure");
         }
     }
-    found.lost = losses.lost;
+    (found.lost, found.costs) = (losses.lost, losses.costs);
     found
 }
 
@@ -237,7 +244,7 @@ fn walk(
     let mut last = Last::Nothing;
     let mut last_life = None;
     let mut deaths = case.forgot_ms.iter().copied().peekable();
-    let mut forgot: Option<i64> = None;
+    let mut forgot = VecDeque::new();
     for (at_ms, event) in events {
         let life = life_at(case.lives, at_ms);
         if life != last_life {
@@ -245,7 +252,7 @@ fn walk(
             last_life = life;
         }
         while let Some(death) = deaths.next_if(|death| death - FORGET_SLACK_MS <= at_ms) {
-            forgot = Some(death);
+            forgot.push_back(death);
         }
         let Event::Offer(index) = event else {
             last = Last::Bad;
@@ -264,13 +271,11 @@ fn walk(
         }
         if arrived {
             found.delivered += u64::from(fate == Fate::Delivered);
-            if !news && forgot.is_none() {
+            if !news && forgot.pop_front().is_none() {
                 losses.trouble.extra.push(format!("{} = {:?} of {at_ms}", point.name, offer.value));
             }
             // What was held back after the plugins forgot was held back by those that had not forgotten yet.
-            if !news || forgot.is_some_and(|death| at_ms > death) {
-                forgot = None;
-            }
+            forgot.retain(|death| at_ms <= *death);
             last = Last::Good(offer.value.clone());
             if ending {
                 found.ending.add(life.unwrap_or(0));
@@ -309,6 +314,7 @@ struct Losses<'a, 'case> {
     gaps: &'a mut BTreeMap<(String, String), u64>,
     trouble: &'a mut Trouble,
     lost: BTreeMap<Loss, u64>,
+    costs: BTreeMap<usize, Cost>,
 }
 
 impl Losses<'_, '_> {
@@ -335,7 +341,10 @@ impl Losses<'_, '_> {
         let killed = |life: &Life| {
             life.end == End::Killed && (life.ended_ms.saturating_sub(window)..=life.ended_ms).contains(&at_ms)
         };
-        if lives.iter().any(killed) {
+        if let Some(life) = lives.iter().position(killed) {
+            let cost = self.costs.entry(life).or_default();
+            cost.readings += 1;
+            cost.longest_ms = cost.longest_ms.max(lives[life].ended_ms - at_ms);
             return Some(Loss::Window);
         }
         if life_at(lives, at_ms).is_none() || (!heard && lives.iter().any(starting)) {

@@ -183,6 +183,10 @@ fn plugins_that_forgot_may_send_more_once() {
     assert!(verdict.is_fine(), "{verdict:#?}");
     let verdict = history.judge_without_ledger(&[]);
     assert!(verdict.problems.iter().any(|problem| problem.contains("deadband")), "{verdict:#?}");
+    // Twice within a second: once each.
+    history.voltage_afresh(0, 9..20);
+    let verdict = history.judge_without_ledger(&[START_MS + 6600, START_MS + 8000]);
+    assert!(verdict.is_fine(), "{verdict:#?}");
 }
 
 #[test]

@@ -1,0 +1,350 @@
+//! The soak: the demo's street, and SIGKILL for the daemon, its plugin host and the broker at random moments.
+//!
+//! Everything is real: `curb run`, its plugin host, `depot ingest`, and a broker that we did not write, which remembers
+//! nothing. When the killing is over and all that waited is at the core, the ledger must close and the judge must know
+//! each reading that is missing: read within the window before a SIGKILL of the daemon, or while it was down.
+//!
+//! Deliberately absent: kills of the ingester (the depot's own tests have them) and power cuts (the store's).
+
+mod broker;
+mod dice;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{Write as _, stdout};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::broker::Broker;
+pub use self::broker::{Kind, ParseKindError};
+use self::dice::{Dice, Victim};
+pub use self::report::Report;
+use crate::demo::{Interrupt, QUIET, Scene, WINDOW, certificates, ingest, read_ledger};
+use crate::judge::{Accepted, Case, End, Follower, Life, judge};
+use crate::{Error, Process, clock};
+
+/// How long `curb` stays dead: what would start it again is not instant either.
+const DEAD: Duration = Duration::from_millis(100);
+/// How long the hub may take with its back-log when the killing is over: reconnects of hub and ingester included.
+const DRAIN: Duration = Duration::from_secs(120);
+/// Readings that always wait: those of the last half second, whose receipt is on its way.
+const WAITING: u64 = 60;
+/// How long a tool may take.
+const TOOL: Duration = Duration::from_secs(20);
+/// How long `curb` may take to end when it is asked to.
+const CURB_ENDS: Duration = Duration::from_secs(30);
+/// How often a line is printed.
+const LINE: Duration = Duration::from_secs(60);
+
+/// The hub's settings of its core: it need not be considerate of others, and is not patient.
+const CORE: &str = "reconnect_spread = \"100ms\"\nretry = \"1s\"\nkeep_alive = \"5s\"";
+
+/// How the soak is to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long there is killing.
+    pub length: Span,
+    /// What makes the moments.
+    pub seed: u64,
+    /// Which broker.
+    pub broker: Kind,
+    /// The daemon.
+    pub curb: PathBuf,
+    /// The depot's tool.
+    pub depot: PathBuf,
+    /// The deadband plugin, a component.
+    pub plugin: PathBuf,
+}
+
+/// A time as people write it: `90`, `90s`, `5m`, `1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// A text that is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of seconds, or one with s, m or h behind it")]
+pub struct ParseSpanError;
+
+impl FromStr for Span {
+    type Err = ParseSpanError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = match text.char_indices().last() {
+            Some((at, 's')) => (&text[..at], 1),
+            Some((at, 'm')) => (&text[..at], 60),
+            Some((at, 'h')) => (&text[..at], 3600),
+            _ => (text, 1),
+        };
+        let seconds = number.parse::<u64>().ok().filter(|count| *count > 0).and_then(|count| count.checked_mul(unit));
+        seconds.map(|seconds| Self(Duration::from_secs(seconds))).ok_or(ParseSpanError)
+    }
+}
+
+/// Runs the soak. Ctrl-C ends the killing early, and the judge speaks all the same.
+///
+/// # Errors
+/// A part cannot be started, or ends when nobody killed it.
+///
+/// # Cancel safety
+/// Dropping the future kills the processes and ends the simulators.
+pub async fn run(options: Options) -> Result<Report, Error> {
+    let folder = tempfile::Builder::new().prefix("curb-soak-").tempdir().map_err(Error::file("curb-soak"))?;
+    match play(options, folder.path()).await {
+        Ok(report) if report.verdict.is_fine() => Ok(report),
+        Ok(report) => Ok(Report { folder: Some(folder.keep()), ..report }),
+        Err(error) => {
+            tracing::error!(folder = %folder.keep().display(), "the soak's folder is kept");
+            Err(error)
+        }
+    }
+}
+
+async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
+    let Options { length, seed, broker: kind, curb: binary, depot, plugin } = options;
+    say(&format!("soak: {} s of SIGKILL, seed {seed}, broker {kind}, in {}", length.0.as_secs(), folder.display()))?;
+    let ca = certificates(&depot, folder).await?;
+    let broker = Broker::start(kind, &ca, folder)?;
+    let url = format!("mqtts://localhost:{}", broker.port);
+    let ingest = ingest(&depot, &url, &ca, folder)?;
+    let scene = Scene::put_up(folder)?;
+    let config = folder.join("curb.toml");
+    let settings = scene.settings().to_toml(&url, CORE, &ca, folder, &plugin);
+    std::fs::write(&config, settings).map_err(Error::file(&config))?;
+    let mut soak = Soak {
+        curb: None,
+        lives: Vec::new(),
+        forgot_ms: Vec::new(),
+        kills: Victim::ALL.map(|victim| (victim, 0)).into(),
+        arrived: Follower::new(&folder.join("ingest.out")),
+        accepted: Vec::new(),
+        ingest,
+        broker,
+        binary,
+        depot: depot.clone(),
+        config,
+        folder,
+    };
+    soak.start_curb()?;
+    let mut interrupt = Interrupt::new()?;
+    let begin = Instant::now();
+    soak.kill_for(length.0, Dice::new(seed), &mut interrupt).await?;
+    let lasted = begin.elapsed();
+    say("the killing is over: the back-log, then a clean stop of curb")?;
+    let drained = tokio::select! {
+        ended = soak.end() => ended?,
+        () = interrupt.wait() => return Err(Error::Interrupted),
+    };
+    let ledger = read_ledger(&depot, folder).await?;
+    let Soak { lives, forgot_ms, accepted, kills, broker, .. } = soak;
+    let case = Case {
+        points: scene.points(),
+        served: &scene.log().served(),
+        accepted: &accepted,
+        ledger: Some(&ledger),
+        lives: &lives,
+        forgot_ms: &forgot_ms,
+        window: WINDOW,
+    };
+    let verdict = judge(&case);
+    Ok(Report { seed, broker: kind, lasted, kills, fell: broker.fell, drained, window: WINDOW, verdict, folder: None })
+}
+
+/// What runs while there is killing.
+#[derive(Debug)]
+struct Soak<'a> {
+    curb: Option<(Process, i64)>,
+    lives: Vec<Life>,
+    forgot_ms: Vec<i64>,
+    kills: BTreeMap<Victim, u32>,
+    arrived: Follower,
+    accepted: Vec<Accepted>,
+    ingest: Process,
+    broker: Broker,
+    binary: PathBuf,
+    depot: PathBuf,
+    config: PathBuf,
+    folder: &'a Path,
+}
+
+impl Soak<'_> {
+    fn start_curb(&mut self) -> Result<(), Error> {
+        let arguments = ["run".as_ref(), "--config".as_ref(), self.config.as_os_str()];
+        let started_ms = clock::now_ms();
+        self.curb = Some((Process::start("curb", &self.binary, arguments, self.folder)?, started_ms));
+        Ok(())
+    }
+
+    async fn kill_for(&mut self, length: Duration, mut dice: Dice, interrupt: &mut Interrupt) -> Result<(), Error> {
+        let begin = Instant::now();
+        let mut line = begin + LINE;
+        loop {
+            let (wait, victim) = dice.throw();
+            if begin.elapsed() + wait >= length {
+                return Ok(());
+            }
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = interrupt.wait() => return Ok(()),
+            }
+            if self.kill(victim).await? {
+                *self.kills.entry(victim).or_default() += 1;
+            }
+            self.look()?;
+            if Instant::now() >= line {
+                line += LINE;
+                self.tell(begin.elapsed())?;
+            }
+        }
+    }
+
+    /// Kills; whether there was anybody.
+    async fn kill(&mut self, victim: Victim) -> Result<bool, Error> {
+        match victim {
+            Victim::Broker => self.broker.kill().await?,
+            Victim::Host => {
+                let host = self.curb.as_ref().and_then(|(curb, _)| child(curb.id()?));
+                let Some(host) = host else { return Ok(false) };
+                // It may have ended meanwhile.
+                if kill_process(host, Signal::KILL).is_err() {
+                    return Ok(false);
+                }
+                self.forgot_ms.push(clock::now_ms());
+            }
+            Victim::Daemon => {
+                if let Some((mut curb, started_ms)) = self.curb.take() {
+                    if let Some(ended) = curb.ended()? {
+                        return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
+                    }
+                    curb.kill().await?;
+                    self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Killed });
+                }
+                sleep(DEAD).await;
+                self.start_curb()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes in what has arrived, and sees to it that everybody is there.
+    fn look(&mut self) -> Result<(), Error> {
+        self.accepted.extend(self.arrived.more()?);
+        self.broker.look()?;
+        let curb = self.curb.as_mut().map(|(curb, _)| ("curb", curb));
+        for (name, process) in curb.into_iter().chain([("depot ingest", &mut self.ingest)]) {
+            if let Some(ended) = process.ended()? {
+                return Err(Error::Failed { name: name.to_owned(), ended, log: process.tail() });
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, elapsed: Duration) -> Result<(), Error> {
+        let kills: Vec<String> =
+            self.kills.iter().map(|(victim, count)| format!("{} {count}", victim.as_str())).collect();
+        let fresh = self.accepted.iter().filter(|message| !message.duplicate);
+        let readings: usize = fresh.map(|message| message.readings.len()).sum();
+        say(&format!("{:>4} min · killed {} · {readings} readings arrived", elapsed.as_secs() / 60, kills.join(", ")))
+    }
+
+    /// Waits until nothing waits on the hub, asks it to end, and takes in the last messages. How long the first took.
+    async fn end(&mut self) -> Result<Duration, Error> {
+        let begin = Instant::now();
+        let drained = timeout(DRAIN, async {
+            while !self.is_drained().await? {
+                sleep(QUIET / 3).await;
+                self.look()?;
+            }
+            Ok::<_, Error>(())
+        });
+        match drained.await {
+            Ok(drained) => drained?,
+            Err(_) => {
+                let curb = self.curb.iter().map(|(curb, _)| curb);
+                let logs = curb.chain([&self.ingest, self.broker.process()]).map(Process::tail).collect();
+                return Err(Error::NotSeen { what: "an empty queue on the hub".to_owned(), deadline: DRAIN, logs });
+            }
+        }
+        let drained = begin.elapsed();
+        if let Some((mut curb, started_ms)) = self.curb.take() {
+            let asked_ms = clock::now_ms();
+            curb.terminate()?;
+            let ended = curb.wait(CURB_ENDS).await?;
+            self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Stopped { asked_ms } });
+            if !ended.success() {
+                return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
+            }
+        }
+        loop {
+            let held = self.accepted.len();
+            sleep(QUIET).await;
+            self.look()?;
+            if self.accepted.len() == held {
+                break;
+            }
+        }
+        self.ingest.terminate()?;
+        self.ingest.wait(TOOL).await?;
+        self.accepted.extend(self.arrived.more()?);
+        Ok(drained)
+    }
+
+    /// Whether the hub has nothing to say against its core, next to nothing waits there, and the core's ledger has no hole.
+    async fn is_drained(&self) -> Result<bool, Error> {
+        let run_dir = self.folder.join("run").to_string_lossy().into_owned();
+        let arguments = ["status", "--json", "--run-dir", &run_dir];
+        let (_, printed) = Process::run("status", &self.binary, arguments, self.folder, TOOL).await?;
+        // It prints none while the daemon is still starting.
+        let status = serde_json::from_slice(&printed).ok();
+        let at_rest = status.is_some_and(|Status { core, queue, faults }| {
+            core.state == "connected" && queue.readings < WAITING && faults.iter().all(|fault| fault.subject != "core")
+        });
+        Ok(at_rest && read_ledger(&self.depot, self.folder).await?.closes)
+    }
+}
+
+/// What `curb status --json` says, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Status {
+    core: CoreState,
+    queue: Queue,
+    faults: Vec<Fault>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fault {
+    subject: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct CoreState {
+    state: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Queue {
+    readings: u64,
+}
+
+/// The first child of a process, if it has one.
+fn child(parent: u32) -> Option<Pid> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the name, which may hold anything: state, parent (proc(5)).
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    pids.into_iter().find(|pid| is_child(pid) == Some(parent)).and_then(Pid::from_raw)
+}
+
+fn say(text: &str) -> Result<(), Error> {
+    let mut out = stdout().lock();
+    writeln!(out, "· {text}").and_then(|()| out.flush()).map_err(Error::Terminal)
+}
