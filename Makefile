@@ -47,6 +47,7 @@ needs: ## install the peers that the tests meet: mosquitto, libmodbus, pymodbus,
 lint: needs plugins ## formatting, clippy, one TLS provider, licences, sources
 	cargo fmt --all --check
 	cargo fmt --manifest-path plugins/Cargo.toml --all --check
+	cargo fmt --manifest-path tests/brokers/Cargo.toml --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --manifest-path plugins/Cargo.toml --workspace --all-targets -- -D warnings
 	tests/lint
@@ -68,3 +69,4 @@ audit: ## cargo-deny: advisories, licences, sources, duplicates (needs the netwo
 clean: ## remove what was built
 	cargo clean
 	cargo clean --manifest-path plugins/Cargo.toml
+	cargo clean --manifest-path tests/brokers/Cargo.toml
