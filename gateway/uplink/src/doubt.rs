@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn a_broker_that_closes_twice_at_the_same_row_gets_one_at_a_time() {
         let mut doubt = Doubt::default();
-        [7, 9].map(|row| doubt.left(RowId(row)));
+        for row in [7, 9] {
+            doubt.left(RowId(row));
+        }
         assert!(doubt.allows(1), "it went on meanwhile");
         doubt.left(RowId(9));
         assert!(!doubt.allows(1));

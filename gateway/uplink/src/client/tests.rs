@@ -45,7 +45,8 @@ fn a_payload_that_is_told_to_fit_does_whatever_its_topic() {
 
 #[test]
 fn a_puback_is_read_whatever_its_reason() {
-    let cases: [(&[u8], Option<(u16, u8, usize)>); 9] = [
+    type Case = (&'static [u8], Option<(u16, u8, usize)>);
+    let cases: [Case; 9] = [
         (&[0x40, 3, 1, 2, 0x95], Some((0x102, 0x95, 5))),
         (&[0x40, 3, 1, 2, 0x95, 0x40, 2], Some((0x102, 0x95, 5))),
         (&[0x40, 6, 0, 9, 0x8f, 2, 0x1f, 0], Some((9, 0x8f, 8))),

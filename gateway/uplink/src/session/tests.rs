@@ -252,7 +252,9 @@ fn only_the_messages_own_fault_sets_it_aside() {
 #[test]
 fn a_refusal_that_names_no_message_sets_aside_the_one_that_was_meant() {
     let mut street = Street::new(Ack::Broker);
-    [0, 1, 2].map(|number| street.append(number));
+    for number in [0, 1, 2] {
+        street.append(number);
+    }
     assert_eq!(street.send(), [1, 2, 3]);
     street.session.ended(Some(0x95), street.now);
     street.lose();
