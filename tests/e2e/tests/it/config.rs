@@ -77,7 +77,7 @@ async fn every_setting_is_shown_with_where_it_comes_from() {
 
     hub.configure(&site, "mqtts://localhost:8883", "");
     let (code, out) = hub.curb(&["config", "show", "core", "--config", &file]).await;
-    assert_eq!((code, out.lines().count()), (Some(0), 8), "{out}");
+    assert_eq!((code, out.lines().count()), (Some(0), 11), "{out}");
     let (code, out) = hub.curb(&["config", "show", "cor", "--config", &file]).await;
     assert_eq!((code, out.contains("did you mean \"core\"")), (Some(1), true), "{out}");
 
