@@ -33,12 +33,17 @@ mod who;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::ask::Shown;
 use crate::cli::{BusCommand, CANNOT, Cli, Command, ConfigArgs, ConfigCommand, FINE, exit};
 use crate::config::Sources;
+
+/// What still blocks at the end is left behind after this: a name that is looked up cannot be called off, and name servers
+/// that do not answer are asked for half a minute.
+const LEFT_BEHIND: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
@@ -47,7 +52,11 @@ fn main() -> ExitCode {
     }
     // One thread: the buses and the store have threads of their own, and a hub has few cores and little memory.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(act(command)).unwrap_or_else(|_output_is_gone| exit(FINE)),
+        Ok(runtime) => {
+            let code = runtime.block_on(act(command)).unwrap_or_else(|_output_is_gone| exit(FINE));
+            runtime.shutdown_timeout(LEFT_BEHIND);
+            code
+        }
         Err(_) => exit(CANNOT),
     }
 }

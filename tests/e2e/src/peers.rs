@@ -42,6 +42,20 @@ pub async fn libmodbus_tcp(site: &Site) -> Server {
     listening(process, port).await
 }
 
+/// What to put before a program, so that looking up a name takes it a minute: `peers/slow_names.c`, compiled on the spot.
+///
+/// # Panics
+/// A compiler is not there (`make needs`).
+pub async fn slow_names(site: &Site) -> [String; 2] {
+    let library = site.path().join("slow_names.so").display().to_string();
+    let source = here("slow_names.c").display().to_string();
+    let arguments = ["-shared", "-fPIC", "-o", &library, &source];
+    let (status, _) =
+        Process::run("cc", Path::new("/usr/bin/cc"), arguments, site.path(), PATIENCE).await.expect("run cc");
+    assert!(status.success(), "cc {source}: {status}");
+    ["env".to_owned(), format!("LD_PRELOAD={library}")]
+}
+
 /// pymodbus: `peers/pymodbus_server.py`, in the virtual environment of `make needs`.
 ///
 /// # Panics

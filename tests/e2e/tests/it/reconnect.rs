@@ -173,3 +173,18 @@ async fn a_certificate_made_anew_is_used_by_itself_and_half_a_set_changes_nothin
     hub.no_fault("core-foreign-ca").await;
     closes(&site, &ingest, hub).await;
 }
+
+#[tokio::test]
+async fn a_name_that_nobody_resolves_does_not_keep_a_hub_from_stopping() {
+    let site = Site::new().await;
+    let device = peers::libmodbus_tcp(&site).await;
+    let names = peers::slow_names(&site).await;
+    let mut hub = Hub::with_core(&site, "mqtts://core.example", &meter(device.port, "200ms"))
+        .under(&names.each_ref().map(String::as_str));
+    hub.start().await;
+    hub.shows("a look-up", |status| (status["core"]["state"] == "connecting").then_some(())).await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
+    // A third of what the name takes.
+    assert!(before.elapsed() < std::time::Duration::from_secs(20), "{:?}", before.elapsed());
+}
