@@ -6,7 +6,7 @@ use std::time::Duration;
 use curb_model::{Batch, Class, GapReason, HubClock};
 use tokio::time::Instant;
 
-use super::support::{Core, append, batch, config, drain, stream, writer};
+use super::support::{Core, append, batch, config, drain, memory, stream, writer};
 use crate::Config;
 use crate::writer::Writer;
 
@@ -49,7 +49,7 @@ fn end(writer: &mut Writer) -> (u64, u64) {
 #[test]
 fn what_is_too_old_is_told_and_not_sent_and_nothing_else_is() {
     let check = |case: &str, happens: &dyn Fn(&mut Writer), expected: (u64, u64)| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let mut writer = writer(&expiring(config(folder.path())));
         append_three(&mut writer);
         happens(&mut writer);
@@ -82,7 +82,7 @@ fn what_is_too_old_is_told_and_not_sent_and_nothing_else_is() {
 #[test]
 fn what_an_earlier_run_has_read_ages_from_the_start_of_this_one() {
     let check = |later_by: Duration, expected: (u64, u64)| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let config = expiring(config(folder.path()));
         let mut first = writer(&config);
         append_three(&mut first);
@@ -99,7 +99,7 @@ fn what_an_earlier_run_has_read_ages_from_the_start_of_this_one() {
 /// A back-log of days goes in bounded parts, each a commit.
 #[test]
 fn a_long_back_log_expires_in_parts() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let mut writer = writer(&expiring(config(folder.path())));
     for value in 0..2_500 {
         writer.queue.append(&batch("meter", &writer.clock, [value]), writer.clock.now());

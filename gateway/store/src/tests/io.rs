@@ -8,8 +8,8 @@ use std::time::Duration;
 use curb_model::{Class, HubClock};
 use tokio::time::Instant;
 
-use super::power::{STREAMS, Said, child_config, memory};
-use super::support::batch;
+use super::power::{STREAMS, Said, child_config};
+use super::support::{batch, memory};
 use crate::Store;
 use crate::writer::{Request, Writer};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tokio::time::Instant;
 
-use super::power::{Call, Cut, Disk, STREAMS, Said, child_config, memory, recorded};
-use super::support::{Core, append, batch, drain, writer};
+use super::power::{Call, Cut, Disk, STREAMS, Said, child_config, recorded};
+use super::support::{Core, append, batch, drain, memory, writer};
 
 /// The last flushes that were none: one, some, and all of the child's last seconds.
 const LIED: [usize; 3] = [1, 6, 60];

@@ -13,7 +13,7 @@ use curb_model::{Class, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use super::support::{Core, batch, config, drain, stream, writer};
+use super::support::{Core, batch, config, drain, memory, stream, writer};
 use crate::Config;
 use crate::writer::{Request, Writer};
 
@@ -401,10 +401,4 @@ fn a_power_cut_at_any_write_loses_nothing_that_was_durable() {
         }
         cuts += 1;
     }
-}
-
-/// A folder that is quick to sync, where there is one.
-pub(super) fn memory() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

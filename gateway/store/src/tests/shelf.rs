@@ -5,7 +5,7 @@ use std::fs;
 use curb_model::{Class, Message, RowId, RunId};
 use tokio::sync::oneshot;
 
-use super::support::{Core, append, batch, config, drain, stream, writer};
+use super::support::{Core, append, batch, config, drain, memory, stream, writer};
 use crate::disk::Error as DiskError;
 use crate::shelf::Shelf;
 use crate::writer::{Request, Writer};
@@ -53,7 +53,7 @@ fn throw_away(writer: &mut Writer, rows: &[RowId]) -> Vec<RowId> {
 #[test]
 fn a_message_that_is_put_back_is_sent_as_it_was_and_counts_once() {
     let check = |lives: usize| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let config = config(folder.path());
         let mut core = Core::default();
         let (mut writer, run, message) = refused(&config, &mut core);
@@ -85,7 +85,7 @@ fn a_message_that_is_put_back_is_sent_as_it_was_and_counts_once() {
 #[test]
 fn what_happens_to_a_message_that_was_put_back_is_no_second_loss() {
     let check = |case: &str, happens: &dyn Fn(&mut Writer)| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let config = config(folder.path());
         let mut core = Core::default();
         let (mut writer, _, _) = refused(&config, &mut core);
@@ -118,7 +118,7 @@ fn what_happens_to_a_message_that_was_put_back_is_no_second_loss() {
 
 #[test]
 fn what_is_thrown_away_is_gone_and_stays_told() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let config = config(folder.path());
     let mut core = Core::default();
     let (mut writer, _, _) = refused(&config, &mut core);
@@ -134,7 +134,7 @@ fn what_is_thrown_away_is_gone_and_stays_told() {
 
 #[test]
 fn without_a_daemon_the_same_is_done_under_its_lock() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let config = config(folder.path());
     assert!(matches!(Workbench::open(folder.path()), Err(Error::Absent { .. })));
     let mut core = Core::default();
@@ -166,7 +166,7 @@ fn without_a_daemon_the_same_is_done_under_its_lock() {
 #[test]
 fn a_tool_leaves_what_is_damaged_to_the_daemon() {
     let check = |bytes: &[u8], is_absent: bool| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let file = folder.path().join("queue.db");
         fs::write(&file, bytes).unwrap();
         let error = Workbench::open(folder.path()).unwrap_err();

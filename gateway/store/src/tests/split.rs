@@ -6,8 +6,7 @@ use curb_model::{Batch, Class, Dropped, GapReason, Sample, Value};
 use curb_wire::senml::{self, Compress, Encoding, Form};
 use proptest::prelude::*;
 
-use super::power::memory;
-use super::support::{Core, append, at, batch, config, drain, writer};
+use super::support::{Core, append, at, batch, config, drain, memory, writer};
 use crate::Config;
 use crate::writer::Request;
 

@@ -1,7 +1,7 @@
 //! Batches to append, and a small core that judges what arrives.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use curb_model::{
@@ -219,4 +219,10 @@ fn range(gap: &Gap) -> std::ops::RangeInclusive<u64> {
 /// Hub time at `seconds`.
 pub(super) fn at(seconds: i64) -> HubTime {
     HubTime::from_nanos(seconds * 1_000_000_000)
+}
+
+/// A folder that is quick to sync, where there is one.
+pub(super) fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
 }

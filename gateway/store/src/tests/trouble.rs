@@ -9,7 +9,7 @@ use std::time::Duration;
 use curb_model::GapReason;
 use tokio::time::Instant;
 
-use super::support::{Core, append, batch, config, drain, writer};
+use super::support::{Core, append, batch, config, drain, memory, writer};
 use crate::disk::Error as DiskError;
 use crate::writer::Writer;
 use crate::{Error, Store, Workbench};
@@ -50,7 +50,7 @@ fn error_of_the_card() -> DiskError {
 
 #[test]
 fn after_an_error_of_the_card_the_file_is_checked_while_commits_go_on() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let mut writer = filled(folder.path());
     writer.failed(&error_of_the_card());
     assert!(folder.path().join("trouble").exists());
@@ -80,7 +80,7 @@ fn child_finds_the_queue_locked() {
 
 #[test]
 fn trouble_is_remembered_over_a_restart_and_a_power_cut_is_none() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let mut first = filled(folder.path());
     first.disk.close().unwrap();
     let mut second = writer(&config(folder.path()));
@@ -101,7 +101,7 @@ fn trouble_is_remembered_over_a_restart_and_a_power_cut_is_none() {
 /// A page that nobody reads is damaged: found by the check, moved aside and told.
 #[test]
 fn what_the_check_finds_damaged_is_moved_aside_and_told() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let file = folder.path().join("queue.db");
     let mut old = filled(folder.path());
     old.disk.close().unwrap();
@@ -129,7 +129,7 @@ fn bytes_read() -> u64 {
 
 #[test]
 fn a_start_reads_a_few_pages_however_long_the_queue() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(memory()).unwrap();
     let mut writer = filled(folder.path());
     writer.queue.close(writer.clock.now());
     writer.commit();
@@ -145,7 +145,7 @@ fn a_start_reads_a_few_pages_however_long_the_queue() {
 #[test]
 fn what_is_gone_or_changed_behind_our_back_is_told_and_not_sent() {
     let check = |case: &str, sql: &str, lost: u64| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(memory()).unwrap();
         let mut old = filled(folder.path());
         old.disk.close().unwrap();
         let behind = rusqlite::Connection::open(folder.path().join("queue.db")).unwrap();
