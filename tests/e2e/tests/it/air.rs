@@ -6,6 +6,7 @@ use std::time::Duration;
 use e2e::{Hub, Ingest, Mosquitto, Site, peers};
 use street::eventually;
 
+use crate::delivery::closes;
 use crate::meter;
 
 /// A hub that reads a meter ten times a second, with these keys in `[core]`.
@@ -22,12 +23,6 @@ async fn messages(ingest: &Ingest, hub: &Hub, count: usize) -> Vec<serde_json::V
     let enough = || Some(of_meter()).filter(|messages| messages.len() >= count);
     let logs = [&ingest.process, hub.process()];
     eventually(e2e::PATIENCE, &format!("{count} messages at the core"), &logs, enough).await.unwrap()
-}
-
-async fn closes(site: &Site, ingest: &Ingest, mut hub: Hub) {
-    assert_eq!(hub.stop().await, Some(0), "{}", hub.log());
-    let (closed, ledger) = site.ledger().await;
-    assert!(closed, "the ledger does not close: {ledger:#}\n{}\n{}", ingest.process.tail(), hub.log());
 }
 
 #[tokio::test]

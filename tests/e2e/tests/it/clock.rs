@@ -12,6 +12,7 @@ use e2e::{Hub, Ingest, Mosquitto, Site, peers};
 use rusqlite::Connection;
 use street::{eventually, now_ms};
 
+use crate::delivery::closes;
 use crate::meter;
 
 /// The library itself ($LIB is the loader's own word for its folder): the wrapper `faketime` is a parent that would take the
@@ -96,9 +97,7 @@ async fn a_clock_at_1970_delivers_undated_readings_and_says_so() {
     let reading = eventually(e2e::PATIENCE, "an undated reading", &logs, reading).await.unwrap();
     assert!(reading["time_ms"].is_null(), "nothing is dated by a clock at 1970: {reading}");
     assert_eq!(reading["value"].to_string(), "230.1");
-    assert_eq!(hub.stop().await, Some(0));
-    let (closed, ledger) = site.ledger().await;
-    assert!(closed, "{ledger:#}");
+    closes(&site, &ingest, hub).await;
 }
 
 /// The same as the core's tables have them: with what a later clock record told.
@@ -143,9 +142,7 @@ async fn is_put_right(wrong: &str, shown: &str) {
     let close = i64::try_from(CLOSE.as_millis()).unwrap();
     assert!(times[0] >= start - 1_000 && times[0] <= start + close, "the first was read at the start: {times:?}");
     assert!(times[19] <= end + close, "{times:?}");
-    assert_eq!(hub.stop().await, Some(0));
-    let (closed, ledger) = site.ledger().await;
-    assert!(closed, "{ledger:#}\n{}", hub.log());
+    closes(&site, &ingest, hub).await;
 }
 
 #[tokio::test]
@@ -181,7 +178,5 @@ async fn a_clock_that_steps_by_six_hours_is_told_and_loses_nothing() {
     }
     hub.logs("the wall clock jumped").await;
     assert!(times(&ingest).iter().all(Option::is_some), "a step is no reason to date nothing");
-    assert_eq!(hub.stop().await, Some(0));
-    let (closed, ledger) = site.ledger().await;
-    assert!(closed, "{ledger:#}\n{}", hub.log());
+    closes(&site, &ingest, hub).await;
 }

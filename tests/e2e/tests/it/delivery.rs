@@ -19,6 +19,17 @@ pub(crate) async fn closes(site: &Site, ingest: &Ingest, mut hub: Hub) {
     assert!(closed, "the ledger does not close: {ledger:#}\n{}\n{}", ingest.process.tail(), hub.log());
 }
 
+/// Starts the hub, lets it deliver, and takes the core away until more than so many readings wait.
+async fn cut_off(hub: &mut Hub, broker: &mut Mosquitto, ingest: &Ingest, waiting: u64) {
+    hub.start().await;
+    arrive(ingest, hub, 5).await;
+    broker.go_away().await;
+    hub.fault("core-unreachable").await;
+    let enough =
+        |status: &serde_json::Value| status["queue"]["readings"].as_u64().filter(|readings| *readings > waiting);
+    hub.shows("readings that wait", enough).await;
+}
+
 #[tokio::test]
 async fn the_ledger_closes_over_messages_of_every_form() {
     let site = Site::new().await;
@@ -112,12 +123,8 @@ async fn a_kill_in_an_outage_costs_no_more_than_the_promise() {
     let server = peers::libmodbus_tcp(&site).await;
     let ingest = Ingest::start(&site, &broker);
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
-    hub.start().await;
-    arrive(&ingest, &hub, 5).await;
-    broker.go_away().await;
-    hub.fault("core-unreachable").await;
-    let enough = |status: &serde_json::Value| status["queue"]["readings"].as_u64().filter(|waiting| *waiting > 400);
-    hub.shows("five seconds of readings that wait", enough).await;
+    // Five seconds of them.
+    cut_off(&mut hub, &mut broker, &ingest, 400).await;
     hub.kill().await;
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970")]
     let killed_ms = (e2e::now() * 1_000.0) as i64;
@@ -144,12 +151,7 @@ async fn after_a_longer_outage_what_has_expired_is_told_and_not_sent() {
     let ingest = Ingest::start(&site, &broker);
     let rest = meter(server.port, "100ms").replace("unit_id = 1\n", "unit_id = 1\nexpire = \"1s\"\n");
     let mut hub = Hub::new(&site, &broker, &rest);
-    hub.start().await;
-    arrive(&ingest, &hub, 5).await;
-    broker.go_away().await;
-    hub.fault("core-unreachable").await;
-    let enough = |status: &serde_json::Value| status["queue"]["readings"].as_u64().filter(|waiting| *waiting > 200);
-    hub.shows("two seconds of readings that wait", enough).await;
+    cut_off(&mut hub, &mut broker, &ingest, 200).await;
     broker.come_back().await;
     let before = ingest.readings("meter/voltage").len();
     arrive(&ingest, &hub, before + 10).await;
