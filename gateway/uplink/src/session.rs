@@ -4,25 +4,23 @@
 //! A row that goes wrong is never remembered: the cursor goes back to it, and the store is read again from there. What
 //! is in flight or waits for its receipt is left out on the way.
 
+mod hear;
 mod reader;
+mod send;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use curb_model::{Class, Fault, Message, Page, RowId, RunId, Stream};
-use curb_wire::topic::Topics;
+use curb_model::{Class, Fault, Page, RowId, RunId, Stream};
 
 use crate::air::Air;
-use crate::command::Answer;
 use crate::config::{Ack, Config, WINDOW};
 use crate::doubt::Doubt;
-use crate::flight::{Flight, Mismatch};
-use crate::gates::{Gates, Passage, Topic};
+use crate::flight::Flight;
+use crate::gates::{Gates, Topic};
 use crate::hold::Hold;
-use crate::reason::{self, Verdict};
-use crate::receipts::{Receipts, UNRECEIPTED_MAX};
+use crate::receipts::Receipts;
 use crate::retained::Retained;
-use crate::size::{answer_size, packet_size};
 
 use reader::Reader;
 
@@ -251,253 +249,6 @@ impl Session {
             self.more();
             self.settle = true;
         }
-    }
-
-    // Sending.
-
-    /// The next row to send, with its topic, if one may be sent now: an alarm, if there is one. It is in flight from here.
-    pub(crate) fn send(&mut self, topics: &Topics, now: Instant) -> Option<(String, Message)> {
-        self.send_of(Class::Alarm, topics, now).or_else(|| self.send_of(Class::Data, topics, now))
-    }
-
-    fn send_of(&mut self, class: Class, topics: &Topics, now: Instant) -> Option<(String, Message)> {
-        if self.hold.holds() || !self.doubt.allows(self.flight.len()) {
-            return None;
-        }
-        let packet_max = self.packet_max(now);
-        loop {
-            if self.rows_in_flight >= self.window || self.receipts.len() >= UNRECEIPTED_MAX {
-                return None;
-            }
-            if class == Class::Data && self.data.queue.is_empty() {
-                self.air.nothing_waits();
-            }
-            let message = self.reader(class).queue.front()?;
-            let topic = (message.lane, message.stream.clone());
-            let passage = self.gates.passage(&topic);
-            if passage == Passage::Wait {
-                return None;
-            }
-            if class == Class::Data && !self.air.allows(now) {
-                return None;
-            }
-            let message = self.reader(class).queue.pop_front()?;
-            // Its number is in a gap, and receipts cover gaps: of a released message only the broker tells.
-            let ends = if message.is_released() { Ack::Broker } else { self.ack };
-            let covered = ends == Ack::Core && self.receipts.covers(message.run, &message.stream, message.seq);
-            if passage == Passage::Skip || covered {
-                continue;
-            }
-            let address = topics.lane(message.lane, &message.stream);
-            let size = packet_size(address.len(), &message.payload);
-            if size > packet_max {
-                self.set_aside(message.row, reason::PACKET_TOO_LARGE);
-                continue;
-            }
-            self.air.published(size, now);
-            self.gates.sent(&topic);
-            self.rows_in_flight += 1;
-            let (row, run, seq) = (message.row, message.run, message.seq);
-            self.launch(Sent::Row { row, topic, run, seq, size, ends, at: now }, size, now);
-            return Some((address, message));
-        }
-    }
-
-    /// A retained document has changed.
-    pub(crate) const fn document_changed(&mut self, document: Document) {
-        self.retained(document).changed();
-    }
-
-    /// Renders this document, if it is to be sent now, and returns it with its topic. It is in flight from here.
-    pub(crate) fn send_document(
-        &mut self,
-        document: Document,
-        topics: &Topics,
-        now: Instant,
-        render: impl FnOnce() -> Vec<u8>,
-    ) -> Option<(String, Vec<u8>)> {
-        if !self.doubt.allows(self.flight.len()) || !self.retained(document).take(now) {
-            return None;
-        }
-        let topic = match document {
-            Document::Status => topics.status(),
-            Document::Points => topics.points(),
-        };
-        let bytes = render();
-        let size = packet_size(topic.len(), &bytes);
-        if size > self.packet_max(now) {
-            self.retained(document).too_large();
-            return None;
-        }
-        self.air.published(size, now);
-        self.launch(Sent::Document(document), size, now);
-        Some((topic, bytes))
-    }
-
-    /// Whether one more answer may be sent.
-    pub(crate) fn takes_answers(&self) -> bool {
-        self.answers_in_flight < ANSWERS_IN_FLIGHT && self.doubt.allows(self.flight.len())
-    }
-
-    /// Whether this answer is to be sent: not one that is larger than the broker takes. It is in flight from here.
-    pub(crate) fn send_answer(&mut self, answer: &Answer, now: Instant) -> bool {
-        let correlation = answer.correlation.as_ref().map(|data| data.len());
-        let size = answer_size(answer.topic.len(), correlation, answer.payload.len());
-        let fits = size <= self.packet_max(now);
-        if fits {
-            self.air.published(size, now);
-            self.answers_in_flight += 1;
-            self.launch(Sent::Answer, size, now);
-        }
-        fits
-    }
-
-    /// The last status of a clean stop goes out, whatever the pace.
-    pub(crate) fn farewell(&mut self, now: Instant) {
-        self.launch(Sent::Document(Document::Status), 0, now);
-    }
-
-    /// The largest packet that may go out, if there is such a limit: what the broker told, or was learned the hard way.
-    pub(crate) fn told_packet_max(&self, now: Instant) -> Option<usize> {
-        Some(self.packet_max(now)).filter(|max| *max < usize::MAX)
-    }
-
-    fn packet_max(&self, now: Instant) -> usize {
-        self.doubt.packet_max(now).map_or(self.packet_max, |learned| learned.min(self.packet_max))
-    }
-
-    fn launch(&mut self, sent: Sent, size: usize, now: Instant) {
-        self.last_size = size;
-        if self.flight.len() == 0 {
-            self.progress = now;
-        }
-        self.flight.sent(sent);
-    }
-
-    const fn retained(&mut self, document: Document) -> &mut Retained {
-        match document {
-            Document::Status => &mut self.status,
-            Document::Points => &mut self.points,
-        }
-    }
-
-    // Hearing.
-
-    /// The client gave the oldest message without a number this packet id.
-    pub(crate) fn numbered(&mut self, id: u16) -> Result<(), Mismatch> {
-        self.flight.numbered(id)
-    }
-
-    /// A PUBACK.
-    pub(crate) fn acked(&mut self, id: u16, code: u8, now: Instant) -> Result<Acked, Mismatch> {
-        let sent = self.flight.acked(id)?;
-        self.progress = now;
-        self.doubt.answered();
-        let (row, topic, run, seq, size, ends, at) = match sent {
-            Sent::Row { row, topic, run, seq, size, ends, at } => (row, topic, run, seq, size, ends, at),
-            Sent::Document(document) => {
-                self.retained(document).acked(code, now);
-                return Ok(Acked::Document);
-            }
-            Sent::Answer => {
-                self.answers_in_flight -= 1;
-                return Ok(Acked::Answer);
-            }
-        };
-        self.rows_in_flight -= 1;
-        let verdict = reason::verdict(code);
-        if code == reason::PACKET_TOO_LARGE {
-            self.doubt.too_large(size, now);
-        } else {
-            self.doubt.passed(size);
-        }
-        match verdict {
-            Verdict::Taken => {
-                self.hold.passed(&topic);
-                if let Some(from) = self.gates.taken(&topic) {
-                    self.go_back(from);
-                }
-                match ends {
-                    Ack::Broker => self.delivered(row, now),
-                    Ack::Core => self.receipts.taken(row, run, topic.1, seq, now),
-                }
-            }
-            Verdict::Nobody => {
-                self.hold.passed(&topic);
-                self.gates.nobody(&topic, row, now + self.retry);
-            }
-            Verdict::Message => {
-                self.gates.undecided(&topic);
-                self.set_aside(row, code);
-            }
-            Verdict::Session => {
-                self.gates.refused(&topic);
-                self.hold.refused(code, topic, row, self.retry, now);
-            }
-        }
-        Ok(Acked::Row { taken: verdict == Verdict::Taken, after: now.saturating_duration_since(at) })
-    }
-
-    /// The connection ended, perhaps with a code that named no message.
-    pub(crate) fn ended(&mut self, code: Option<u8>, now: Instant) {
-        let Some(code) = code.filter(|code| reason::verdict(*code) == Verdict::Message) else {
-            if let Some(oldest) = self.unanswered().min() {
-                self.doubt.left(oldest);
-            }
-            return;
-        };
-        let meant = self.doubt.refused(code, self.flight.len(), self.last_size, now);
-        let row = self.unanswered().next();
-        if meant && let Some(row) = row {
-            self.set_aside(row, code);
-        }
-    }
-
-    /// Rows in flight.
-    fn unanswered(&self) -> impl Iterator<Item = RowId> {
-        self.flight.iter().filter_map(|sent| if let Sent::Row { row, .. } = sent { Some(*row) } else { None })
-    }
-
-    fn delivered(&mut self, row: RowId, now: Instant) {
-        if self.unreported == 0 {
-            self.unreported_since = now;
-        }
-        self.unreported += 1;
-        if let Some(Report::Delivered(rows)) = self.reports.back_mut() {
-            rows.push(row);
-        } else {
-            self.reports.push_back(Report::Delivered(vec![row]));
-        }
-    }
-
-    fn set_aside(&mut self, row: RowId, code: u8) {
-        self.unreported += 1;
-        self.reports.push_back(Report::SetAside { row, code });
-    }
-
-    /// A receipt; how many rows it ends.
-    pub(crate) fn receipt(&mut self, run: RunId, stream: Stream, seq: u64) -> usize {
-        if self.unreported >= REPORTS_MAX {
-            return 0;
-        }
-        self.unreported += 1;
-        let ended = self.receipts.receipt(run, stream.clone(), seq);
-        self.reports.push_back(Report::Receipt { run, stream, seq });
-        ended
-    }
-
-    /// The oldest report that the store has not heard, if it is time for one. Acknowledgements are told together.
-    pub(crate) fn report_due(&mut self, now: Instant) -> Option<Report> {
-        let waits = now < self.unreported_since + REPORT_AFTER;
-        let few = self.unreported < REPORT_FROM && matches!(self.reports.front(), Some(Report::Delivered(_)));
-        if waits && few && self.reports.len() == 1 && !self.settle { None } else { self.report() }
-    }
-
-    /// The oldest report that the store has not heard.
-    pub(crate) fn report(&mut self) -> Option<Report> {
-        let report = self.reports.pop_front()?;
-        self.unreported -= if let Report::Delivered(rows) = &report { rows.len() } else { 1 };
-        Some(report)
     }
 
     // Time.
