@@ -54,13 +54,6 @@ impl Doubt {
         self.passed = self.passed.max(size);
     }
 
-    /// It said that one is too large.
-    pub(crate) const fn too_large(&mut self, size: usize, now: Instant) {
-        if size > self.passed {
-            self.too_large = Some((size, now));
-        }
-    }
-
     /// The connection ended without a word; this was the oldest row unanswered.
     pub(crate) fn left(&mut self, row: RowId) {
         if self.stuck.replace(row) == Some(row) {
@@ -73,8 +66,8 @@ impl Doubt {
     pub(crate) fn refused(&mut self, code: u8, in_flight: usize, size: usize, now: Instant) -> bool {
         let known = in_flight == 1;
         self.suspects = if known || in_flight == 0 { 0 } else { SUSPECTS };
-        if known && code == PACKET_TOO_LARGE {
-            self.too_large(size, now);
+        if known && code == PACKET_TOO_LARGE && size > self.passed {
+            self.too_large = Some((size, now));
         }
         known
     }

@@ -33,9 +33,7 @@ impl Session {
         };
         self.rows_in_flight -= 1;
         let verdict = reason::verdict(code);
-        if code == reason::PACKET_TOO_LARGE {
-            self.doubt.too_large(size, now);
-        } else {
+        if verdict != Verdict::Message {
             self.doubt.passed(size);
         }
         match verdict {

@@ -341,7 +341,7 @@ async fn a_limit_that_the_broker_did_not_tell_costs_the_large_messages_and_no_ot
     assert_eq!(set_aside, 2);
     assert!(
         connection <= 5,
-        "two to see that it is stuck, one to find out; the second is known by its size: {connection}"
+        "two to see that it is stuck, one for each, and one more: mosquitto breaks each time: {connection}"
     );
 }
 
