@@ -195,6 +195,7 @@ async fn survives(fault: Fault) {
         lives: &[life],
         forgot_ms: &[],
         window: Duration::ZERO,
+        halts: &[],
     });
     let set_aside = Loss::Gap("set-aside".to_owned());
     let lost = verdict.lost.keys().any(|loss| aside == Aside::None || *loss != set_aside);

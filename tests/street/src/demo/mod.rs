@@ -143,6 +143,7 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
         lives: &lives,
         forgot_ms: &[],
         window: WINDOW,
+        halts: &[],
     }))
 }
 

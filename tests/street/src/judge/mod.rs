@@ -83,6 +83,8 @@ pub struct Case<'a> {
     pub forgot_ms: &'a [i64],
     /// How much a SIGKILL may cost: what was read in this time before it.
     pub window: Duration,
+    /// When the machine itself stood still, from and to, UTC milliseconds: a SIGKILL behind it may cost as much more.
+    pub halts: &'a [(i64, i64)],
 }
 
 /// Why a reading did not arrive.

@@ -22,6 +22,9 @@ const TIMED_OUT_MS: i64 = 300;
 /// way are given to the next process.
 const FORGET_SLACK_MS: i64 = 1000;
 
+/// How long before a SIGKILL a halt of the machine still has an effect, in milliseconds.
+const HALT_REACH_MS: i64 = 10_000;
+
 /// How long a daemon may take to open its ports, in milliseconds.
 const START_MS: i64 = 3000;
 
@@ -339,7 +342,8 @@ impl Losses<'_, '_> {
         let window = i64::try_from(self.case.window.as_millis()).unwrap_or(i64::MAX);
         let starting = |life: &Life| (life.started_ms..life.started_ms + START_MS).contains(&at_ms);
         let killed = |life: &Life| {
-            life.end == End::Killed && (life.ended_ms.saturating_sub(window)..=life.ended_ms).contains(&at_ms)
+            let since = life.ended_ms.saturating_sub(window + halted(self.case.halts, life.ended_ms));
+            life.end == End::Killed && (since..=life.ended_ms).contains(&at_ms)
         };
         if let Some(life) = lives.iter().position(killed) {
             let cost = self.costs.entry(life).or_default();
@@ -362,6 +366,12 @@ impl Losses<'_, '_> {
             None => Loss::Unexplained,
         })
     }
+}
+
+/// How long the machine stood still in the last seconds before this moment.
+fn halted(halts: &[(i64, i64)], before_ms: i64) -> i64 {
+    let overlap = |(from, to): &(i64, i64)| (*to.min(&before_ms) - *from.max(&(before_ms - HALT_REACH_MS))).max(0);
+    halts.iter().map(overlap).sum()
 }
 
 fn same(served: &Value, delivered: &Value) -> bool {

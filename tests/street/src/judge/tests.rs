@@ -30,6 +30,11 @@ fn a_sigkill_may_cost_its_window_and_no_more() {
     history.accepted.retain(|message| message.run != run(0) || message.received_ms < START_MS + 9000);
     let verdict = history.judge();
     assert!(verdict.lost[&Loss::Unexplained] >= 2 && !verdict.is_fine(), "{verdict:#?}");
+    // A machine that stood still for two seconds explains it; one that did long before does not.
+    history.halts = vec![(START_MS - 4000, START_MS - 2000)];
+    assert!(history.judge().lost.contains_key(&Loss::Unexplained));
+    history.halts = vec![(START_MS + 8000, START_MS + 10_000)];
+    assert!(!history.judge().lost.contains_key(&Loss::Unexplained), "{:#?}", history.judge());
 }
 
 /// Changes one thing about an honest history and looks at what the verdict is then.

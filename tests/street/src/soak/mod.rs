@@ -8,6 +8,7 @@
 
 mod broker;
 mod dice;
+mod probe;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::broker::Broker;
 pub use self::broker::{Kind, ParseKindError};
 use self::dice::{Dice, Victim};
+use self::probe::Probe;
 pub use self::report::Report;
 use crate::demo::{Interrupt, QUIET, Scene, WINDOW, certificates, ingest, read_ledger};
 use crate::judge::{Accepted, Case, End, Follower, Life, judge};
@@ -114,6 +116,7 @@ async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
     let url = format!("mqtts://localhost:{}", broker.port);
     let ingest = ingest(&depot, &url, &ca, folder)?;
     let scene = Scene::put_up(folder)?;
+    let probe = Probe::start(folder)?;
     let config = folder.join("curb.toml");
     let settings = scene.settings().to_toml(&url, CORE, &ca, folder, &plugin);
     std::fs::write(&config, settings).map_err(Error::file(&config))?;
@@ -143,6 +146,7 @@ async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
     };
     let ledger = read_ledger(&depot, folder).await?;
     let Soak { lives, forgot_ms, accepted, kills, broker, .. } = soak;
+    let halts = probe.halts();
     let case = Case {
         points: scene.points(),
         served: &scene.log().served(),
@@ -151,9 +155,12 @@ async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
         lives: &lives,
         forgot_ms: &forgot_ms,
         window: WINDOW,
+        halts: &halts,
     };
     let verdict = judge(&case);
-    Ok(Report { seed, broker: kind, lasted, kills, fell: broker.fell, drained, window: WINDOW, verdict, folder: None })
+    let longest_halt_ms = halts.iter().map(|(from, to)| to - from).max().unwrap_or(0);
+    let (broker, fell, window, folder) = (kind, broker.fell, WINDOW, None);
+    Ok(Report { seed, broker, lasted, kills, fell, drained, window, longest_halt_ms, verdict, folder })
 }
 
 /// What runs while there is killing.

@@ -23,6 +23,8 @@ pub struct Report {
     pub(super) drained: Duration,
     /// What a SIGKILL of the daemon may cost.
     pub(super) window: Duration,
+    /// How long the machine itself stood still at most, in milliseconds; a SIGKILL then may cost as much more.
+    pub(super) longest_halt_ms: i64,
     /// The judge's word.
     pub verdict: Verdict,
     /// Where the logs are; they are kept if the verdict is not fine.
@@ -31,7 +33,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, broker, lasted, kills, fell, drained, window, verdict, folder } = self;
+        let Self { seed, broker, lasted, kills, fell, drained, window, longest_halt_ms, verdict, folder } = self;
         let costs = || verdict.costs.values();
         let longest = costs().map(|cost| cost.longest_ms).max().unwrap_or(0);
         let most = costs().map(|Cost { readings, .. }| *readings).max().unwrap_or(0);
@@ -51,6 +53,7 @@ impl fmt::Display for Report {
         writeln!(f, "with a loss     {} of the daemon's", verdict.costs.len())?;
         writeln!(f, "  most          {most} readings")?;
         writeln!(f, "  longest       {longest} ms before the kill, of {} ms", window.as_millis())?;
+        writeln!(f, "machine halted  {longest_halt_ms} ms at most")?;
         for problem in &verdict.problems {
             writeln!(f, "✗ {problem}")?;
         }

@@ -20,6 +20,8 @@ pub(super) struct History {
     pub(super) accepted: Vec<Accepted>,
     pub(super) lives: Vec<Life>,
     pub(super) ledger: Ledger,
+    /// When the machine stood still.
+    pub(super) halts: Vec<(i64, i64)>,
     messages: u64,
 }
 
@@ -33,6 +35,7 @@ impl History {
             lives: &self.lives,
             forgot_ms: &[],
             window: WINDOW,
+            halts: &self.halts,
         })
     }
 }
@@ -66,8 +69,15 @@ pub(super) fn history(seconds: u32, killed_at: Option<u32>, jitter_ms: i64) -> H
             stopped(at(killed, 990), at(seconds, 900)),
         ],
     };
-    let mut history =
-        History { points, served: Vec::new(), accepted: Vec::new(), lives, ledger: Ledger::default(), messages: 0 };
+    let mut history = History {
+        points,
+        served: Vec::new(),
+        accepted: Vec::new(),
+        lives,
+        ledger: Ledger::default(),
+        halts: Vec::new(),
+        messages: 0,
+    };
     let mut last_voltage: Option<f64> = None;
     for second in 0..seconds {
         let life = usize::from(killed_at.is_some_and(|killed| second >= killed));
@@ -125,7 +135,7 @@ fn stopped(started_ms: i64, asked_ms: i64) -> Life {
 impl History {
     pub(super) fn judge_without_ledger(&self, forgot_ms: &[i64]) -> Verdict {
         let Self { points, served, accepted, lives, .. } = self;
-        judge(&Case { points, served, accepted, ledger: None, lives, forgot_ms, window: WINDOW })
+        judge(&Case { points, served, accepted, ledger: None, lives, forgot_ms, window: WINDOW, halts: &[] })
     }
 
     /// Delivers the voltage of these seconds anew, as a deadband does that knows of nothing before.
