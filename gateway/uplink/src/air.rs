@@ -35,6 +35,9 @@ const MINUTE: u64 = 60;
 const BURST_OF_DAY: u64 = 24;
 const BURST_OF_MINUTE: u64 = 4;
 
+/// Bytes that must be left for something to be sent.
+const LEAST: f64 = 1.0;
+
 /// Data that waits for longer than this is told as a fault.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -85,9 +88,9 @@ impl Bucket {
 
     /// When something may be spent again, if not now.
     fn until(&self) -> Option<Instant> {
-        // A byte, not a fraction of one: time is rounded, too.
-        let missing = 1.0 - self.level;
-        (missing > 0.0).then(|| self.at + Duration::from_secs_f64((missing / self.per_second).min(DAY as f64)))
+        // A byte more than is needed: time is rounded, too.
+        let missing = LEAST + 1.0 - self.level;
+        (self.level < LEAST).then(|| self.at + Duration::from_secs_f64((missing / self.per_second).min(DAY as f64)))
     }
 }
 

@@ -51,10 +51,11 @@ fn what_had_to_pass_is_paid_for_by_what_comes_after_it() {
 fn a_start_is_no_way_around_the_budget() {
     let mut now = Instant::now();
     let mut spent = 0;
-    // A hub that starts each minute, with more to send than it may.
-    for _ in 0..1_440 {
+    const STARTS: u64 = 144;
+    // A hub that starts every ten minutes, with more to send than it may.
+    for _ in 0..STARTS {
         let mut air = Air::new(Budget { per_day: Some(1_000_000), ..Budget::default() }, now);
-        for _ in 0..60 {
+        for _ in 0..600 {
             now += S;
             if air.allows(now) {
                 air.published(200, now);
@@ -62,7 +63,9 @@ fn a_start_is_no_way_around_the_budget() {
         }
         spent += air.spent();
     }
-    assert!((500_000..=1_000_000).contains(&spent), "{spent}");
+    // Each life may overdraw by its last message, as any does.
+    let message = carried(200) + carried(6);
+    assert!((500_000..=1_000_000 + STARTS * message).contains(&spent), "{spent}");
 }
 
 proptest! {
