@@ -18,6 +18,9 @@ const VERSION: i64 = 2;
 /// Step n makes version n + 1 of a SQLite file out of version n.
 const SQLITE_STEPS: [&str; 2] = [include_str!("schema/sqlite-1.sql"), include_str!("schema/sqlite-2.sql")];
 
+/// What came later, and no reader misreads. In the words of both databases.
+const ADDED: &str = include_str!("schema/added.sql");
+
 /// Of the lock under which tables are made, so that ingesters that start together make them once.
 const LOCK: i64 = 0x6465_706f_7400;
 
@@ -34,6 +37,7 @@ pub(super) fn raise_sqlite(db: &Connection, path: &Path) -> Result<(), Error> {
         db.pragma_update(None, "user_version", VERSION).map_err(&failed)?;
     }
     check_sqlite(&db, path)?;
+    db.execute_batch(ADDED).map_err(&failed)?;
     db.commit().map_err(&failed)
 }
 
@@ -55,6 +59,7 @@ pub(super) fn raise_postgres(db: &mut Client, place: &Place) -> Result<(), Error
         None => db.batch_execute(include_str!("schema/postgres.sql")).map_err(&failed)?,
         Some(found) => check(found, || place.to_string())?,
     }
+    db.batch_execute(ADDED).map_err(&failed)?;
     db.commit().map_err(&failed)
 }
 

@@ -7,7 +7,7 @@ use curb_model::{Name, RunId, Stream, UtcOffset};
 use curb_wire::command::AuditRecord;
 use curb_wire::record::{ClockRecord, Document as _, GapRecord, Identity, RunRecord, StreamCounts};
 use curb_wire::senml::{self, Record, Time};
-use curb_wire::status::Status;
+use curb_wire::status::{Points, Status};
 use curb_wire::topic::{Address, Kind, PREFIX};
 
 /// No number or counter is greater: JSON readers lose exactness there, and sums over streams stay far from overflow. A hub
@@ -33,7 +33,9 @@ pub(super) enum Incoming {
         run: RunId,
         status: Box<Status>,
     },
-    /// Not for the ingester: the points table, receipts, commands and their answers, topics of other
+    /// What a hub's points mean.
+    Points { site: Name, hub: Name, points: Box<Points> },
+    /// Not for the ingester: receipts, commands and their answers, topics of other
     /// parts.
     NotForUs,
 }
@@ -155,7 +157,12 @@ pub(super) fn accept(topic: &str, payload: &[u8]) -> Result<Incoming, Refusal> {
             }
             return Ok(Incoming::Status { site, hub, run, status: Box::new(status) });
         }
-        Kind::Points | Kind::Receipt | Kind::Command(_) => return Ok(Incoming::NotForUs),
+        Kind::Points => {
+            let points = Points::decode(payload)?;
+            same_hub(&hub, &points.hub)?;
+            return Ok(Incoming::Points { site, hub, points: Box::new(points) });
+        }
+        Kind::Receipt | Kind::Command(_) => return Ok(Incoming::NotForUs),
     };
     if !(1..=MOST).contains(&seq) {
         return Err(Refusal::Number(seq));

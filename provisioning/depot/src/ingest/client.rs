@@ -194,7 +194,8 @@ impl Broker {
 
     /// What to subscribe to. Alone: all of our hubs, but not our own receipts, which lie below the same topics. In a group:
     /// each message goes to one of us. The broker keeps retained messages from shared subscriptions, so each of us also
-    /// has the status of every hub for itself; it comes with its retain flag, by which it is told from the shared one.
+    /// has the status of every hub for itself; it comes with its retain flag, by which it is told from the shared one. And
+    /// each has the table of points of every hub.
     fn filters(&self) -> Vec<Filter> {
         let base = self.site.as_ref().map_or_else(|| format!("{PREFIX}/+/+"), |site| format!("{PREFIX}/{site}/+"));
         let filter = |path: String| Filter::new(path, QoS::AtLeastOnce);
@@ -203,7 +204,7 @@ impl Broker {
             Some(group) => {
                 let shared = LANES.iter().map(|lane| filter(format!("$share/{group}/{base}/{lane}")));
                 let status = Filter { preserve_retain: true, ..filter(format!("{base}/status")) };
-                shared.chain([status]).collect()
+                shared.chain([status, filter(format!("{base}/points"))]).collect()
             }
         }
     }

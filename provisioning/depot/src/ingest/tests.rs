@@ -22,12 +22,17 @@ impl Book {
             let incoming = accept(topic, payload);
             match &incoming {
                 Ok(Incoming::Message(message)) => claim.message(message),
-                Ok(Incoming::Status { site, hub, .. }) => claim.hub(site, hub),
+                Ok(Incoming::Status { site, hub, .. } | Incoming::Points { site, hub, .. }) => claim.hub(site, hub),
                 Ok(Incoming::NotForUs) | Err(_) => {}
             }
             taken.push((topic, payload, incoming));
         }
         self.begin(claim).unwrap();
+        for (_, _, incoming) in &taken {
+            if let Ok(Incoming::Points { site, hub, points }) = incoming {
+                self.note_points(site, hub, points).unwrap();
+            }
+        }
         let mut refused = Vec::new();
         for (topic, payload, incoming) in taken {
             match incoming {
@@ -36,7 +41,7 @@ impl Book {
                     self.note_status(&site, &hub, run, &status, 1_795_555_555_000);
                     self.repeat_receipts(&site, &hub).unwrap();
                 }
-                Ok(Incoming::NotForUs) => {}
+                Ok(Incoming::Points { .. } | Incoming::NotForUs) => {}
                 Err(refusal) => refused.push((topic, payload, crate::error::chain(&refusal))),
             }
         }
@@ -76,6 +81,7 @@ fn a_publish_is_stored_only_under_its_own_name() {
         let found = match accept(topic, &golden(file)) {
             Ok(Incoming::Message(message)) => format!("{}/{} {}", message.hub, message.stream, message.seq),
             Ok(Incoming::Status { hub, status, .. }) => format!("{:?} {hub}", status.state),
+            Ok(Incoming::Points { hub, .. }) => format!("points of {hub}"),
             Ok(Incoming::NotForUs) => "not for us".to_owned(),
             Err(refusal) => crate::error::chain(&refusal),
         };
@@ -90,7 +96,8 @@ fn a_publish_is_stored_only_under_its_own_name() {
     check("curb/v1/port-credit/lamp-0043/audit", "audit.json", "came on the topic of hub lamp-0043");
     check("curb/v1/port-credit/lamp-0042/status", "status.json", "Online lamp-0042");
     check("curb/v1/port-credit/lamp-0042/status", "will.json", "Offline lamp-0042");
-    check("curb/v1/port-credit/lamp-0042/points", "points.json", "not for us");
+    check("curb/v1/port-credit/lamp-0042/points", "points.json", "points of lamp-0042");
+
     check("curb/v1/port-credit/lamp-0042/receipt", "receipt.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/cmd/write", "cmd-write.json", "not for us");
     check("curb/v1/port-credit/lamp-0042/cmd/ping", "receipt.json", "not for us");
@@ -99,6 +106,7 @@ fn a_publish_is_stored_only_under_its_own_name() {
     check("curb/v1/port-credit/lamp-0043/data/meter", "data.senml.json", other_hub);
     check("curb/v1/port-credit/lamp-0043/run", "run-opened.json", other_hub);
     check("curb/v1/port-credit/lamp-0043/status", "status.json", other_hub);
+    check("curb/v1/port-credit/lamp-0043/points", "points.json", other_hub);
     let other_stream = "came on the topic of stream lamp, and says that it is of stream \"meter\"";
     check("curb/v1/port-credit/lamp-0042/data/lamp", "data.senml.json", other_stream);
     check("curb/v1/port-credit/lamp-0042/gap", "clock.json", "read gap record");
@@ -162,6 +170,40 @@ fn an_audit_record_becomes_a_row_and_the_books_close() {
     let mut out = Vec::new();
     let outcome = crate::ledger::show(book.db(), None, true, &mut out).unwrap();
     assert_eq!(outcome, Outcome::Fine, "{}", String::from_utf8_lossy(&out));
+}
+
+#[test]
+fn a_reading_without_a_unit_has_that_of_the_hubs_table_of_points() {
+    let mut book = in_memory();
+    let table = |unit: &str| {
+        let unit = if unit.is_empty() { String::new() } else { format!(r#""unit":"{unit}","#) };
+        format!(r#"{{"v":1,"hub":"lamp-0042","points":{{"meter/voltage":{{"stream":"meter",{unit}"type":"f32"}}}}}}"#)
+    };
+    let message = |seq: u64, member: &str| {
+        format!(
+            r#"[{{"bn":"meter/","bt":1795555555.{seq},"hub":"lamp-0042","run":"12-00a1b2c3d4e5f607","stream":"meter","seq":{seq},"read":{seq},"filtered":0,"refused":0,"n":"voltage{member}}}]"#
+        )
+    };
+    let (points, data) = ("curb/v1/port-credit/lamp-0042/points", "curb/v1/port-credit/lamp-0042/data/meter");
+    let good = r#"","v":230"#;
+    let bad = r#"/quality","vs":"bad:timeout""#;
+    let mut seq = 0;
+    for unit in ["", "V", "kV", ""] {
+        if seq > 0 {
+            // The table and what it explains may come in one transaction.
+            let (table, message) = (table(unit), message(seq + 1, good));
+            book.store_all([(data, message.as_bytes()), (points, table.as_bytes())]);
+        } else {
+            book.store_all([(data, message(seq + 1, good).as_bytes())]);
+        }
+        book.store_all([(data, message(seq + 2, bad).as_bytes())]);
+        seq += 2;
+    }
+    let units = "SELECT coalesce(unit, '-') || ' ' || quality FROM reading ORDER BY time";
+    let units = book.db().rows(units, &[], |row| row.text(0)).unwrap();
+    let expected =
+        ["- good", "- bad:timeout", "V good", "V bad:timeout", "kV good", "kV bad:timeout", "- good", "- bad:timeout"];
+    assert_eq!(units, expected);
 }
 
 #[test]

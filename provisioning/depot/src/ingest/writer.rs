@@ -4,6 +4,7 @@
 //! fills, the client takes nothing more, and the broker keeps the rest. Any other error ends the ingester, with nothing
 //! acknowledged that is not committed: the broker sends it again to the next one. Trying on would only hide a full disk.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -161,14 +162,23 @@ fn waited(wait: Duration, jobs: &Receiver<Job>) -> bool {
 
 fn store(book: &mut Book, batch: &[Taken], now_ms: i64) -> Asked<Stored> {
     let mut claim = Claim::default();
+    // By hub: two ingesters change the same rows in the same order.
+    let mut tables = BTreeMap::new();
     for taken in batch {
         match &taken.incoming {
             Ok(Incoming::Message(message)) => claim.message(message),
             Ok(Incoming::Status { site, hub, .. }) => claim.hub(site, hub),
+            Ok(Incoming::Points { site, hub, points }) => {
+                claim.hub(site, hub);
+                tables.insert((site, hub), points);
+            }
             Ok(Incoming::NotForUs) | Err(_) => {}
         }
     }
     book.begin(claim)?;
+    for ((site, hub), points) in tables {
+        book.note_points(site, hub, points)?;
+    }
     let mut applied = Vec::with_capacity(batch.len());
     for taken in batch {
         applied.push(match &taken.incoming {
@@ -181,7 +191,7 @@ fn store(book: &mut Book, batch: &[Taken], now_ms: i64) -> Asked<Stored> {
                 }
                 None
             }
-            Ok(Incoming::NotForUs) | Err(_) => None,
+            Ok(Incoming::Points { .. } | Incoming::NotForUs) | Err(_) => None,
         });
     }
     let receipts = book.prepare()?;

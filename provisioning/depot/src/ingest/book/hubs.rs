@@ -1,7 +1,7 @@
 //! What a hub says of itself, and what nobody could read.
 
 use curb_model::{Name, RunId};
-use curb_wire::status::{State, Status};
+use curb_wire::status::{Points, State, Status};
 
 use super::Book;
 use crate::db::{Asked, cells};
@@ -37,6 +37,20 @@ impl Book {
         if last.age <= standing.age {
             *last = Standing { queue: standing.queue.or(last.queue), ..standing };
         }
+    }
+
+    /// Notes what a hub's points mean. The hub is claimed. Before the messages of the transaction, which it may explain.
+    pub(crate) fn note_points(&mut self, site: &Name, hub: &Name, points: &Points) -> Asked<()> {
+        let hub = self.hub(site, hub)?;
+        for (name, entry) in &points.points {
+            self.db.run(
+                "INSERT INTO meaning (hub, name, unit) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (hub, name) DO UPDATE SET unit = excluded.unit WHERE meaning.unit <> excluded.unit",
+                cells![hub, name.as_str(), entry.unit.as_deref().unwrap_or_default()],
+            )?;
+        }
+        self.points.retain(|(of, _, unit), _| *of != hub || unit.is_some());
+        Ok(())
     }
 
     pub(super) fn flush_standings(&mut self) -> Asked<()> {

@@ -89,7 +89,8 @@ impl Book {
         }
     }
 
-    /// A bad reading has no unit on the wire: it belongs to the point as it is known, or to the point without a unit.
+    /// A bad reading has no unit on the wire, nor has anything in CBOR: it belongs to the point as the hub's table of points
+    /// has it, else as it is known, else to the point without a unit.
     fn point(&mut self, hub: i64, record: &Record) -> Asked<i64> {
         let name = record.point.to_string();
         let unit = record.unit.as_deref();
@@ -98,7 +99,15 @@ impl Book {
             return Ok(*id);
         }
         let name = key.1.as_str();
-        let known = match unit {
+        let meant = match unit {
+            Some(unit) => Some(unit.to_owned()),
+            None => {
+                self.db.first("SELECT unit FROM meaning WHERE hub = ?1 AND name = ?2", cells![hub, name], |row| {
+                    row.text(0)
+                })?
+            }
+        };
+        let known = match meant {
             Some(_) => None,
             None => self.db.first(
                 "SELECT id FROM point WHERE hub = ?1 AND name = ?2 ORDER BY id DESC LIMIT 1",
@@ -111,7 +120,7 @@ impl Book {
             None => self.id(
                 "SELECT id FROM point WHERE hub = ?1 AND name = ?2 AND unit = ?3",
                 "INSERT INTO point (hub, name, unit) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                cells![hub, name, unit.unwrap_or_default()],
+                cells![hub, name, meant.as_deref().unwrap_or_default()],
             )?,
         };
         if unit.is_some() {
