@@ -41,11 +41,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// The delay that half of the messages did not exceed.
-    pub(crate) fn delay(&self) -> Option<Duration> {
+    /// The delay that so many per cent of the messages did not exceed.
+    pub(crate) fn delay(&self, percent: usize) -> Option<Duration> {
         let mut delays = self.delays.clone();
         delays.sort_unstable();
-        delays.get(delays.len() / 2).copied()
+        delays.get(delays.len() * percent / 100).copied()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Times, Watched, progress, watch_loop};
+use super::{Times, Watched, delays, progress, watch_loop};
 use crate::bed::{Bed, Devices};
 use crate::core::Core;
 use crate::counting::{From, Tally};
@@ -33,13 +33,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         Goal::AtMost(1.9),
     );
     table.add("TCP load: readings at the core", "1/s", curb.rate(), ("asked for", asked), Goal::AtLeast(0.99 * asked));
-    table.add(
-        "TCP load: delay device → core, p50",
-        "ms",
-        curb.delay_ms(),
-        ("C loop", c_loop.delay_ms()),
-        Goal::AtMost(5.0),
-    );
+    delays("TCP load", &curb, &c_loop, table);
     curb.note_oddities("curb under load", table);
     if c_loop.rate() < 0.99 * asked {
         table.note(format!("the C loop brought {:.0} of {asked:.0} readings/s under load", c_loop.rate()));

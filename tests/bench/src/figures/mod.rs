@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::counting::{From, Tally};
 use crate::error::Error;
 use crate::meter::{CpuMeter, Memory};
-use crate::table::Table;
+use crate::table::{Goal, Table};
 
 /// A setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,6 +106,14 @@ async fn watch_loop(
     Ok((watched, memory))
 }
 
+/// From the device's answer to the core: of half of the messages, and of all but one in a hundred.
+fn delays(setting: &str, curb: &Watched, c_loop: &Watched, table: &mut Table) {
+    for (percent, goal) in [(50, Goal::AtMost(5.0)), (99, Goal::AtMost(20.0))] {
+        let figure = format!("{setting}: delay device → core, p{percent}");
+        table.add(figure, "ms", curb.delay_ms(percent), ("C loop", c_loop.delay_ms(percent)), goal);
+    }
+}
+
 /// What arrived from a process in some time, and what CPU time it took.
 #[derive(Debug)]
 struct Watched {
@@ -150,8 +158,8 @@ impl Watched {
     }
 
     /// Milliseconds from the device's answer to the core.
-    fn delay_ms(&self) -> f64 {
-        1e3 * self.tally.delay().unwrap_or_default().as_secs_f64()
+    fn delay_ms(&self, percent: usize) -> f64 {
+        1e3 * self.tally.delay(percent).unwrap_or_default().as_secs_f64()
     }
 
     /// A note if something came that should not.

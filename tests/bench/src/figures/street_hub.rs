@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Times, Watched, progress, watch_loop};
+use super::{Times, Watched, delays, progress, watch_loop};
 use crate::bed::{Bed, Devices};
 use crate::core::Core;
 use crate::counting::{From, Tally};
@@ -82,13 +82,7 @@ pub(super) async fn take(bed: &Bed, times: Times, table: &mut Table) -> Result<(
         payload,
         Goal::None,
     );
-    table.add(
-        "street hub: delay device → core, p50",
-        "ms",
-        bare.watched.delay_ms(),
-        ("C loop", peer.delay_ms()),
-        Goal::AtMost(5.0),
-    );
+    delays("street hub", &bare.watched, &peer, table);
     bare.watched.note_oddities("street hub", table);
     with_plugin.watched.note_oddities("street hub with deadband", table);
     Ok(())
