@@ -73,6 +73,8 @@ pub(crate) struct Rooms {
     pub(crate) documents: Documents,
     pub(crate) taps: Taps,
     pub(crate) commands: Commands,
+    /// Connections of the uplinks that have ended.
+    connections: u64,
     passing: JoinSet<()>,
 }
 
@@ -125,7 +127,7 @@ pub(crate) fn start(
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
     let commands = Commands::start(&settings.paths.state, hub, clock, &store).map_err(Error::Commands)?;
-    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, passing })
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, connections: 0, passing })
 }
 
 /// Appends what leaves the pipeline. Ends when it ends.
@@ -158,6 +160,7 @@ impl Rooms {
             retry: core.retry,
             reconnect_spread: core.reconnect_spread,
             budget: core.budget,
+            connections: self.connections,
             uptime: hub_up,
             fallback: core.fallback.clone(),
             proxy: core.proxy.clone(),
@@ -169,6 +172,14 @@ impl Rooms {
         let commands = self.commands.hand_over();
         self.uplink = Some(Uplink::start(config, identity, outbox, status, points, commands)?);
         Ok(())
+    }
+
+    /// Ends the uplink, if one runs. What is in flight is sent again by the next one; there is nothing to wait for.
+    pub(crate) async fn stop_uplink(&mut self) {
+        if let Some(uplink) = self.uplink.take() {
+            self.connections = uplink.health().connection;
+            uplink.stop(Duration::ZERO).await;
+        }
     }
 
     /// Carries a command of the core out, on a task of its own.
@@ -197,7 +208,7 @@ impl Rooms {
 
     /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.
     pub(crate) async fn stop(self, grace: Duration) {
-        let Self { source, pipeline, store, uplink, documents, taps, commands, mut passing } = self;
+        let Self { source, pipeline, store, uplink, documents, taps, commands, mut passing, .. } = self;
         let drained = timeout(DRAIN, async {
             source.stop().await;
             commands.finish().await;

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) bytes: u64,
     /// How often data had to wait for the budget.
     pub(crate) waited: u64,
+    /// Whether there is a line at all.
+    pub(crate) connected: bool,
 }
 
 /// The wait as it is now.
@@ -37,7 +39,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) const fn new(linger: Duration, now: Instant) -> Self {
-        Self { linger, looked: now, seen: Seen { bytes: 0, waited: 0 } }
+        Self { linger, looked: now, seen: Seen { bytes: 0, waited: 0, connected: false } }
     }
 
     pub(crate) const fn linger(&self) -> Duration {
@@ -53,6 +55,11 @@ impl Pace {
         self.linger = self.linger.max(least);
         let passed = now.saturating_duration_since(self.looked);
         if passed < LOOK.max(self.linger * 2) {
+            return self.linger;
+        }
+        if !seen.connected {
+            // Nothing was sent, and that is not for want of readings: what waits now is sent later, and costs then.
+            (self.looked, self.seen) = (now, seen);
             return self.linger;
         }
         // An uplink that was started anew counts from nothing.
@@ -81,7 +88,8 @@ mod tests {
     fn settle(least: Duration, per_second: u32, seconds: u32) -> (Duration, u64) {
         let start = Instant::now();
         let mut pace = Pace::new(least, start);
-        let (mut seen, mut linger, mut level, mut last_hour) = (Seen::default(), least, 0_i64, 0);
+        let (mut linger, mut level, mut last_hour) = (least, 0_i64, 0);
+        let mut seen = Seen { connected: true, ..Seen::default() };
         let (mut queue, mut due) = (VecDeque::new(), 0);
         for second in 0..seconds {
             let now = start + S * second;
@@ -128,10 +136,24 @@ mod tests {
     }
 
     #[test]
+    fn without_the_core_messages_stay_as_large_as_they_are() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::ZERO, start);
+        let mut seen = Seen { bytes: 1_000, waited: 1, connected: true };
+        assert_eq!(pace.look(Duration::ZERO, Some(100.0), seen, start + 60 * S), FIRST);
+        seen.connected = false;
+        for minute in 2..120 {
+            assert_eq!(pace.look(Duration::ZERO, Some(100.0), seen, start + 60 * minute * S), FIRST);
+        }
+        seen.connected = true;
+        assert_eq!(pace.look(Duration::ZERO, Some(100.0), seen, start + 7_260 * S), Duration::ZERO);
+    }
+
+    #[test]
     fn without_a_budget_only_the_operator_counts() {
         let start = Instant::now();
         let mut pace = Pace::new(Duration::ZERO, start);
-        let seen = Seen { bytes: 1 << 30, waited: 7 };
+        let seen = Seen { bytes: 1 << 30, waited: 7, connected: true };
         assert_eq!(pace.look(3 * S, None, seen, start + 1_000 * S), 3 * S);
         assert_eq!(pace.look(Duration::ZERO, None, seen, start + 2_000 * S), Duration::ZERO);
     }

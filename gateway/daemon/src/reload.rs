@@ -116,7 +116,7 @@ impl Daemon {
             changed.push("clock".to_owned());
         }
         if identity.is_some() || old.core != new.core {
-            self.disconnect().await;
+            self.rooms.stop_uplink().await;
             self.settings.core = new.core.clone();
             self.settings.hub = new.hub.clone();
             self.settings.identity = new.identity.clone();

@@ -29,6 +29,6 @@ pub struct Health {
     pub checks: u64,
     /// Readings lost since the start, by reason.
     pub gaps: BTreeMap<GapReason, u64>,
-    /// What stands wrong: `disk-full`, `disk-error`, `full`, `damaged`, `record-refused`.
+    /// What stands wrong: `disk-full`, `disk-error`, `full`, `damaged`, `record-refused`, `set-aside`.
     pub faults: Vec<Fault>,
 }

@@ -172,6 +172,7 @@ impl Writer {
     /// The run's first message.
     pub(crate) fn begin(&mut self, previous: Option<Previous>) {
         self.write_mark();
+        self.tell_aside();
         self.queue.open(previous, self.clock.now());
         self.commit();
     }

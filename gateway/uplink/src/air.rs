@@ -100,8 +100,10 @@ pub(crate) struct Air {
     buckets: Vec<Bucket>,
     /// Bytes since the uplink started, both ways.
     spent: u64,
-    /// Since when data waits for the budget.
-    waits: Option<Instant>,
+    /// Since when there has been data that had to wait: until all of it is sent.
+    behind: Option<Instant>,
+    /// Whether data waits now.
+    waits: bool,
     /// How often data had to wait.
     waited: u64,
 }
@@ -110,19 +112,18 @@ impl Air {
     pub(crate) fn new(budget: Budget, now: Instant) -> Self {
         let day = budget.per_day.map(|bytes| Bucket::new("day", bytes, DAY, BURST_OF_DAY, now));
         let minute = budget.per_minute.map(|bytes| Bucket::new("minute", bytes, MINUTE, BURST_OF_MINUTE, now));
-        Self { buckets: day.into_iter().chain(minute).collect(), spent: 0, waits: None, waited: 0 }
+        Self { buckets: day.into_iter().chain(minute).collect(), spent: 0, behind: None, waits: false, waited: 0 }
     }
 
     /// Whether data may be sent now. What is sent then may be larger than what is left: the next has to wait for it.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {
         self.buckets.iter_mut().for_each(|bucket| bucket.fill(now));
         let allows = self.buckets.iter().all(|bucket| bucket.until().is_none());
-        if allows {
-            self.waits = None;
-        } else if self.waits.is_none() {
-            self.waits = Some(now);
+        if !allows && !self.waits {
+            self.behind.get_or_insert(now);
             self.waited += 1;
         }
+        self.waits = !allows;
         allows
     }
 
@@ -156,7 +157,9 @@ impl Air {
 
     /// When data that waits may go on.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.waits?;
+        if !self.waits {
+            return None;
+        }
         self.buckets.iter().filter_map(Bucket::until).max()
     }
 
@@ -170,17 +173,17 @@ impl Air {
         self.waited
     }
 
-    /// The data that waited is gone, or was sent.
-    pub(crate) fn nothing_waits(&mut self) {
-        self.waits = None;
+    /// All data is sent.
+    pub(crate) const fn nothing_waits(&mut self) {
+        (self.waits, self.behind) = (false, None);
     }
 
     pub(crate) fn fault(&self, now: Instant) -> Option<Fault> {
-        let since = self.waits.filter(|since| now >= *since + LATE)?;
+        let since = self.behind.filter(|since| now >= *since + LATE)?;
         let tight = self.buckets.iter().max_by_key(|bucket| bucket.until())?;
         let (budget, what, minutes) = (tight.budget, tight.what, now.duration_since(since).as_secs() / 60);
         let detail = format!(
-            "data waits for {minutes} min because the budget of {budget} bytes a {what} is spent; alarms pass. Larger \
+            "data has had to wait for {minutes} min because of the budget of {budget} bytes a {what}; alarms pass. Larger \
              budget, fewer points, or core.compress"
         );
         Some(health::fault("air-time", detail))

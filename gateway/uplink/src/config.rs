@@ -47,6 +47,8 @@ pub struct Config {
     pub receipt_wait: Duration,
     /// Bytes on the line, beyond which data waits. Default: any amount.
     pub budget: Budget,
+    /// Connections of this run before this uplink: the number in birth and will never goes back.
+    pub connections: u64,
     /// How long the hub had been up when the uplink started: after a power cut in the whole city nobody may reconnect
     /// at once.
     pub uptime: Duration,
@@ -78,6 +80,7 @@ impl Config {
             stall: Duration::ZERO,
             receipt_wait: Duration::ZERO,
             budget: Budget::default(),
+            connections: 0,
             uptime: Duration::ZERO,
         }
         .with_keep_alive(Duration::from_secs(30))

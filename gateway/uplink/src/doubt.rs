@@ -30,6 +30,8 @@ pub(crate) struct Doubt {
     passed: usize,
     /// The row at which the last connection ended.
     stuck: Option<RowId>,
+    /// How large packets are to be made, because the broker named one that was too large; and since when.
+    smaller: Option<(usize, Instant)>,
 }
 
 impl Doubt {
@@ -42,6 +44,25 @@ impl Doubt {
     pub(crate) fn packet_max(&self, now: Instant) -> Option<usize> {
         let (size, at) = self.too_large?;
         (now.saturating_duration_since(at) < REMEMBERED).then(|| size.saturating_sub(1))
+    }
+
+    /// How large packets are to be made at most, as far as it was learned.
+    pub(crate) fn make_max(&self, now: Instant) -> Option<usize> {
+        let smaller =
+            self.smaller.filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED).map(|(max, _)| max);
+        self.packet_max(now).into_iter().chain(smaller).min()
+    }
+
+    /// The broker called a packet of so many bytes too large, and named it. Others of that size go out all the same, on its
+    /// word only are they set aside; but those that are made from here on are smaller, half of it until they pass. Says
+    /// whether that is new.
+    pub(crate) fn named(&mut self, size: usize, now: Instant) -> bool {
+        let smaller = (size / 2).max(self.passed.min(size.saturating_sub(1)));
+        let new = self.make_max(now).is_none_or(|max| smaller < max);
+        if new {
+            self.smaller = Some((smaller, now));
+        }
+        new
     }
 
     /// The broker has answered a packet.
@@ -88,6 +109,18 @@ mod tests {
         assert!(doubt.allows(15));
         assert_eq!(doubt.packet_max(now), Some(699));
         assert_eq!(doubt.packet_max(now + REMEMBERED), None, "somebody may have raised the limit");
+    }
+
+    #[test]
+    fn after_a_packet_that_is_named_too_large_smaller_ones_are_made_until_they_pass() {
+        let (mut doubt, now) = (Doubt::default(), Instant::now());
+        doubt.passed(300);
+        assert!(doubt.named(1_000, now));
+        assert_eq!((doubt.make_max(now), doubt.packet_max(now)), (Some(500), None), "nothing is set aside unsent");
+        assert!(!doubt.named(1_000, now), "one that was made before");
+        assert!(doubt.named(500, now));
+        assert_eq!(doubt.make_max(now), Some(300), "as large as what has passed");
+        assert_eq!(doubt.make_max(now + REMEMBERED), None, "somebody may have raised the limit");
     }
 
     #[test]

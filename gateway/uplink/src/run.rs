@@ -123,7 +123,7 @@ impl<O: Outbox> Room<O> {
             points: Signal::new(points),
             stop: Signal::new(stop),
             health,
-            now: Health::default(),
+            now: Health { connection: config.connections, ..Health::default() },
             lost: None,
             deaf: None,
             kept: Kept { air: Air::new(config.budget, Instant::now()), ..Kept::default() },
@@ -193,7 +193,14 @@ impl<O: Outbox> Room<O> {
         };
         let (mut link, broker) = match opened {
             Ok(opened) => opened,
-            Err(lost) => return (End::Lost(lost), None),
+            Err(lost) => {
+                // Names that do not resolve, and hosts that are not there, cost next to nothing.
+                if !matches!(lost.word, "core-name" | "core-unreachable" | "proxy-unreachable") {
+                    self.kept.air.connected(Instant::now());
+                    self.now.line_bytes = self.kept.air.spent();
+                }
+                return (End::Lost(lost), None);
+            }
         };
         self.lost = None;
         self.deaf = None;

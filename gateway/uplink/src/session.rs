@@ -50,8 +50,17 @@ const REPORT_FROM: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     Delivered(Vec<RowId>),
-    Receipt { run: RunId, stream: Stream, seq: u64 },
-    SetAside { row: RowId, code: u8 },
+    Receipt {
+        run: RunId,
+        stream: Stream,
+        seq: u64,
+    },
+    SetAside {
+        row: RowId,
+        code: u8,
+    },
+    /// How large packets are to be made from here on.
+    PacketMax(Option<usize>),
 }
 
 /// A read of the store that is due.

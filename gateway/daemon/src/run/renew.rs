@@ -1,7 +1,5 @@
 //! The identity's files have changed: what `renewal` decided is done here.
 
-use std::time::Duration;
-
 use super::{Daemon, load_identity};
 use crate::assemble;
 use crate::renewal::{self, Renewal};
@@ -27,16 +25,9 @@ impl Daemon {
                 tracing::info!("takes the identity's files, which have changed");
                 self.identity = Ok(*identity);
                 self.fingerprint = fingerprint;
-                self.disconnect().await;
+                self.rooms.stop_uplink().await;
                 self.connect()
             }
-        }
-    }
-
-    /// Ends the uplink, if one runs. What is in flight is sent again by the next one; there is nothing to wait for.
-    pub(crate) async fn disconnect(&mut self) {
-        if let Some(uplink) = self.rooms.uplink.take() {
-            uplink.stop(Duration::ZERO).await;
         }
     }
 }

@@ -82,7 +82,8 @@ impl Daemon {
     pub(super) fn look_at_the_line(&mut self, now: Instant) {
         let health = self.rooms.uplink.as_ref().map(curb_uplink::Uplink::health).unwrap_or_default();
         self.usage.look(health.line_bytes, self.utc(), now);
-        let seen = Seen { bytes: health.line_bytes, waited: health.waited };
+        let connected = matches!(health.state, curb_uplink::State::Connected | curb_uplink::State::Holding);
+        let seen = Seen { bytes: health.line_bytes, waited: health.waited, connected };
         let per_second = self.settings.core.budget.per_second();
         self.rooms.pipeline.linger(self.pace.look(self.settings.linger, per_second, seen, now));
     }

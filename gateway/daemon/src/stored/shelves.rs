@@ -97,8 +97,18 @@ impl Shelves {
     ) -> Result<Changed, Error> {
         let mut changed = Changed { v: 1, ..Changed::default() };
         let Some(rows) = rows else {
+            // What is refused once more while this goes on is not released once more.
+            let mut last = None;
             let mut pages = Pages::of(Shelf::Aside);
             while let Some(page) = pages.next(self).await? {
+                last = page.last().map(|kept| kept.row).or(last);
+            }
+            let mut pages = Pages::of(Shelf::Aside);
+            while let Some(page) = pages.next(self).await? {
+                let page: Vec<Kept> = page.into_iter().filter(|kept| Some(kept.row) <= last).collect();
+                if page.is_empty() {
+                    break;
+                }
                 self.change_some(change, &page, policy, &mut changed).await?;
             }
             return Ok(changed);

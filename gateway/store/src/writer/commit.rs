@@ -74,6 +74,7 @@ impl Writer {
             self.queue.committed(scope);
             if aside_changed {
                 self.aside = self.disk.count_aside()?;
+                self.tell_aside();
             }
             if self.queue.waiting.bytes <= self.limit_bytes {
                 return Ok(());

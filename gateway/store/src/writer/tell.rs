@@ -22,6 +22,17 @@ impl Writer {
         }
     }
 
+    /// What the core refused for what it is waits for a person.
+    pub(super) fn tell_aside(&mut self) {
+        match self.aside {
+            0 => self.clear("set-aside"),
+            count => self.raise(
+                "set-aside",
+                format!("the core refused {count} message(s) for what they are: `curb store show` says which and why"),
+            ),
+        }
+    }
+
     /// After a commit: what the disk holds has changed.
     pub(super) fn publish(&mut self) {
         self.oldest = if self.drained { None } else { self.disk.oldest_reading().ok().flatten() };

@@ -12,6 +12,7 @@ use crate::lost::Lost;
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::session::Report;
+use crate::size::payload_max;
 
 impl<O: Outbox> Room<O> {
     /// The status document of this connection.
@@ -79,5 +80,6 @@ pub(super) async fn tell<O: Outbox>(outbox: Arc<O>, report: Report) {
             tracing::warn!(row = row.0, code, reason = reason::name(code), "set a message aside");
             outbox.set_aside(row, code).await;
         }
+        Report::PacketMax(max) => outbox.payload_max(max.map(payload_max)).await,
     }
 }

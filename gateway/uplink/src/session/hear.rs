@@ -54,6 +54,10 @@ impl Session {
             Verdict::Message => {
                 self.gates.undecided(&topic);
                 self.set_aside(row, code);
+                if code == reason::PACKET_TOO_LARGE && self.doubt.named(size, now) {
+                    self.unreported += 1;
+                    self.reports.push_back(Report::PacketMax(self.told_packet_max(now)));
+                }
             }
             Verdict::Session => {
                 self.gates.refused(&topic);

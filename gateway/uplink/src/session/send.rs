@@ -117,9 +117,9 @@ impl Session {
         self.launch(Sent::Document(Document::Status), 0, now);
     }
 
-    /// The largest packet that may go out, if there is such a limit: what the broker told, or was learned the hard way.
+    /// How large packets are to be made, if there is such a limit: what the broker told, or was learned the hard way.
     pub(crate) fn told_packet_max(&self, now: Instant) -> Option<usize> {
-        Some(self.packet_max(now)).filter(|max| *max < usize::MAX)
+        Some(self.packet_max).filter(|max| *max < usize::MAX).into_iter().chain(self.doubt.make_max(now)).min()
     }
 
     fn packet_max(&self, now: Instant) -> usize {

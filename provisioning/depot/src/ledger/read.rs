@@ -102,7 +102,7 @@ fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
     let (runs, days) = (Vec::new(), BTreeMap::new());
     let mut book = HubBook { site, hub, total: Sums::default(), duplicates: 0, standing, runs, days };
     let runs: Vec<(i64, String, Option<String>)> =
-        db.rows("SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY counter, id", cells![id], |row| {
+        db.rows("SELECT id, name, ended FROM run WHERE hub = ?1 ORDER BY id", cells![id], |row| {
             Ok((row.int(0)?, row.text(1)?, row.maybe_text(2)?))
         })?;
     let newest = runs.last().map(|run| run.0);

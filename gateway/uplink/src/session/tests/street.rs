@@ -107,6 +107,7 @@ impl Street {
                     Report::Receipt { stream, seq, .. } => {
                         self.rows.retain(|_, row| row.stream != stream || row.seq > seq);
                     }
+                    Report::PacketMax(_) => {}
                     Report::SetAside { row, .. } => {
                         self.rows.remove(&row);
                         self.set_aside.insert(row);

@@ -34,7 +34,8 @@ impl Book {
         };
         let key = (site.clone(), hub.clone());
         let last = self.standings.entry(key).or_insert(standing);
-        if last.age <= standing.age {
+        // A will may come late; a hub that says that it is there is there. A wiped one counts from 1 again.
+        if standing.online || last.age <= standing.age {
             *last = Standing { queue: standing.queue.or(last.queue), ..standing };
         }
     }
@@ -65,7 +66,7 @@ impl Book {
                      received_ms = excluded.received_ms, counter = excluded.counter, connection = excluded.connection,
                      online = excluded.online, queue_rows = coalesce(excluded.queue_rows, status.queue_rows),
                      queue_readings = coalesce(excluded.queue_readings, status.queue_readings)
-                 WHERE (status.counter, status.connection) <= (excluded.counter, excluded.connection)",
+                 WHERE excluded.online <> 0 OR (status.counter, status.connection) <= (excluded.counter, excluded.connection)",
                 cells![hub, received_ms, counter, connection, online, rows, readings],
             )?;
         }
