@@ -45,8 +45,10 @@ async fn curb(bed: &Bed, relay: &Proxy, devices: &Devices, settings: &str, times
     let hub = Hub::start_on(bed, "wire", &buses(devices), Plugin::None, (relay.address().port(), settings))?;
     // Past birth, and past the first messages of each topic, which go alone.
     sleep(times.warm_up + Duration::from_secs(5)).await;
+    // What lingers goes in bursts: one more or less of them must not be much.
+    let time = if settings.contains("linger") { times.street } else { times.load };
     let (carried, read) = (relay.carried(), hub.readings().await?);
-    sleep(times.load).await;
+    sleep(time).await;
     let (carried, read) = (relay.carried() - carried, hub.readings().await? - read);
     hub.end().await?;
     drop(core);
