@@ -207,6 +207,26 @@ fn a_reading_without_a_unit_has_that_of_the_hubs_table_of_points() {
 }
 
 #[test]
+fn a_hub_that_counts_from_one_again_is_believed_and_a_late_will_is_not() {
+    let mut book = in_memory();
+    let topic = "curb/v1/port-credit/lamp-0042/status";
+    let status = |state: &str, run: &str, connection: u64| {
+        let head = format!(r#"{{"v":1,"hub":"lamp-0042","state":"{state}","run":"{run}","#);
+        format!(r#"{head}"connection":{connection},"version":"0.1.0"}}"#)
+    };
+    let check = |book: &mut Book, said: String, expected: &str| {
+        book.store_all([(topic, said.as_bytes())]);
+        let stands = "SELECT counter || ' ' || connection || ' ' || online FROM status";
+        assert_eq!(book.db().rows(stands, &[], |row| row.text(0)).unwrap(), [expected], "{said}");
+    };
+    check(&mut book, status("online", "500-00a1b2c3d4e5f607", 3), "500 3 1");
+    check(&mut book, status("offline", "500-00a1b2c3d4e5f607", 2), "500 3 1");
+    // Its folder was wiped.
+    check(&mut book, status("online", "1-00a1b2c3d4e5f608", 1), "1 1 1");
+    check(&mut book, status("offline", "1-00a1b2c3d4e5f608", 1), "1 1 0");
+}
+
+#[test]
 fn a_golden_message_becomes_rows_with_value_unit_quality_and_time() {
     let mut book = in_memory();
     book.store_all([("curb/v1/port-credit/lamp-0042/data/meter", golden("data.senml.json").as_slice())]);
