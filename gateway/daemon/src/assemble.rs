@@ -17,7 +17,7 @@ use curb_model::{Batch, Class, Fault, HubClock, Name, Page, PointName, RowId, Ru
 use curb_pipeline::Pipeline;
 use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
-use curb_uplink::{Closed, Command, Outbox, Uplink};
+use curb_uplink::{Before, Closed, Command, Outbox, Uplink};
 use curb_wire::status::{Points, Status};
 use curb_wire::topic::Topics;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -73,8 +73,8 @@ pub(crate) struct Rooms {
     pub(crate) documents: Documents,
     pub(crate) taps: Taps,
     pub(crate) commands: Commands,
-    /// Connections of the uplinks that have ended.
-    connections: u64,
+    /// What the uplinks that have ended have counted.
+    before: Before,
     passing: JoinSet<()>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn start(
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
     let commands = Commands::start(&settings.paths.state, hub, clock, &store).map_err(Error::Commands)?;
-    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, connections: 0, passing })
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, before: Before::default(), passing })
 }
 
 /// Appends what leaves the pipeline. Ends when it ends.
@@ -160,7 +160,7 @@ impl Rooms {
             retry: core.retry,
             reconnect_spread: core.reconnect_spread,
             budget: core.budget,
-            connections: self.connections,
+            before: self.before,
             uptime: hub_up,
             fallback: core.fallback.clone(),
             proxy: core.proxy.clone(),
@@ -177,9 +177,16 @@ impl Rooms {
     /// Ends the uplink, if one runs. What is in flight is sent again by the next one; there is nothing to wait for.
     pub(crate) async fn stop_uplink(&mut self) {
         if let Some(uplink) = self.uplink.take() {
-            self.connections = uplink.health().connection;
+            let last = uplink.watch();
             uplink.stop(Duration::ZERO).await;
+            let health = last.borrow();
+            self.before = Before { connections: health.connection, line_bytes: health.line_bytes };
         }
+    }
+
+    /// Bytes on the line in this run.
+    pub(crate) fn line_bytes(&self) -> u64 {
+        self.uplink.as_ref().map_or(self.before.line_bytes, |uplink| uplink.health().line_bytes)
     }
 
     /// Carries a command of the core out, on a task of its own.

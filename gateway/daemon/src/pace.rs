@@ -62,8 +62,7 @@ impl Pace {
             (self.looked, self.seen) = (now, seen);
             return self.linger;
         }
-        // An uplink that was started anew counts from nothing.
-        let bytes = seen.bytes.checked_sub(self.seen.bytes).unwrap_or(seen.bytes);
+        let bytes = seen.bytes.saturating_sub(self.seen.bytes);
         let waited = seen.waited != self.seen.waited;
         if waited {
             self.linger = (self.linger * 2).max(FIRST).min(LONGEST.max(least));

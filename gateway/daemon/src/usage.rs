@@ -153,12 +153,12 @@ impl Keeper {
         Self { usage, file, kept: now, at: now, line: 0, flash: written() }
     }
 
-    /// Takes the counters in. `line` is the uplink's, which begins at 0 with each of them.
+    /// Takes the counters in. `line` is the run's.
     pub(crate) fn look(&mut self, line: u64, utc: Option<i64>, now: Instant) {
         let flash = written();
         let seconds = now.saturating_duration_since(self.at).as_secs();
         let bytes = Bytes {
-            line: line.checked_sub(self.line).unwrap_or(line),
+            line: line.saturating_sub(self.line),
             flash: flash.unwrap_or(0).saturating_sub(self.flash.unwrap_or(0)),
         };
         self.usage.add(bytes, seconds, utc);
@@ -235,11 +235,11 @@ mod tests {
         let mut keeper = Keeper::open(folder.path(), now);
         keeper.look(1_000, Some(NIGHT), now + Duration::from_secs(10));
         keeper.look(1_500, Some(NIGHT), now + Duration::from_secs(20));
-        // Another uplink counts from nothing.
-        keeper.look(200, Some(NIGHT), now + Duration::from_secs(30));
+        // No uplink runs just now.
+        keeper.look(1_500, Some(NIGHT), now + Duration::from_secs(30));
         keeper.keep();
         let keeper = Keeper::open(folder.path(), now);
-        assert_eq!(keeper.report(Some(NIGHT)).line_today, 1_700);
+        assert_eq!(keeper.report(Some(NIGHT)).line_today, 1_500);
         assert_eq!(keeper.usage.counted_s, 30);
         std::fs::write(folder.path().join(FILE), b"rubbish").unwrap();
         std::fs::remove_file(folder.path().join(format!("{FILE}.previous"))).ok();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use curb_model::Fault;
 
 use crate::health;
+use crate::lost::Reached;
 
 /// Headers of a segment: IPv4 20, TCP 20 with 12 of timestamps (RFC 791, 9293, 7323). IPv6 has 20 more.
 const SEGMENT: u64 = 52;
@@ -23,9 +24,12 @@ const RECORD: u64 = 22;
 const PUBACK: u64 = 6;
 /// A PINGREQ and its answer.
 const PING: u64 = 2 * (2 + RECORD + SEGMENT);
-/// TCP's and TLS's handshakes with two chains of certificates, CONNECT and CONNACK, both ways. As measured through a relay
-/// with `depot`'s certificates.
-const CONNECT: u64 = 8_000;
+/// Of a handshake that ends at the core's certificate, both ways: 3,441 bytes through a relay, from a core with `depot`'s
+/// certificates and another CA, in 9 segments. Of a hybrid key exchange it is half (X25519MLKEM768).
+const HANDSHAKE: u64 = 3_900;
+/// Of a whole one with two chains of `depot`'s certificates, and of CONNECT, both ways: 6,215 bytes by the kernel's count, in 12
+/// segments; and CONNACK.
+const CONNECT: u64 = 7_000;
 
 /// A day and a minute, in seconds.
 const DAY: u64 = 86_400;
@@ -98,7 +102,7 @@ impl Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Air {
     buckets: Vec<Bucket>,
-    /// Bytes since the uplink started, both ways.
+    /// Bytes of this run, both ways.
     spent: u64,
     /// Since when there has been data that had to wait: until all of it is sent.
     behind: Option<Instant>,
@@ -109,10 +113,11 @@ pub(crate) struct Air {
 }
 
 impl Air {
-    pub(crate) fn new(budget: Budget, now: Instant) -> Self {
+    /// `spent`: what was on the line before.
+    pub(crate) fn new(budget: Budget, spent: u64, now: Instant) -> Self {
         let day = budget.per_day.map(|bytes| Bucket::new("day", bytes, DAY, BURST_OF_DAY, now));
         let minute = budget.per_minute.map(|bytes| Bucket::new("minute", bytes, MINUTE, BURST_OF_MINUTE, now));
-        Self { buckets: day.into_iter().chain(minute).collect(), spent: 0, behind: None, waits: false, waited: 0 }
+        Self { buckets: day.into_iter().chain(minute).collect(), spent, behind: None, waits: false, waited: 0 }
     }
 
     /// Whether data may be sent now. What is sent then may be larger than what is left: the next has to wait for it.
@@ -142,9 +147,13 @@ impl Air {
         self.spend(PING, now);
     }
 
-    /// A connection was made.
-    pub(crate) fn connected(&mut self, now: Instant) {
-        self.spend(CONNECT, now);
+    /// A connection was tried, and came this far.
+    pub(crate) fn dialled(&mut self, reached: Reached, now: Instant) {
+        match reached {
+            Reached::Nobody => {}
+            Reached::Handshake => self.spend(HANDSHAKE, now),
+            Reached::Core => self.spend(CONNECT, now),
+        }
     }
 
     fn spend(&mut self, bytes: u64, now: Instant) {
@@ -163,7 +172,7 @@ impl Air {
         self.buckets.iter().filter_map(Bucket::until).max()
     }
 
-    /// Bytes on the line since the uplink started.
+    /// Bytes on the line in this run.
     pub(crate) fn spent(&self) -> u64 {
         self.spent
     }

@@ -26,7 +26,7 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::command::Answer;
 use crate::dial::{Dial, Stream};
-use crate::lost::Lost;
+use crate::lost::{Lost, Reached};
 use crate::session::Broker;
 
 use words::{disconnected, ended, event, foreign_puback, refused};
@@ -126,13 +126,11 @@ impl Link {
         let deadline = Instant::now() + dial.timeout;
         let stream = dial.connect(deadline).await?;
         let mut link = Self::new(stream, hello, deadline)?;
-        match timeout_at(deadline.into(), link.greeting()).await {
-            Ok(ack) => {
-                let broker = link.greeted(ack?)?;
-                Ok((link, broker))
-            }
+        let greeted = match timeout_at(deadline.into(), link.greeting()).await {
+            Ok(ack) => ack.and_then(|ack| link.greeted(ack)),
             Err(_) => Err(Lost::new("core-unreachable", format!("{} does not answer to CONNECT in time", dial.core))),
-        }
+        };
+        greeted.map(|broker| (link, broker)).map_err(|lost| lost.at(Reached::Core))
     }
 
     /// Nothing is said behind CONNECT before the answer to it, or before `deadline`.

@@ -20,6 +20,15 @@ pub enum Ack {
     Core,
 }
 
+/// Counts that go on when an uplink takes the place of another one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Connections: the number in birth and will never goes back.
+    pub connections: u64,
+    /// Bytes on the line.
+    pub line_bytes: u64,
+}
+
 /// How to reach the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -47,8 +56,8 @@ pub struct Config {
     pub receipt_wait: Duration,
     /// Bytes on the line, beyond which data waits. Default: any amount.
     pub budget: Budget,
-    /// Connections of this run before this uplink: the number in birth and will never goes back.
-    pub connections: u64,
+    /// What the uplinks before this one have counted in this run.
+    pub before: Before,
     /// How long the hub had been up when the uplink started: after a power cut in the whole city nobody may reconnect
     /// at once.
     pub uptime: Duration,
@@ -80,7 +89,7 @@ impl Config {
             stall: Duration::ZERO,
             receipt_wait: Duration::ZERO,
             budget: Budget::default(),
-            connections: 0,
+            before: Before::default(),
             uptime: Duration::ZERO,
         }
         .with_keep_alive(Duration::from_secs(30))

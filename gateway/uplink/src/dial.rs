@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::address::{Address, Proxy};
-use crate::lost::Lost;
+use crate::lost::{Lost, Reached};
 
 /// A connection to the core.
 pub(crate) type Stream = TlsStream<TcpStream>;
@@ -48,7 +48,7 @@ impl Dial<'_> {
                 tcp
             }
         };
-        self.handshake(tcp, deadline).await
+        self.handshake(tcp, deadline).await.map_err(|lost| lost.at(Reached::Handshake))
     }
 
     async fn handshake(&self, tcp: TcpStream, deadline: Instant) -> Result<Stream, Lost> {

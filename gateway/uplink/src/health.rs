@@ -33,7 +33,7 @@ impl State {
     }
 }
 
-/// A snapshot. Counters run since the uplink started.
+/// A snapshot. Counters run since the uplink started, but `connection` and `line_bytes`: since the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
     /// Where it stands.

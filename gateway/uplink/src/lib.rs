@@ -41,7 +41,7 @@ mod wait;
 pub use address::{Address, Login, Proxy};
 pub use air::Budget;
 pub use command::{Answer, COMMANDS, Command, ReplyTo};
-pub use config::{Ack, Config, Error, WINDOW};
+pub use config::{Ack, Before, Config, Error, WINDOW};
 pub use front::Uplink;
 pub use health::{Health, State};
 pub use outbox::{Closed, Outbox};

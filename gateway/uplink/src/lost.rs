@@ -4,6 +4,18 @@ use std::io;
 
 use curb_identity::Refusal;
 
+/// How far a try came: what it has cost on the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Reached {
+    /// Nobody spoke TLS: next to nothing.
+    #[default]
+    Nobody,
+    /// A handshake, which was not to its end.
+    Handshake,
+    /// The core: CONNECT was sent, or everything before it.
+    Core,
+}
+
 /// Why a connection is over, or was never made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lost {
@@ -13,11 +25,18 @@ pub(crate) struct Lost {
     pub(crate) detail: String,
     /// What the core said of a message, without naming it.
     pub(crate) code: Option<u8>,
+    /// How far it came.
+    pub(crate) reached: Reached,
 }
 
 impl Lost {
     pub(crate) fn new(word: &'static str, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into(), code: None }
+        Self { word, detail: detail.into(), code: None, reached: Reached::default() }
+    }
+
+    /// It came this far.
+    pub(crate) fn at(self, reached: Reached) -> Self {
+        Self { reached, ..self }
     }
 
     /// The end of a stream. A refusal of TLS 1.3 comes with the first bytes that are read.

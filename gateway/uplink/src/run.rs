@@ -25,7 +25,7 @@ use crate::command::{Answer, Command, Desk};
 use crate::config::{Ack, Config};
 use crate::dial::Dial;
 use crate::health::{Health, State};
-use crate::lost::Lost;
+use crate::lost::{Lost, Reached};
 use crate::outbox::{Closed, Outbox};
 use crate::route::Route;
 use crate::session::{Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
@@ -123,10 +123,14 @@ impl<O: Outbox> Room<O> {
             points: Signal::new(points),
             stop: Signal::new(stop),
             health,
-            now: Health { connection: config.connections, ..Health::default() },
+            now: Health {
+                connection: config.before.connections,
+                line_bytes: config.before.line_bytes,
+                ..Health::default()
+            },
             lost: None,
             deaf: None,
-            kept: Kept { air: Air::new(config.budget, Instant::now()), ..Kept::default() },
+            kept: Kept { air: Air::new(config.budget, config.before.line_bytes, Instant::now()), ..Kept::default() },
             started: Instant::now(),
             route: Route::default(),
             config,
@@ -194,11 +198,8 @@ impl<O: Outbox> Room<O> {
         let (mut link, broker) = match opened {
             Ok(opened) => opened,
             Err(lost) => {
-                // Names that do not resolve, and hosts that are not there, cost next to nothing.
-                if !matches!(lost.word, "core-name" | "core-unreachable" | "proxy-unreachable") {
-                    self.kept.air.connected(Instant::now());
-                    self.now.line_bytes = self.kept.air.spent();
-                }
+                self.kept.air.dialled(lost.reached, Instant::now());
+                self.now.line_bytes = self.kept.air.spent();
                 return (End::Lost(lost), None);
             }
         };
@@ -206,7 +207,7 @@ impl<O: Outbox> Room<O> {
         self.deaf = None;
         let connected = Instant::now();
         let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.kept), connected);
-        session.air.connected(connected);
+        session.air.dialled(Reached::Core, connected);
         let mut reporting = Call::none();
         let payload_max = session.told_packet_max(connected).map(payload_max);
         let outbox = Arc::clone(&self.outbox);

@@ -81,9 +81,10 @@ impl Daemon {
     /// Counts what the line and the card cost, and lets readings linger accordingly.
     pub(super) fn look_at_the_line(&mut self, now: Instant) {
         let health = self.rooms.uplink.as_ref().map(curb_uplink::Uplink::health).unwrap_or_default();
-        self.usage.look(health.line_bytes, self.utc(), now);
+        let bytes = self.rooms.line_bytes();
+        self.usage.look(bytes, self.utc(), now);
         let connected = matches!(health.state, curb_uplink::State::Connected | curb_uplink::State::Holding);
-        let seen = Seen { bytes: health.line_bytes, waited: health.waited, connected };
+        let seen = Seen { bytes, waited: health.waited, connected };
         let per_second = self.settings.core.budget.per_second();
         self.rooms.pipeline.linger(self.pace.look(self.settings.linger, per_second, seen, now));
     }

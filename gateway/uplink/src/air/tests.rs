@@ -19,7 +19,7 @@ fn a_packet_costs_its_record_and_its_segments_too() {
 #[test]
 fn without_a_budget_nothing_waits_and_all_is_counted() {
     let now = Instant::now();
-    let mut air = Air::new(Budget::default(), now);
+    let mut air = Air::new(Budget::default(), 0, now);
     for _ in 0..1_000 {
         assert!(air.allows(now));
         air.published(500, now);
@@ -31,7 +31,7 @@ fn without_a_budget_nothing_waits_and_all_is_counted() {
 #[test]
 fn what_had_to_pass_is_paid_for_by_what_comes_after_it() {
     let start = Instant::now();
-    let mut air = Air::new(Budget { per_minute: Some(60_000), ..Budget::default() }, start);
+    let mut air = Air::new(Budget { per_minute: Some(60_000), ..Budget::default() }, 0, start);
     let now = start + 60 * S;
     assert!(air.allows(now));
     // An alarm asks nobody: a minute's 45,000 bytes that come with time are gone, and a quarter of the budget before them.
@@ -54,7 +54,7 @@ fn a_start_is_no_way_around_the_budget() {
     const STARTS: u64 = 144;
     // A hub that starts every ten minutes, with more to send than it may.
     for _ in 0..STARTS {
-        let mut air = Air::new(Budget { per_day: Some(1_000_000), ..Budget::default() }, now);
+        let mut air = Air::new(Budget { per_day: Some(1_000_000), ..Budget::default() }, 0, now);
         for _ in 0..600 {
             now += S;
             if air.allows(now) {
@@ -77,7 +77,7 @@ proptest! {
         steps in prop::collection::vec((0..3_600_u64, 1..40_usize, 20..2_000_usize), 1..300),
     ) {
         let mut now = Instant::now();
-        let mut air = Air::new(Budget { per_day: Some(per_day), per_minute: Some(per_minute) }, now);
+        let mut air = Air::new(Budget { per_day: Some(per_day), per_minute: Some(per_minute) }, 0, now);
         let mut sent: VecDeque<(Instant, u64)> = VecDeque::new();
         let most = carried(2_000) + carried(6);
         for (pause, count, size) in steps {

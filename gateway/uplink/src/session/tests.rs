@@ -250,6 +250,21 @@ fn only_the_messages_own_fault_sets_it_aside() {
 }
 
 #[test]
+fn a_message_that_is_named_too_large_makes_those_to_come_smaller() {
+    let mut street = Street::new(Ack::Broker);
+    street.refused.insert(stream(0), 0x95);
+    let row = street.append_payload(0, &[b'1'; 900]);
+    street.send();
+    street.ack(usize::MAX);
+    street.store();
+    assert!(street.set_aside.contains(&row));
+    let told = street.packet_max.expect("the store was told");
+    assert!((400..900).contains(&told), "{told}");
+    street.lose();
+    assert_eq!(street.session.told_packet_max(street.now), Some(told), "the next connection knows it, too");
+}
+
+#[test]
 fn a_refusal_that_names_no_message_sets_aside_the_one_that_was_meant() {
     let mut street = Street::new(Ack::Broker);
     for number in [0, 1, 2] {

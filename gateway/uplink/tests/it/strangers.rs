@@ -57,6 +57,7 @@ async fn a_stranger_in_the_cores_place_gets_nothing_and_is_called_one() {
         city.fault(&uplink, word).await;
         let fault = uplink.health().faults.remove(0);
         assert!(fault.detail.contains("captive portal"), "{fault:?}");
+        assert!(uplink.health().line_bytes > 0, "what strangers answer is paid for, too");
         assert_eq!(city.queue.len(), 1);
     }
 }

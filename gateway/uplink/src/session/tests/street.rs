@@ -45,6 +45,8 @@ pub(super) struct Street {
     pub(super) sent: usize,
     pub(super) repeated: usize,
     pub(super) receipts_flow: bool,
+    /// How large the store was told to make packets.
+    pub(super) packet_max: Option<usize>,
 }
 
 impl Street {
@@ -67,6 +69,7 @@ impl Street {
             sent: 0,
             repeated: 0,
             receipts_flow: true,
+            packet_max: None,
         }
     }
 
@@ -107,7 +110,7 @@ impl Street {
                     Report::Receipt { stream, seq, .. } => {
                         self.rows.retain(|_, row| row.stream != stream || row.seq > seq);
                     }
-                    Report::PacketMax(_) => {}
+                    Report::PacketMax(max) => self.packet_max = max,
                     Report::SetAside { row, .. } => {
                         self.rows.remove(&row);
                         self.set_aside.insert(row);
