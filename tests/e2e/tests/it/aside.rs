@@ -60,6 +60,14 @@ async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_th
     let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert!(line["payload"]["text"].as_str().unwrap().starts_with("[{\"bn\":\"meter/\""), "{line}");
 
+    // The broker refuses them once more; what was put back is put back once.
+    let (code, said) = store(&hub, &["release", "--all"]).await;
+    assert_eq!((code, said.contains(&format!("{} messages put back", aside.len()))), (Some(0), true), "{said}");
+    let again = |status: &Value| (status["queue"]["aside"].as_u64()? == aside.len() as u64).then_some(());
+    hub.shows("all of them refused once more", again).await;
+    let aside = shown(&hub).await.1["aside"].as_array().unwrap().clone();
+    hub.fault("set-aside").await;
+
     // While no daemon runs the same is done in its file: one is deleted. The rest goes when the broker takes it.
     assert_eq!(hub.stop().await, Some(0));
     let first = aside[0]["row"].to_string();

@@ -171,6 +171,8 @@ async fn a_certificate_made_anew_is_used_by_itself_and_half_a_set_changes_nothin
     std::fs::write(site.hub("roots.pem"), roots).unwrap();
     connections(3).await;
     hub.no_fault("core-foreign-ca").await;
+    let number = hub.status().await["core"]["connection"].as_u64();
+    assert!(number >= Some(3), "the number of a connection goes on in its run: {number:?}");
     closes(&site, &ingest, hub).await;
 }
 
