@@ -7,3 +7,14 @@ wit_bindgen::generate!({
     world: "filter",
     pub_export_macro: true,
 });
+
+pub mod stateful {
+    //! What `stateful-filter` has beyond `filter`: the linker joins the two worlds of a component that exports both.
+
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package curb:sdk; world state-alone { export curb:plugin/state@0.1.0; }",
+        world: "curb:sdk/state-alone",
+        pub_export_macro: true,
+    });
+}

@@ -3,7 +3,8 @@
 //!
 //! A plugin sees the readings of the points that its configuration names, a batch at a time, and says of each whether it
 //! passes. It has no clock, no file, no socket and no randomness: the same readings give the same answer on a hub, on a
-//! laptop and a year later. It forgets everything when it is started anew, and it is started anew after each mistake.
+//! laptop and a year later. It forgets everything when it is started anew, and it is started anew after each mistake: what
+//! must outlive that is a [`Stateful`] plugin's, named in [`export_stateful!`].
 //!
 //! ```no_run
 //! use curb_plugin::{Filter, Now, Out, Rows, Setup};
@@ -43,6 +44,7 @@ mod tests;
 
 pub use bindings::curb::plugin::points::Class;
 pub use bindings::curb::plugin::types::Now;
+pub use bindings::stateful::exports::curb::plugin::state::Saved;
 pub use log::{counter_add, debug, error, gauge_set, info, warn};
 pub use out::Out;
 pub use rows::{Quality, Row, Rows, Value};
@@ -64,13 +66,34 @@ pub trait Filter: Sized {
     fn process(&mut self, now: Now, rows: Rows<'_>, out: &mut Out) -> Result<(), String>;
 }
 
+/// A plugin whose state outlives it: restarts, power cuts, and its own mistakes.
+///
+/// After each answer that lets something out the hub asks for a snapshot and commits both together, so that nothing is ever
+/// told twice or forgotten between. After other answers it asks once a second at most, and a power cut can cost the last
+/// minute of those (`plugins.state_every`).
+pub trait Stateful: Filter {
+    /// What must be known to go on as if nothing had happened, and the version of these bytes; at most 256 KiB. Point ids may
+    /// stand in it: they stay as they are for as long as it is kept. There is no clock: keep [`Now`] if time away matters.
+    ///
+    /// # Errors
+    /// The answer before it does not count, and this instance is thrown away.
+    fn snapshot(&self) -> Result<Saved, String>;
+
+    /// Called once, after `init` and before the first batch, with what `snapshot` gave. This version and the one before must
+    /// be accepted.
+    ///
+    /// # Errors
+    /// The bytes cannot be used: the plugin starts without them, and the operator is told why.
+    fn restore(&mut self, saved: Saved) -> Result<(), String>;
+}
+
 #[doc(hidden)]
 pub mod glue {
     //! What [`export!`](crate::export) expands to calls into here, so that the macro stays short.
 
     use crate::bindings::curb::plugin::types::{Columns, Emission, Now};
     use crate::bindings::exports::curb::plugin::transform::{Plan, Setup as RawSetup};
-    use crate::{Filter, Out, Rows, Setup};
+    use crate::{Filter, Out, Rows, Saved, Setup, Stateful};
 
     /// Nothing to give out.
     #[must_use]
@@ -97,6 +120,22 @@ pub mod glue {
         plugin.process(now, Rows::new(readings), &mut out)?;
         Ok(out.into_emission())
     }
+
+    /// Gives the state out.
+    ///
+    /// # Errors
+    /// The plugin says that it cannot.
+    pub fn snapshot<P: Stateful>(slot: &Option<P>) -> Result<Saved, String> {
+        slot.as_ref().ok_or("snapshot was called before init")?.snapshot()
+    }
+
+    /// Takes the state in.
+    ///
+    /// # Errors
+    /// The plugin says that it cannot.
+    pub fn restore<P: Stateful>(slot: &mut Option<P>, saved: Saved) -> Result<(), String> {
+        slot.as_mut().ok_or("restore was called before init")?.restore(saved)
+    }
 }
 
 /// Makes the type, which implements [`Filter`], the plugin of this component. Once per crate.
@@ -104,32 +143,56 @@ pub mod glue {
 macro_rules! export {
     ($plugin:ty) => {
         const _: () = {
-            use $crate::bindings::curb::plugin::types::{Columns, Emission, Now};
-            use $crate::bindings::exports::curb::plugin::transform::{Guest, Plan, Setup};
+            $crate::export!(@filter $plugin);
+        };
+    };
+    (@filter $plugin:ty) => {
+        use $crate::bindings::curb::plugin::types::{Columns, Emission, Now};
+        use $crate::bindings::exports::curb::plugin::transform::{Guest, Plan, Setup};
 
-            ::std::thread_local! {
-                static PLUGIN: ::core::cell::RefCell<::core::option::Option<$plugin>> =
-                    const { ::core::cell::RefCell::new(::core::option::Option::None) };
+        ::std::thread_local! {
+            static PLUGIN: ::core::cell::RefCell<::core::option::Option<$plugin>> =
+                const { ::core::cell::RefCell::new(::core::option::Option::None) };
+        }
+
+        struct Component;
+
+        impl Guest for Component {
+            fn init(setup: Setup) -> Result<Plan, String> {
+                PLUGIN.with_borrow_mut(|plugin| $crate::glue::init(plugin, setup))
+            }
+            fn process(now: Now, readings: Columns) -> Result<Emission, String> {
+                PLUGIN.with_borrow_mut(|plugin| $crate::glue::process(plugin, now, &readings))
+            }
+            fn tick(_: Now) -> Result<Columns, String> {
+                Ok($crate::glue::no_rows())
+            }
+            fn finish(_: Now) -> Result<Columns, String> {
+                Ok($crate::glue::no_rows())
+            }
+        }
+
+        $crate::bindings::export!(Component with_types_in $crate::bindings);
+    };
+}
+
+/// As [`export!`], for a type that implements [`Stateful`], too.
+#[macro_export]
+macro_rules! export_stateful {
+    ($plugin:ty) => {
+        const _: () = {
+    $crate::export!(@filter $plugin);
+
+            impl $crate::bindings::stateful::exports::curb::plugin::state::Guest for Component {
+                fn snapshot() -> Result<$crate::Saved, String> {
+                    PLUGIN.with_borrow(|plugin| $crate::glue::snapshot(plugin))
+                }
+                fn restore(saved: $crate::Saved) -> Result<(), String> {
+                    PLUGIN.with_borrow_mut(|plugin| $crate::glue::restore(plugin, saved))
+                }
             }
 
-            struct Component;
-
-            impl Guest for Component {
-                fn init(setup: Setup) -> Result<Plan, String> {
-                    PLUGIN.with_borrow_mut(|plugin| $crate::glue::init(plugin, setup))
-                }
-                fn process(now: Now, readings: Columns) -> Result<Emission, String> {
-                    PLUGIN.with_borrow_mut(|plugin| $crate::glue::process(plugin, now, &readings))
-                }
-                fn tick(_: Now) -> Result<Columns, String> {
-                    Ok($crate::glue::no_rows())
-                }
-                fn finish(_: Now) -> Result<Columns, String> {
-                    Ok($crate::glue::no_rows())
-                }
-            }
-
-    $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::stateful::export!(Component with_types_in $crate::bindings::stateful);
         };
     };
 }
