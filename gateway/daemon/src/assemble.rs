@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use curb_identity::Identity;
 use curb_model::{Batch, Class, Fault, HubClock, Name, Page, PointName, RowId, RunId, Stream, Value};
-use curb_pipeline::Pipeline;
+use curb_pipeline::{Leaving, Pipeline};
 use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
 use curb_uplink::{Before, Closed, Command, Outbox, Uplink};
@@ -104,6 +104,9 @@ pub(crate) fn expiry(settings: &Settings) -> BTreeMap<Stream, Duration> {
     settings.expire.iter().map(|(device, after)| (Stream::device(device), *after)).collect()
 }
 
+/// What plugins must not forget, as an earlier run has kept it.
+pub(crate) type PluginStates = BTreeMap<Name, Arc<[u8]>>;
+
 /// Starts everything but the uplink, last room first, so that nothing waits for its reader.
 ///
 /// # Errors
@@ -111,7 +114,7 @@ pub(crate) fn expiry(settings: &Settings) -> BTreeMap<Stream, Duration> {
 pub(crate) fn start(
     settings: &Settings,
     hub: &Name,
-    store: Store,
+    (store, states): (Store, PluginStates),
     clock: &HubClock,
     documents: Documents,
 ) -> Result<Rooms, Error> {
@@ -119,10 +122,11 @@ pub(crate) fn start(
     let mut passing = JoinSet::new();
     let (read, to_tee) = mpsc::channel::<Batch>(BATCHES);
     let (from_tee, to_pipeline) = mpsc::channel::<Batch>(BATCHES);
-    let (from_pipeline, to_store) = mpsc::channel::<Batch>(BATCHES);
+    let (from_pipeline, to_store) = mpsc::channel::<Leaving>(BATCHES);
     passing.spawn(keep(to_store, store.clone(), taps.clone()));
     let config = settings.pipeline.clone();
-    let pipeline = Pipeline::start(config, settings.points.clone(), clock.clone(), to_pipeline, from_pipeline)?;
+    let points = settings.points.clone();
+    let pipeline = Pipeline::start(config, points, clock.clone(), states, to_pipeline, from_pipeline)?;
     pipeline.linger(settings.linger);
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
@@ -130,11 +134,17 @@ pub(crate) fn start(
     Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, before: Before::default(), passing })
 }
 
-/// Appends what leaves the pipeline. Ends when it ends.
-async fn keep(mut batches: mpsc::Receiver<Batch>, store: Store, taps: Taps) {
-    while let Some(batch) = batches.recv().await {
-        taps.show(TapPoint::Pipeline, &batch);
-        if store.append(batch).await.is_err() {
+/// Keeps what leaves the pipeline. Ends when it ends.
+async fn keep(mut leaving: mpsc::Receiver<Leaving>, store: Store, taps: Taps) {
+    while let Some(leaving) = leaving.recv().await {
+        let kept = match leaving {
+            Leaving::Batch(batch) => {
+                taps.show(TapPoint::Pipeline, &batch);
+                store.append(batch).await
+            }
+            Leaving::State { plugin, bytes } => store.keep_state(plugin, bytes).await,
+        };
+        if kept.is_err() {
             tracing::error!("the store ended before the pipeline; readings are lost");
             return;
         }

@@ -141,7 +141,8 @@ impl Daemon {
         let watch = Watch::new(renewal::stamp(&who::files(&settings)));
         let identity = load_identity(&settings, first_look);
         let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
-        let opened = assemble::open_store(&settings, &hub)?;
+        let mut opened = assemble::open_store(&settings, &hub)?;
+        let states = std::mem::take(&mut opened.states);
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
         let turn = turn::take(&settings.paths.state).await;
@@ -155,7 +156,7 @@ impl Daemon {
             status: watch::Sender::new(Arc::new(tell::document(&hub, &store.run().to_string()))),
             points: watch::Sender::new(Arc::new(tell::points(&hub, &settings, PointSet::default()))),
         };
-        let rooms = assemble::start(&settings, &hub, store, &clock, documents)?;
+        let rooms = assemble::start(&settings, &hub, (store, states), &clock, documents)?;
         let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
         let mut callers = JoinSet::new();
         callers.spawn(control::serve(listener, requests_in));

@@ -198,6 +198,12 @@ pub(crate) struct PluginReport {
     pub(crate) bypassed: u64,
     pub(crate) dropped: u64,
     pub(crate) traps: u64,
+    /// Bytes of what it remembers; 0 without state.
+    pub(crate) state_bytes: u64,
+    /// How often that was sent to the disk.
+    pub(crate) states_written: u64,
+    /// How often it had to start without what it remembered.
+    pub(crate) states_lost: u64,
     /// The plugin's own counters and gauges.
     pub(crate) metrics: BTreeMap<String, f64>,
 }
@@ -346,6 +352,9 @@ fn plugin_report(plugin: curb_pipeline::PluginHealth) -> PluginReport {
         bypassed: plugin.bypassed,
         dropped: plugin.dropped,
         traps: plugin.traps,
+        state_bytes: plugin.state_bytes,
+        states_written: plugin.states_written,
+        states_lost: plugin.states_lost,
         metrics: plugin.metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),
     }
 }

@@ -23,6 +23,13 @@ pub(crate) struct Emission {
     pub(crate) rejects: Vec<(u32, Box<str>)>,
 }
 
+impl Emission {
+    /// Whether it lets anything out: what it says of state must be on disk before that is told.
+    pub(crate) fn lets_out(&self) -> bool {
+        !(self.keep.is_empty() && self.add.is_empty() && self.remark.is_empty())
+    }
+}
+
 /// Why an answer is against the contract; handled as a trap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Breach {

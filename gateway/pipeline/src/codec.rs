@@ -2,6 +2,7 @@
 //! at hand cannot fill.
 
 use crate::columns::{Columns, Other};
+use crate::state::Saved;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +15,12 @@ pub(crate) enum Damaged {
     Kind(u8),
     #[error("a text is not UTF-8")]
     Utf8,
+    #[error("an id that nobody can have given")]
+    Id,
 }
 
-/// Writes a frame.
-#[derive(Debug)]
+/// Writes a frame, or bytes without one.
+#[derive(Debug, Default)]
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
@@ -29,6 +32,11 @@ impl Writer {
     pub(crate) fn into_frame(mut self) -> Vec<u8> {
         let len = u32::try_from(self.0.len() - 4).expect("a frame is shorter than 4 GiB");
         self.0[..4].copy_from_slice(&len.to_le_bytes());
+        self.0
+    }
+
+    /// For a writer that began with nothing.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
@@ -99,6 +107,10 @@ impl Writer {
                     Other::Raw(bytes) => w.u8(3).bytes(bytes),
                 }
             })
+    }
+
+    pub(crate) fn saved(&mut self, saved: &Saved) -> &mut Self {
+        self.u32(saved.version).bytes(&saved.data)
     }
 
     fn count(&mut self, n: usize) -> &mut Self {
@@ -199,6 +211,10 @@ impl<'a> Body<'a> {
                 Ok((row, other))
             })?,
         })
+    }
+
+    pub(crate) fn saved(&mut self) -> Result<Saved, Damaged> {
+        Ok(Saved { version: self.u32()?, data: self.bytes()?.into() })
     }
 
     fn count(&mut self, least: usize) -> Result<usize, Damaged> {

@@ -57,6 +57,10 @@ const BYTES: u8 = 6;
 const EXACT: u64 = 1 << 53;
 
 impl Columns {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.points.len()
     }

@@ -19,7 +19,13 @@ pub struct Config {
     pub cache: PathBuf,
     /// What may leave the hub, plugins or not.
     pub policy: Policy,
+    /// How long a plugin's state may differ from what is on disk while it lets nothing out. With what it lets out it is
+    /// written anyway.
+    pub state_every: Duration,
 }
+
+/// The default of [`Config::state_every`].
+pub const STATE_EVERY: Duration = Duration::from_secs(60);
 
 /// The command that becomes the plugin host: it must end in [`plugin_host`](crate::plugin_host).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,20 +6,25 @@
 
 mod configure;
 mod failure;
+mod state;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, PointName, Stream};
+use curb_model::{Batch, HubClock, Name, Stream};
 use tokio::time::Instant;
 
 use crate::chain::{self, Grant, Selection};
 use crate::config::PluginConfig;
 use crate::health::{Board, PluginState};
 use crate::lane::{Job, Lane};
-use crate::link::{FromHost, Message, Metric, Now, Refusal, Slot, ToHost};
-use crate::stage::{Phase, Stage};
+use crate::leaving::Leaving;
+use crate::link::{Declared, FromHost, Message, Metric, Now, Refusal, Slot, ToHost};
+use crate::stage::{BadPoint, Phase, Stage};
+use crate::state::{Ids, Saved, from_bytes};
+
+use state::Memory;
 
 /// Deaths of the host under one batch, before `on_failure` decides. Not everybody who was in a call killed it.
 const DEATHS: u32 = 3;
@@ -43,7 +48,7 @@ pub(crate) struct Flow {
     stages: Vec<Stage>,
     lanes: HashMap<Stream, Lane>,
     /// Done, to be passed on. Not longer than what the lanes held and some answers brought.
-    pub(crate) outbox: VecDeque<Batch>,
+    pub(crate) outbox: VecDeque<Leaving>,
     /// For the host. One question a plugin at most.
     pub(crate) to_host: Vec<u8>,
     host_up: bool,
@@ -51,8 +56,13 @@ pub(crate) struct Flow {
     host_deaths: u32,
     /// Set at the end of input: when waiting ends.
     closing: Option<Instant>,
-    ids: HashMap<PointName, u32>,
-    next_id: u32,
+    /// Of each plugin that was ever here, or is kept from earlier runs.
+    ids: BTreeMap<Name, Ids>,
+    states: BTreeMap<Name, Memory>,
+    /// Plugins whose state was kept and cannot be read, and why; until they are told.
+    unreadable: BTreeMap<Name, String>,
+    /// How long state may differ from what was written.
+    pub(crate) state_every: Duration,
     next_slot: Slot,
 }
 
@@ -65,8 +75,9 @@ pub(crate) enum HostVerdict {
 }
 
 impl Flow {
-    pub(crate) fn new(clock: HubClock, board: Board) -> Self {
-        Self {
+    /// `states`: what earlier runs have kept.
+    pub(crate) fn new(clock: HubClock, board: Board, states: BTreeMap<Name, Arc<[u8]>>) -> Self {
+        let mut flow = Self {
             clock,
             board,
             stages: Vec::new(),
@@ -76,10 +87,22 @@ impl Flow {
             host_up: false,
             host_deaths: 0,
             closing: None,
-            ids: HashMap::new(),
-            next_id: 0,
+            ids: BTreeMap::new(),
+            states: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            state_every: Duration::ZERO,
             next_slot: 0,
+        };
+        for (name, bytes) in states {
+            match from_bytes(&bytes) {
+                Ok((saved, ids)) => {
+                    flow.ids.insert(name.clone(), ids);
+                    flow.states.insert(name, Memory { saved, unwritten: None, traps: 0 });
+                }
+                Err(error) => drop(flow.unreadable.insert(name, error.to_string())),
+            }
         }
+        flow
     }
 
     /// Whether there is anything to run in a host.
@@ -97,12 +120,14 @@ impl Flow {
         self.closing = Some(now + DRAIN);
         for place in 0..self.stages.len() {
             self.release_if_unable(place, now);
+            self.feed(place, now);
         }
+        self.write_states(now);
     }
 
     /// Nothing is waiting, nothing is to be passed on.
     pub(crate) fn is_drained(&self) -> bool {
-        self.closing.is_some() && self.lanes.is_empty() && self.outbox.is_empty()
+        self.closing.is_some() && self.lanes.is_empty() && self.outbox.is_empty() && !self.owes_state()
     }
 
     pub(crate) fn host_started(&mut self, cache: String, now: Instant) {
@@ -134,6 +159,7 @@ impl Flow {
             if self.stages[place].phase != Phase::Failed {
                 self.set(place, Phase::Down);
             }
+            self.stages[place].dirty = None;
         }
         for (place, stream) in owed {
             let Some(head) = self.lanes.get_mut(&stream).and_then(Lane::head) else {
@@ -163,8 +189,8 @@ impl Flow {
 
     /// When [`Flow::time`] has something to do.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        let closing = self.closing.filter(|_| !self.lanes.is_empty());
-        self.stages.iter().filter_map(Stage::wake).chain(closing).min()
+        let closing = self.closing.filter(|_| !self.lanes.is_empty() || self.owes_state());
+        self.stages.iter().filter_map(Stage::wake).chain(closing).chain(self.state_wake()).min()
     }
 
     /// Time has passed.
@@ -177,18 +203,24 @@ impl Flow {
                     self.trapped(place, "the host gave no answer, and was killed", now);
                     verdict = HostVerdict::Kill;
                 }
+                Phase::Saving { deadline } if *deadline <= now => {
+                    self.trapped(place, "the host gave no answer to a snapshot, and was killed", now);
+                    verdict = HostVerdict::Kill;
+                }
                 Phase::Starting { deadline } if *deadline <= now => {
                     self.start_overdue(place, now);
                     verdict = HostVerdict::Kill;
                 }
+                Phase::Idle => self.feed(place, now),
                 Phase::Down
                 | Phase::Starting { .. }
-                | Phase::Idle
                 | Phase::Busy { .. }
+                | Phase::Saving { .. }
                 | Phase::Resting { .. }
                 | Phase::Failed => {}
             }
         }
+        self.write_states(now);
         if self.closing.is_some_and(|end| end <= now) {
             let streams: Vec<Stream> = self.lanes.keys().cloned().collect();
             for stream in streams {
@@ -196,6 +228,8 @@ impl Flow {
                     self.shed(&stream, now);
                 }
             }
+            // What they remember stays as it was written last.
+            self.stages.iter_mut().for_each(|stage| stage.dirty = None);
         }
         verdict
     }
@@ -208,6 +242,8 @@ impl Flow {
             | FromHost::Done { slot, .. }
             | FromHost::Declined { slot, .. }
             | FromHost::Trapped { slot, .. }
+            | FromHost::Unrestored { slot, .. }
+            | FromHost::Snapshot { slot, .. }
             | FromHost::Log { slot, .. } => *slot,
         };
         // A plugin that was unloaded meanwhile.
@@ -216,10 +252,12 @@ impl Flow {
         };
         let phase = &self.stages[place].phase;
         let (starting, busy) = (matches!(phase, Phase::Starting { .. }), matches!(phase, Phase::Busy { .. }));
+        let saving = matches!(phase, Phase::Saving { .. });
         let asked = match &message {
-            FromHost::Ready { .. } | FromHost::Refused { .. } => starting,
+            FromHost::Ready { .. } | FromHost::Refused { .. } | FromHost::Unrestored { .. } => starting,
             FromHost::Done { .. } | FromHost::Declined { .. } => busy,
-            FromHost::Trapped { .. } => starting || busy,
+            FromHost::Snapshot { .. } => saving,
+            FromHost::Trapped { .. } => starting || busy || saving,
             FromHost::Log { .. } => true,
         };
         if !asked {
@@ -227,8 +265,9 @@ impl Flow {
             return;
         }
         match message {
-            FromHost::Ready { declared, .. } => match self.stages[place].declare(declared) {
+            FromHost::Ready { declared, stateful, .. } => match self.declare(place, declared) {
                 Ok(()) => {
+                    self.stages[place].stateful = stateful;
                     let stage = &self.stages[place];
                     let points = stage.own.values().map(Arc::clone).collect();
                     self.board.plugin(stage.name(), |sheet| sheet.points = points);
@@ -244,7 +283,17 @@ impl Flow {
                 };
                 self.fail(place, word, text, now);
             }
-            FromHost::Done { emission, metrics, .. } => self.done(place, *emission, metrics, now),
+            FromHost::Unrestored { text, .. } => {
+                self.forget(place, &text, now);
+                self.reset(place, now);
+            }
+            FromHost::Snapshot { state, .. } => {
+                self.remember(place, state, now);
+                self.write_states(now);
+                self.set(place, Phase::Idle);
+                self.feed(place, now);
+            }
+            FromHost::Done { emission, metrics, state, .. } => self.done(place, *emission, metrics, state, now),
             FromHost::Declined { text, .. } => self.declined(place, &text, now),
             FromHost::Trapped { text, .. } => self.trapped(place, &text, now),
             FromHost::Log { level, text, .. } => {
@@ -254,7 +303,23 @@ impl Flow {
         }
     }
 
-    fn done(&mut self, place: usize, emission: chain::Emission, metrics: Vec<Metric>, now: Instant) {
+    fn declare(&mut self, place: usize, declared: Vec<Declared>) -> Result<(), BadPoint> {
+        let ids = self.ids.entry(self.stages[place].name().clone()).or_default();
+        self.stages[place].declare(declared, ids)
+    }
+
+    fn done(
+        &mut self,
+        place: usize,
+        emission: chain::Emission,
+        metrics: Vec<Metric>,
+        state: Option<Saved>,
+        now: Instant,
+    ) {
+        self.state_moves(place, now);
+        if self.stages[place].stateful && state.is_none() && emission.lets_out() {
+            return self.trapped(place, "readings came out without the state behind them", now);
+        }
         let Some(stream) = self.answered(place) else {
             return self.go_on(place, now);
         };
@@ -266,12 +331,19 @@ impl Flow {
             Ok((own, tally)) => {
                 let name = stage.name().clone();
                 job.pass(name.clone());
-                let at = job.now;
+                job.batch.commit_first |= state.is_some();
+                let (at, commit_first) = (job.now, state.is_some());
                 self.board.plugin(&name, |sheet| sheet.health.count(tally, metrics));
                 self.stages[place].failures = 0;
+                self.state_works(place);
+                // Ahead of everything that was let out.
+                if let Some(state) = state {
+                    self.remember(place, state, now);
+                    self.write_state(&name);
+                }
                 self.go_on(place, now);
                 for batch in own {
-                    self.enqueue(Job::new(batch, at), now);
+                    self.enqueue(Job::new(Batch { commit_first, ..batch }, at), now);
                 }
                 self.advance(&stream, now);
             }
@@ -286,7 +358,12 @@ impl Flow {
     fn answered(&mut self, place: usize) -> Option<Stream> {
         match &mut self.stages[place].phase {
             Phase::Busy { stream, .. } => stream.take(),
-            Phase::Down | Phase::Starting { .. } | Phase::Idle | Phase::Resting { .. } | Phase::Failed => None,
+            Phase::Down
+            | Phase::Starting { .. }
+            | Phase::Idle
+            | Phase::Saving { .. }
+            | Phase::Resting { .. }
+            | Phase::Failed => None,
         }
     }
 
@@ -327,7 +404,7 @@ impl Flow {
             let Some((place, selection)) = next else {
                 let job = lane.pop().expect("it was there");
                 debug_assert!(job.batch.closes(), "a batch does not close: {:?}", job.batch);
-                self.outbox.push_back(job.batch);
+                self.outbox.push_back(Leaving::Batch(job.batch));
                 continue;
             };
             job.selection = Some(selection);
@@ -340,12 +417,15 @@ impl Flow {
         }
     }
 
-    /// Gives an idle plugin the next batch.
+    /// Gives an idle plugin the next batch, or asks for its state first.
     fn feed(&mut self, place: usize, now: Instant) {
-        let stage = &mut self.stages[place];
-        if stage.phase != Phase::Idle {
+        if self.stages[place].phase != Phase::Idle {
             return;
         }
+        if self.snapshot_is_due(place, now) {
+            return self.ask_snapshot(place, now);
+        }
+        let stage = &mut self.stages[place];
         let Some(stream) = stage.waiting.pop_front() else {
             return;
         };
@@ -365,8 +445,10 @@ impl Flow {
         match self.stages[place].component.clone() {
             Err(reason) => self.fail(place, "plugin-failed", reason.into_string(), now),
             Ok(component) if self.host_up => {
+                let state = self.start_state(place);
                 let stage = &self.stages[place];
-                let (load, deadline) = (stage.load(&component), stage.load_deadline(now));
+                let ids = self.ids.entry(stage.name().clone()).or_default();
+                let (load, deadline) = (stage.load(&component, ids, state), stage.load_deadline(now));
                 self.send(&ToHost::Load(Box::new(load)));
                 self.set(place, Phase::Starting { deadline });
             }
@@ -377,7 +459,8 @@ impl Flow {
     fn reset(&mut self, place: usize, now: Instant) {
         let stage = &self.stages[place];
         let (slot, deadline) = (stage.slot, stage.reset_deadline(now));
-        self.send(&ToHost::Reset { slot });
+        let state = self.start_state(place);
+        self.send(&ToHost::Reset { slot, state });
         self.set(place, Phase::Starting { deadline });
     }
 
@@ -390,7 +473,7 @@ impl Flow {
         stage.phase = phase;
         let state = match &stage.phase {
             Phase::Down | Phase::Starting { .. } => PluginState::Starting,
-            Phase::Idle | Phase::Busy { .. } => PluginState::Running,
+            Phase::Idle | Phase::Busy { .. } | Phase::Saving { .. } => PluginState::Running,
             Phase::Resting { .. } => PluginState::Resting,
             Phase::Failed => PluginState::Failed,
         };

@@ -12,6 +12,8 @@ use std::time::Duration;
 use curb_model::{Batch, Class, Stream};
 use tokio::time::Instant;
 
+use crate::leaving::Leaving;
+
 /// Readings of one stream that wait at most: some 25 KB of JSON. More in a message save next to nothing, and what waits is
 /// bounded by the number of streams.
 const READINGS_MAX: usize = 500;
@@ -22,7 +24,7 @@ pub(crate) struct Gather {
     linger: Duration,
     open: HashMap<Stream, Open>,
     /// In the order of each stream.
-    ready: VecDeque<Batch>,
+    ready: VecDeque<Leaving>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,11 @@ impl Gather {
         self.tick(now);
     }
 
+    /// Something comes in that waits for nothing, and holds nothing up.
+    pub(crate) fn pass(&mut self, leaving: Leaving) {
+        self.ready.push_back(leaving);
+    }
+
     /// A batch comes in.
     pub(crate) fn take(&mut self, batch: Batch, now: Instant) {
         let waits = !self.linger.is_zero() && batch.class == Class::Data;
@@ -46,7 +53,7 @@ impl Gather {
             if waits && !batch.readings.is_empty() {
                 self.keep(Open { batch, since: now });
             } else {
-                self.ready.push_back(batch);
+                self.ready.push_back(Leaving::Batch(batch));
             }
             return;
         };
@@ -55,14 +62,14 @@ impl Gather {
             open.batch.append(batch);
             self.keep(open);
         } else {
-            self.ready.push_back(open.batch);
+            self.ready.push_back(Leaving::Batch(open.batch));
             self.take(batch, now);
         }
     }
 
     fn keep(&mut self, open: Open) {
         if open.batch.readings.len() >= READINGS_MAX {
-            self.ready.push_back(open.batch);
+            self.ready.push_back(Leaving::Batch(open.batch));
         } else {
             self.open.insert(open.batch.stream.clone(), open);
         }
@@ -74,7 +81,7 @@ impl Gather {
         let mut over: Vec<Open> =
             self.open.extract_if(|_, open| now >= open.since + linger).map(|(_, open)| open).collect();
         over.sort_by_key(|open| open.since);
-        self.ready.extend(over.into_iter().map(|open| open.batch));
+        self.ready.extend(over.into_iter().map(|open| Leaving::Batch(open.batch)));
     }
 
     /// When [`tick`](Self::tick) has something to do.
@@ -83,7 +90,7 @@ impl Gather {
     }
 
     /// Takes what is ready.
-    pub(crate) fn next(&mut self) -> Option<Batch> {
+    pub(crate) fn next(&mut self) -> Option<Leaving> {
         self.ready.pop_front()
     }
 

@@ -21,7 +21,8 @@ pub struct Health {
     pub refused: u64,
     /// Every configured plugin.
     pub plugins: BTreeMap<Name, PluginHealth>,
-    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `host-down`, `host-restarted`.
+    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `plugin-state`, `host-down`,
+    /// `host-restarted`.
     pub faults: Vec<Fault>,
 }
 
@@ -48,6 +49,12 @@ pub struct PluginHealth {
     pub bypassed: u64,
     /// Readings that were dropped because it could not handle them.
     pub dropped: u64,
+    /// Bytes of what it remembers; 0 for a plugin without state.
+    pub state_bytes: u64,
+    /// How often that was sent to the disk.
+    pub states_written: u64,
+    /// How often it had to start without what it remembered.
+    pub states_lost: u64,
     /// Its own counters and gauges. Counters are sums since the pipeline started.
     pub metrics: BTreeMap<Box<str>, f64>,
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!            input                                                     output
-//! source ──► batches ──► lane of each stream ──► plugin by plugin ──► batches ──► store
+//! source ──► batches ──► lane of each stream ──► plugin by plugin ──► batches, state ──► store
 //!                                   │ columns        ▲ row numbers
 //!                        ───────────┼────────────────┼───────────── link: frames on two pipes
 //!                                   ▼                │              host: a thread, an engine, limits for each plugin
@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
+//! | `state` | what a plugin must not forget, as it is kept between runs (pure) |
 //! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
 //! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
@@ -36,19 +37,22 @@ mod gather;
 mod health;
 mod host;
 mod lane;
+mod leaving;
 mod lines;
 mod link;
 mod pipeline;
 mod policy;
 mod process;
 mod stage;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig};
+pub use config::{Config, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 pub use host::{inspect, plugin_host};
+pub use leaving::Leaving;
 pub use pipeline::Pipeline;
 pub use policy::{Policy, Text};

@@ -8,14 +8,15 @@
 //!
 //! Both ends are one binary, so there is one version. Neither end trusts the other: a count is checked against the bytes
 //! that are really there before anything is allocated, and a frame that does not end where its body ends is refused.
-//! Each question ([`ToHost::Load`], [`ToHost::Reset`], [`ToHost::Process`]) gets one answer; there is one at a time for
-//! each plugin.
+//! Each question ([`ToHost::Load`], [`ToHost::Reset`], [`ToHost::Process`], [`ToHost::Snapshot`]) gets one answer; there is
+//! one at a time for each plugin.
 
 use std::io::{self, Read};
 
 use crate::chain::Emission;
 use crate::codec::{Body, Damaged, Writer};
 use crate::columns::Columns;
+use crate::state::Saved;
 
 /// Longest frame. A component (at most [`COMPONENT_MAX`]) must fit with its settings; a batch is a hundredth of it.
 pub(crate) const FRAME_MAX: usize = 6 << 20;
@@ -32,12 +33,15 @@ pub(crate) type Slot = u32;
 pub(crate) enum ToHost {
     /// First of all: where compiled components are kept.
     Hello { cache: String },
-    /// Compile, instantiate and initialize. Answer: [`FromHost::Ready`], [`FromHost::Refused`] or [`FromHost::Trapped`].
+    /// Compile, instantiate and initialize. Answer: [`FromHost::Ready`], [`FromHost::Refused`], [`FromHost::Unrestored`] or
+    /// [`FromHost::Trapped`].
     Load(Box<Load>),
-    /// A fresh instance. Answers as for `Load`.
-    Reset { slot: Slot },
+    /// A fresh instance, with this state. Answers as for `Load`.
+    Reset { slot: Slot, state: Option<Saved> },
     /// Handle a batch. Answer: [`FromHost::Done`], [`FromHost::Declined`] or [`FromHost::Trapped`].
     Process { slot: Slot, now: Now, columns: Columns },
+    /// Give the state out. Answer: [`FromHost::Snapshot`] or [`FromHost::Trapped`].
+    Snapshot { slot: Slot },
     /// The plugin is no more. No answer.
     Unload { slot: Slot },
 }
@@ -59,8 +63,11 @@ pub(crate) struct Load {
     pub(crate) settings: String,
     pub(crate) inputs: Vec<Input>,
     pub(crate) seed: Vec<u8>,
-    /// The id of the first point that the plugin declares; the next has the next.
+    /// Points that it has declared before, and their ids.
+    pub(crate) own: Vec<(String, u32)>,
+    /// The id of the first other point that it declares; the next has the next.
     pub(crate) first_own: u32,
+    pub(crate) state: Option<Saved>,
     pub(crate) memory: u64,
     pub(crate) call_ms: u32,
     pub(crate) init_ms: u32,
@@ -77,12 +84,16 @@ pub(crate) struct Input {
 /// From the host to the pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FromHost {
-    /// The plugin is initialized, and has declared these points since it was loaded.
-    Ready { slot: Slot, declared: Vec<Declared> },
+    /// The plugin is initialized, and has declared these points since it was loaded. `stateful`: it has state to give out.
+    Ready { slot: Slot, declared: Vec<Declared>, stateful: bool },
     /// The plugin will not run as it is, ever.
     Refused { slot: Slot, refusal: Refusal, text: String },
-    /// The answer to a batch.
-    Done { slot: Slot, emission: Box<Emission>, metrics: Vec<Metric> },
+    /// The plugin is well, but cannot start from the state that it was given.
+    Unrestored { slot: Slot, text: String },
+    /// The answer to a batch, with the state behind it if it lets something out and there is state.
+    Done { slot: Slot, emission: Box<Emission>, metrics: Vec<Metric>, state: Option<Saved> },
+    /// The state.
+    Snapshot { slot: Slot, state: Saved },
     /// The plugin cannot handle this batch.
     Declined { slot: Slot, text: String },
     /// The instance is dead.
@@ -200,11 +211,13 @@ impl Message for ToHost {
                     w.u32(input.id).text(&input.name).option(input.unit.as_ref(), |w, unit| w.text(unit))
                 })
                 .bytes(&load.seed)
+                .list(&load.own, |w, (name, id)| w.text(name).u32(*id))
                 .u32(load.first_own)
+                .option(load.state.as_ref(), Writer::saved)
                 .u64(load.memory)
                 .u32(load.call_ms)
                 .u32(load.init_ms),
-            Self::Reset { slot } => w.u8(2).u32(*slot),
+            Self::Reset { slot, state } => w.u8(2).u32(*slot).option(state.as_ref(), Writer::saved),
             Self::Process { slot, now, columns } => w
                 .u8(3)
                 .u32(*slot)
@@ -212,6 +225,7 @@ impl Message for ToHost {
                 .option(now.utc_offset.as_ref(), |w, offset| w.i64(*offset))
                 .columns(columns),
             Self::Unload { slot } => w.u8(4).u32(*slot),
+            Self::Snapshot { slot } => w.u8(5).u32(*slot),
         };
     }
 
@@ -225,18 +239,21 @@ impl Message for ToHost {
                 settings: r.text()?,
                 inputs: r.list(9, |r| Ok(Input { id: r.u32()?, name: r.text()?, unit: r.option(Body::text)? }))?,
                 seed: r.bytes()?.to_vec(),
+                own: r.list(8, |r| Ok((r.text()?, r.u32()?)))?,
                 first_own: r.u32()?,
+                state: r.option(Body::saved)?,
                 memory: r.u64()?,
                 call_ms: r.u32()?,
                 init_ms: r.u32()?,
             })),
-            2 => Self::Reset { slot: r.u32()? },
+            2 => Self::Reset { slot: r.u32()?, state: r.option(Body::saved)? },
             3 => Self::Process {
                 slot: r.u32()?,
                 now: Now { hub: r.i64()?, utc_offset: r.option(Body::i64)? },
                 columns: r.columns()?,
             },
             4 => Self::Unload { slot: r.u32()? },
+            5 => Self::Snapshot { slot: r.u32()? },
             kind => return Err(Damaged::Kind(kind)),
         })
     }
@@ -245,27 +262,34 @@ impl Message for ToHost {
 impl Message for FromHost {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Ready { slot, declared } => w.u8(0).u32(*slot).list(declared, |w, point| {
-                w.u32(point.id)
-                    .text(&point.name)
-                    .option(point.unit.as_ref(), |w, unit| w.text(unit))
-                    .text(&point.output)
-                    .u8(u8::from(point.alarm))
-            }),
+            Self::Ready { slot, declared, stateful } => w
+                .u8(0)
+                .u32(*slot)
+                .list(declared, |w, point| {
+                    w.u32(point.id)
+                        .text(&point.name)
+                        .option(point.unit.as_ref(), |w, unit| w.text(unit))
+                        .text(&point.output)
+                        .u8(u8::from(point.alarm))
+                })
+                .u8(u8::from(*stateful)),
             Self::Refused { slot, refusal, text } => {
                 w.u8(1).u32(*slot).u8(u8::from(*refusal == Refusal::Settings)).text(text)
             }
-            Self::Done { slot, emission, metrics } => w
+            Self::Done { slot, emission, metrics, state } => w
                 .u8(2)
                 .u32(*slot)
                 .list(&emission.keep, |w, row| w.u32(*row))
                 .columns(&emission.add)
                 .list(&emission.remark, |w, (row, quality)| w.u32(*row).u8(*quality))
                 .list(&emission.rejects, |w, (row, reason)| w.u32(*row).text(reason))
-                .list(metrics, |w, metric| w.text(&metric.name).u8(u8::from(metric.adds)).f64(metric.value)),
+                .list(metrics, |w, metric| w.text(&metric.name).u8(u8::from(metric.adds)).f64(metric.value))
+                .option(state.as_ref(), Writer::saved),
             Self::Declined { slot, text } => w.u8(3).u32(*slot).text(text),
             Self::Trapped { slot, text } => w.u8(4).u32(*slot).text(text),
             Self::Log { slot, level, text } => w.u8(5).u32(*slot).u8(*level).text(text),
+            Self::Unrestored { slot, text } => w.u8(6).u32(*slot).text(text),
+            Self::Snapshot { slot, state } => w.u8(7).u32(*slot).saved(state),
         };
     }
 
@@ -282,6 +306,7 @@ impl Message for FromHost {
                         alarm: r.flag()?,
                     })
                 })?,
+                stateful: r.flag()?,
             },
             1 => Self::Refused {
                 slot: r.u32()?,
@@ -297,10 +322,13 @@ impl Message for FromHost {
                     rejects: r.list(8, |r| Ok((r.u32()?, r.text()?.into())))?,
                 }),
                 metrics: r.list(13, |r| Ok(Metric { name: r.text()?, adds: r.flag()?, value: r.f64()? }))?,
+                state: r.option(Body::saved)?,
             },
             3 => Self::Declined { slot: r.u32()?, text: r.text()? },
             4 => Self::Trapped { slot: r.u32()?, text: r.text()? },
             5 => Self::Log { slot: r.u32()?, level: r.u8()?, text: r.text()? },
+            6 => Self::Unrestored { slot: r.u32()?, text: r.text()? },
+            7 => Self::Snapshot { slot: r.u32()?, state: r.saved()? },
             kind => return Err(Damaged::Kind(kind)),
         })
     }

@@ -1,11 +1,11 @@
 //! The front of the room, and the task behind it: waits for whatever happens next and hands it to [`Flow`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, PointSet};
+use curb_model::{Batch, HubClock, Name, PointSet};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +16,7 @@ use crate::gather::Gather;
 use crate::health::{Board, Trouble};
 use crate::policy::{Gate, Policy};
 use crate::process::{Heard, Process};
-use crate::{Config, Error, Health, component};
+use crate::{Config, Error, Health, Leaving, component};
 
 /// Batches that wait for the next room. When so many do, no more are taken in, and the source feels it.
 const OUTBOX: usize = 64;
@@ -45,6 +45,7 @@ struct Setup {
     host: HostCommand,
     cache: PathBuf,
     policy: Policy,
+    state_every: Duration,
 }
 
 impl Pipeline {
@@ -52,7 +53,8 @@ impl Pipeline {
     /// settings is a fault in [`Pipeline::health`] and falls under its `on_failure`; it does not keep the hub from
     /// starting.
     ///
-    /// `points` are those of all devices: a plugin sees the ones that its globs name. Must be called within a runtime.
+    /// `points` are those of all devices: a plugin sees the ones that its globs name. `states` is what earlier runs gave out as
+    /// [`Leaving::State`]. Must be called within a runtime.
     ///
     /// # Errors
     /// Two plugins have one name.
@@ -60,12 +62,13 @@ impl Pipeline {
         config: Config,
         points: PointSet,
         clock: HubClock,
+        states: BTreeMap<Name, Arc<[u8]>>,
         input: mpsc::Receiver<Batch>,
-        output: mpsc::Sender<Batch>,
+        output: mpsc::Sender<Leaving>,
     ) -> Result<Self, Error> {
         let (setup, changes) = watch::channel(Arc::new(Setup::new(config, points)?));
         let board = Board::default();
-        let flow = Flow::new(clock, board.clone());
+        let flow = Flow::new(clock, board.clone(), states);
         let linger = watch::Sender::new(Duration::ZERO);
         let ends = Ends { changes, linger: linger.subscribe(), input, output };
         let mut tasks = JoinSet::new();
@@ -127,14 +130,15 @@ impl Setup {
         if let Some(twice) = config.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
             return Err(Error::DuplicatePlugin { name: twice.name.clone() });
         }
-        let parts = config.plugins.into_iter().map(|config| {
+        let parts = config.plugins.iter().cloned().map(|config| {
             let component = component::read(&config.component).map(Arc::from).map_err(|error| {
                 let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
                 format!("cannot {error}{why}").into()
             });
             Part { config, component }
         });
-        Ok(Self { parts: parts.collect(), points, host: config.host, cache: config.cache, policy: config.policy })
+        let Config { host, cache, policy, state_every, plugins: _ } = config;
+        Ok(Self { parts: parts.collect(), points, host, cache, policy, state_every })
     }
 }
 
@@ -150,7 +154,7 @@ struct Ends {
     changes: watch::Receiver<Arc<Setup>>,
     linger: watch::Receiver<Duration>,
     input: mpsc::Receiver<Batch>,
-    output: mpsc::Sender<Batch>,
+    output: mpsc::Sender<Leaving>,
 }
 
 /// What the task waits for.
@@ -159,7 +163,7 @@ enum Event {
     Setup(Option<Arc<Setup>>),
     Linger(Duration),
     Host(Heard),
-    /// The next room took a batch; `false`: it takes no more.
+    /// The next room took something; `false`: it takes no more.
     Sent(bool),
     Time,
 }
@@ -172,7 +176,7 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
     let mut gate = Gate::default();
     gate.set(&task.setup.policy);
     let mut gather = Gather::default();
-    task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
+    task.configure(now);
     let (mut open, mut changeable) = (true, true);
     while !task.flow.is_drained() || !gather.is_empty() {
         task.tend_host();
@@ -183,8 +187,8 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
             // First, so that no flood of readings can put off a deadline.
             () = sleep_until_some(wake) => Event::Time,
             permit = output.reserve(), if gather.has_ready() => {
-                let batch = gather.next().expect("one is ready");
-                Event::Sent(permit.map(|permit| permit.send(batch)).is_ok())
+                let leaving = gather.next().expect("one is ready");
+                Event::Sent(permit.map(|permit| permit.send(leaving)).is_ok())
             }
             heard = wait_host(host, &flow.to_host) => Event::Host(heard),
             changed = changes.changed(), if changeable => {
@@ -210,7 +214,7 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
             Event::Setup(Some(setup)) => {
                 task.setup = setup;
                 gate.set(&task.setup.policy);
-                task.flow.configure(task.setup.parts.clone(), &task.setup.points, now);
+                task.configure(now);
                 task.end_idle_host(now).await;
             }
             Event::Linger(linger) => gather.set(linger, now),
@@ -222,11 +226,16 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
         }
         // What is ready goes first: so no more waits behind the gate than one batch can bring.
         while !gather.has_ready()
-            && let Some(mut batch) = task.flow.outbox.pop_front()
+            && let Some(leaving) = task.flow.outbox.pop_front()
         {
-            gate.pass(&mut batch);
-            gather.take(batch, now);
-            task.board.lock().refused = gate.refused;
+            match leaving {
+                Leaving::Batch(mut batch) => {
+                    gate.pass(&mut batch);
+                    gather.take(batch, now);
+                    task.board.lock().refused = gate.refused;
+                }
+                Leaving::State { .. } => gather.pass(leaving),
+            }
         }
     }
     if let Host::Up { process, .. } = task.host {
@@ -245,6 +254,11 @@ struct Task {
 }
 
 impl Task {
+    fn configure(&mut self, now: Instant) {
+        self.flow.state_every = self.setup.state_every;
+        self.flow.configure(self.setup.parts.clone(), &self.setup.points, now);
+    }
+
     /// Starts a host if one is wanted and it is time.
     fn tend_host(&mut self) {
         let now = Instant::now();

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::config::PluginConfig;
 use crate::lines::Lines;
 use crate::link::{Declared, Input, Load, Slot};
+use crate::state::{Ids, Saved};
 
 /// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
 /// with something else to do. Then the host itself hangs, and is killed.
@@ -34,6 +35,8 @@ pub(crate) enum Phase {
     Idle,
     /// Has the first batch of this stream; `None` if nobody waits for its answer any more.
     Busy { stream: Option<Stream>, deadline: Instant },
+    /// Gives its state out.
+    Saving { deadline: Instant },
     /// Pauses after failures.
     Resting { until: Instant },
     /// Will not run as it is configured.
@@ -62,6 +65,10 @@ pub(crate) struct Stage {
     pub(crate) waiting: VecDeque<Stream>,
     /// What it may still say in the log.
     pub(crate) lines: Lines,
+    /// Whether its component is of the world with state.
+    pub(crate) stateful: bool,
+    /// Since when it has handled batches that no snapshot knows.
+    pub(crate) dirty: Option<Instant>,
 }
 
 impl Stage {
@@ -70,7 +77,7 @@ impl Stage {
     }
 
     /// The question that starts it in a host that does not know it.
-    pub(crate) fn load(&self, component: &[u8]) -> Load {
+    pub(crate) fn load(&self, component: &[u8], ids: &Ids, state: Option<Saved>) -> Load {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Load {
             slot: self.slot,
@@ -79,7 +86,9 @@ impl Stage {
             settings: self.config.settings.to_string(),
             inputs: self.input_list.clone(),
             seed: Vec::new(),
+            own: ids.own.iter().map(|(name, id)| (name.clone(), *id)).collect(),
             first_own: self.first_own,
+            state,
             memory: self.config.limits.memory,
             call_ms: ms(self.config.limits.call_time),
             init_ms: ms(self.config.limits.init_time),
@@ -101,7 +110,7 @@ impl Stage {
     /// When something has to happen if nothing else does before.
     pub(crate) const fn wake(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Starting { deadline } | Phase::Busy { deadline, .. } => Some(*deadline),
+            Phase::Starting { deadline } | Phase::Busy { deadline, .. } | Phase::Saving { deadline } => Some(*deadline),
             Phase::Resting { until } => Some(*until),
             Phase::Down | Phase::Idle | Phase::Failed => None,
         }
@@ -111,11 +120,13 @@ impl Stage {
     ///
     /// # Errors
     /// A name that is none, or an id that is not this plugin's.
-    pub(crate) fn declare(&mut self, declared: Vec<Declared>) -> Result<(), BadPoint> {
+    pub(crate) fn declare(&mut self, declared: Vec<Declared>, ids: &mut Ids) -> Result<(), BadPoint> {
         let mut own = BTreeMap::new();
         for point in declared {
             let offset = point.id.checked_sub(self.first_own);
-            if offset.is_none_or(|offset| offset >= crate::host::OWN_POINTS) {
+            let is_new = offset.is_some_and(|offset| offset < crate::host::OWN_POINTS);
+            let is_right = ids.own.get(&point.name).map_or(is_new, |id| *id == point.id);
+            if !is_right {
                 return Err(BadPoint);
             }
             let parse = |text: &str| Name::new(text).map_err(|_| BadPoint);
@@ -131,6 +142,7 @@ impl Stage {
             };
             own.insert(point.id, Arc::new(point_of));
         }
+        ids.own.extend(own.iter().map(|(id, point)| (point.name.point().to_string(), *id)));
         self.own = own;
         Ok(())
     }

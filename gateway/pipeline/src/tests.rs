@@ -4,6 +4,7 @@ mod chain;
 mod columns;
 mod flow;
 mod link;
+mod state;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@
 //! message  row · stream · seq · lane · readings · first · last · payload · sum
 //!                                                          the queue: one row per message, bytes frozen; their sum
 //! aside    row · run · stream · seq · lane · readings · code · payload
+//! plugin   name · at · state · sum                         what plugins must not forget, the newest of each
 //! ```
 //!
 //! `readings` are those that no gap record tells of: 0 for records, and for data that was aside and is put back.
@@ -20,6 +21,7 @@
 mod aside;
 mod error;
 mod files;
+mod plugin;
 mod read;
 mod sum;
 
@@ -29,11 +31,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use curb_model::{HubTime, Lane, RunId, Stream};
+use curb_model::{HubTime, Lane, Name, RunId, Stream};
 use curb_wire::record::StreamCounts;
 use rusqlite::{Connection, Row, params};
 
-use crate::queue::{Changes, RunState, StreamState, Waiting};
+use crate::queue::{Changes, PluginState, RunState, StreamState, Waiting};
 
 pub(crate) use error::{Error, Kind};
 pub(crate) use files::Part;
@@ -67,6 +69,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// see the pattern, and at most some hundred KiB.
 const ASIDE_KEPT: i64 = 1_000;
 
+/// Plugins whose state is kept, those that are configured no more among them: with 256 KiB each, 16 MiB at the very most.
+const STATES_KEPT: i64 = 64;
+
 /// Numbers from here on are damage: nothing of ours is counted this far, and there is room for what will be added.
 const NONSENSE: i64 = 1 << 61;
 
@@ -80,6 +85,10 @@ pub(crate) struct Loaded {
     /// Least and greatest row id below zero.
     pub(crate) held: Option<(i64, i64)>,
     pub(crate) aside: u64,
+    /// What plugins must not forget.
+    pub(crate) plugins: BTreeMap<Name, PluginState>,
+    /// Plugins whose state is not what was written.
+    pub(crate) torn_plugins: Vec<String>,
 }
 
 impl Loaded {
@@ -174,6 +183,7 @@ impl Disk {
             connection.execute_batch("alter table message add column sum integer")?;
         }
         connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
+        connection.execute_batch(plugin::TABLE)?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -195,6 +205,7 @@ impl Disk {
             return Err(Error::Nonsense { what: "row id" });
         }
         loaded.aside = self.count_aside()?;
+        self.load_plugins(&mut loaded)?;
         Ok(loaded)
     }
 
@@ -204,9 +215,12 @@ impl Disk {
         if found == "ok" { Ok(()) } else { Err(Error::Nonsense { what: "page" }) }
     }
 
-    /// What can still be read of a damaged file that is open: the counters of its runs, all or nothing.
+    /// What can still be read of a damaged file that is open: the counters of its runs, all or nothing, and what plugins
+    /// must not forget, as far as it goes.
     pub(crate) fn salvage(&self) -> Loaded {
-        self.load_counters().unwrap_or_default()
+        let mut loaded = self.load_counters().unwrap_or_default();
+        self.load_plugins(&mut loaded).ok();
+        loaded
     }
 
     fn load_counters(&self) -> Result<Loaded, Error> {
@@ -266,6 +280,9 @@ impl Disk {
             }
             let mut insert =
                 transaction.prepare_cached("insert into message values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+            if scope == Scope::All {
+                plugin::write(&transaction, &changes.plugins)?;
+            }
             for new in changes.rows.iter().filter(|_| scope == Scope::All) {
                 let Stored { row, stream, readings, .. } = new.stored;
                 let (first, last) = (new.stored.first.as_nanos(), new.stored.last.as_nanos());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use curb_model::{Batch, Class, HubTime, Page, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, Class, HubTime, Name, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -103,6 +103,19 @@ impl Store {
     /// Not safe: a batch whose future is dropped while it waits is lost. Do not call it in a `select` branch.
     pub async fn append(&self, batch: Batch) -> Result<(), Closed> {
         self.enter(Entry::Batch(batch)).await
+    }
+
+    /// Keeps what a plugin must not forget, instead of what it said before, for [`Opened::states`](crate::Opened::states) of the
+    /// next run. It is on disk before any batch accepted later that is to be committed first is sent, and without one within
+    /// `commit_every`.
+    ///
+    /// # Errors
+    /// The run has ended.
+    ///
+    /// # Cancel safety
+    /// Not safe: it may or may not be kept.
+    pub async fn keep_state(&self, plugin: Name, bytes: Arc<[u8]>) -> Result<(), Closed> {
+        self.enter(Entry::State { plugin, bytes }).await
     }
 
     /// Writes a clock record.

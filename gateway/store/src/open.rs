@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use curb_model::{Fault, HubClock, HubTime, Room, RunId};
+use curb_model::{Fault, HubClock, HubTime, Name, Room, RunId};
 use curb_wire::record::Previous;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub struct Opened {
     pub hub_time: HubTime,
     /// Where a damaged database was moved, or its log.
     pub damaged: Option<PathBuf>,
+    /// What plugins must not forget, as [`Store::keep_state`] got it last.
+    pub states: BTreeMap<Name, Arc<[u8]>>,
     config: Config,
     disk: Disk,
     queue: Queue,
@@ -97,6 +99,17 @@ fn load(disk: &mut Disk, wrote: Option<RunId>) -> Result<(Loaded, Option<Damage>
     Ok((loaded, Some(Damage { fault, part, aside })))
 }
 
+/// A plugin starts without what it remembers if that is not what was written, as on a card that loses writes.
+fn torn_states(plugins: &[String]) -> Option<Fault> {
+    let names = plugins.join(", ");
+    let detail = format!("what was kept of {names} is not what was written; it is not used");
+    let fault = Fault { room: Room::Store, subject: "plugins".to_owned(), word: "damaged", detail };
+    (!plugins.is_empty()).then(|| {
+        tracing::error!("{fault}");
+        fault
+    })
+}
+
 impl Store {
     /// Opens the queue in `config.dir` and draws the id of a new run. Nothing of this run is written yet. Blocks for as
     /// long as the disk takes for a few pages: the counters are read, and no message.
@@ -108,7 +121,7 @@ impl Store {
         let mark_file = MarkFile::new(&config.dir);
         let mark = mark_file.read();
         let mut disk = Disk::new(&config.dir);
-        let (loaded, damage) = load(&mut disk, mark.map(|mark| mark.run)).map_err(|error| match error.kind() {
+        let (mut loaded, damage) = load(&mut disk, mark.map(|mark| mark.run)).map_err(|error| match error.kind() {
             Kind::Locked => Error::Locked { path: disk.path().to_owned() },
             Kind::Damaged | Kind::Full | Kind::Other => {
                 Error::Open { path: disk.path().to_owned(), source: error.into() }
@@ -122,6 +135,8 @@ impl Store {
         let hub_time = times.max().map_or(HubTime::ZERO, |time| time.plus(MARGIN));
 
         let aside = loaded.aside;
+        let states = loaded.plugins.iter().map(|(name, state)| (name.clone(), Arc::clone(&state.bytes))).collect();
+        let torn = std::mem::take(&mut loaded.torn_plugins);
         let unseen = last.filter(|last| !loaded.knows(*last));
         let mut queue = Queue::new(config.hub.clone(), config.form, run, loaded);
         // A mark that is newer than the database is that of a run whose database is lost.
@@ -134,11 +149,13 @@ impl Store {
             queue.lost_unseen(last, hub_time);
         }
         let (damaged, fault) = damage.map(|damage| (damage.aside, damage.fault)).unzip();
+        let fault = fault.or_else(|| torn_states(&torn));
         Ok(Opened {
             run,
             previous,
             hub_time,
             damaged: damaged.flatten(),
+            states,
             last,
             config,
             disk,
@@ -163,7 +180,7 @@ impl Opened {
     }
 
     pub(crate) fn into_writer(self, clock: HubClock) -> (Writer, watch::Receiver<u64>) {
-        let Self { run, config, disk, queue, mark, fault, aside, last, previous: _, hub_time: _, damaged: _ } = self;
+        let Self { run, config, disk, queue, mark, fault, aside, last, .. } = self;
         let faults: BTreeMap<_, _> = fault.map(|fault| (fault.word, fault)).into_iter().collect();
         let health = Health {
             run,

@@ -29,7 +29,7 @@ use crate::gaps::Gaps;
 
 pub(crate) use aside::Aside;
 use expire::Expiry;
-pub(crate) use state::{Changes, RunState, StreamState, Waiting};
+pub(crate) use state::{Changes, PluginState, RunState, StreamState, Waiting};
 pub(crate) use window::NewRow;
 
 /// Why a row leaves the queue.
@@ -73,6 +73,8 @@ pub(crate) struct Queue {
     pub(crate) waiting: Waiting,
     pub(crate) gaps: Gaps,
     counts: Option<OpenCounts>,
+    /// What plugins must not forget, as it is on disk, or will be with the next commit.
+    plugins: BTreeMap<Name, PluginState>,
     pub(crate) changes: Changes,
 }
 
@@ -97,6 +99,7 @@ impl Queue {
             waiting,
             gaps: Gaps::default(),
             counts: None,
+            plugins: loaded.plugins,
             changes: Changes::default(),
         };
         queue.release_held();
@@ -264,7 +267,16 @@ impl Queue {
         if scope == Scope::Deletions {
             self.changes.streams = known.rows.iter().map(|new| new.stored.stream).collect();
             self.changes.rows = known.rows;
+            self.changes.plugins = known.plugins;
         }
+    }
+
+    /// What a plugin must not forget, instead of what it said before.
+    pub(crate) fn keep_state(&mut self, plugin: Name, bytes: Arc<[u8]>, at: HubTime) {
+        let since = self.changes.plugins.get(&plugin).map_or(at, |state| state.since);
+        let state = PluginState { since, bytes };
+        self.plugins.insert(plugin.clone(), state.clone());
+        self.changes.plugins.insert(plugin, state);
     }
 
     fn stream(&mut self, name: &Stream) -> i64 {

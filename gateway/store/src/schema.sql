@@ -40,6 +40,12 @@ create table aside (
     code integer not null,
     payload blob not null
 ) strict;
+create table plugin (
+    name text primary key,
+    at integer not null,
+    state blob not null,
+    sum integer not null
+) strict;
 pragma application_id = 0x43757262;
 pragma user_version = 1;
 commit;

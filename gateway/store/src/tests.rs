@@ -12,6 +12,7 @@ mod outage;
 mod power;
 mod shelf;
 mod split;
+mod state;
 mod support;
 mod trouble;
 mod window;

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use curb_model::{Batch, Class, Fault, HubClock, HubTime, Page, RowId, RunId, Stream, UtcOffset};
+use curb_model::{Batch, Class, Fault, HubClock, HubTime, Name, Page, RowId, RunId, Stream, UtcOffset};
 use curb_wire::command::Audit;
 use curb_wire::record::{ClockEvent, Previous};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -52,6 +52,11 @@ const CHUNK: usize = 1024;
 #[derive(Debug)]
 pub(crate) enum Entry {
     Batch(Batch),
+    /// What a plugin must not forget.
+    State {
+        plugin: Name,
+        bytes: Arc<[u8]>,
+    },
     Clock {
         event: ClockEvent,
         at: HubTime,
@@ -202,13 +207,13 @@ impl Writer {
         let is_due = changes.is_urgent()
             || !self.waiting.is_empty()
             || changes.rows.memory() >= self.commit_bytes
-            || (self.commit_every.is_zero() && !changes.rows.is_empty());
+            || (self.commit_every.is_zero() && changes.has_new());
         is_due && self.due.retry.is_none()
     }
 
     /// Leaves what is new in memory for its time, and says that it is there.
     fn keep(&mut self) {
-        if !self.queue.changes.rows.is_empty() {
+        if self.queue.changes.has_new() {
             self.due.window.get_or_insert_with(|| Instant::now() + self.commit_every);
             self.show();
             self.changed.send_modify(|count| *count += 1);
@@ -218,6 +223,7 @@ impl Writer {
     fn apply(&mut self, entry: Entry, entries: &mut mpsc::Receiver<(Ticket, Entry)>) {
         match entry {
             Entry::Batch(batch) => self.queue.append(&batch, self.clock.now()),
+            Entry::State { plugin, bytes } => self.queue.keep_state(plugin, bytes, self.clock.now()),
             Entry::Clock { event, at, offset, trust } => self.queue.clock_record(event, at, offset, &trust),
             Entry::Audit(audit) => self.queue.audit(*audit),
             Entry::ReleaseUndated => self.queue.release_undated(),
@@ -282,7 +288,7 @@ impl Writer {
     /// Whether a message has been in memory for as long as it may. If none has, looks again when the next one will.
     fn is_late(&mut self, now: Instant) -> bool {
         let age = |since| self.clock.now().since(since);
-        let left = self.queue.changes.rows.oldest().map(|since| self.commit_every.saturating_sub(age(since)));
+        let left = self.queue.changes.oldest().map(|since| self.commit_every.saturating_sub(age(since)));
         self.due.window = left.map(|left| now + left);
         left.is_some_and(|left| left.is_zero())
     }

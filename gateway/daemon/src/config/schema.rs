@@ -138,6 +138,7 @@ pub(super) enum WhenFull {
 #[serde(default, expecting = "a table")]
 pub(super) struct Plugins {
     pub(super) dir: Option<String>,
+    pub(super) state_every: Option<Quantity>,
 }
 
 /// `[policy]`.

@@ -237,6 +237,18 @@ impl Families<'_, '_> {
         for (name, PluginReport { traps, .. }) in &report.plugins {
             self.sample(&[("plugin", name)], traps)?;
         }
+        self.gauge("plugin_state_bytes", "Bytes of what the plugin remembers.")?;
+        for (name, PluginReport { state_bytes, .. }) in &report.plugins {
+            self.sample(&[("plugin", name)], state_bytes)?;
+        }
+        self.counter("plugin_states_written_total", "How often what the plugin remembers was sent to the disk.")?;
+        for (name, PluginReport { states_written, .. }) in &report.plugins {
+            self.sample(&[("plugin", name)], states_written)?;
+        }
+        self.counter("plugin_states_lost_total", "How often the plugin had to start without what it remembered.")?;
+        for (name, PluginReport { states_lost, .. }) in &report.plugins {
+            self.sample(&[("plugin", name)], states_lost)?;
+        }
         self.gauge("plugin_metric", "The plugin's own counters and gauges.")?;
         for (name, PluginReport { metrics, .. }) in &report.plugins {
             for (metric, value) in metrics {

@@ -1,8 +1,9 @@
 //! From one configuration to the next, without disturbing what is the same in both.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use curb_model::{Name, PointName, PointSet, Stream};
+use curb_model::{Name, Point, PointName, PointSet, Stream};
 use tokio::time::Instant;
 
 use crate::config::PluginConfig;
@@ -11,13 +12,14 @@ use crate::lane::Lane;
 use crate::lines::Lines;
 use crate::link::{Input, ToHost};
 use crate::stage::{Phase, Stage};
+use crate::state::Ids;
 
 impl Flow {
     /// Changes to other plugins; what does not differ goes on undisturbed.
     pub(crate) fn configure(&mut self, parts: Vec<Part>, points: &PointSet, now: Instant) {
         let mut old = std::mem::take(&mut self.stages);
         for part in parts {
-            let inputs = self.inputs(&part.config, points);
+            let inputs = inputs(&part.config, points, self.ids.entry(part.config.name.clone()).or_default());
             let same = |stage: &Stage| {
                 stage.config == part.config && stage.component == part.component && stage.input_list == inputs
             };
@@ -45,10 +47,15 @@ impl Flow {
                 let plugin = sheet.plugins.entry(stage.name().clone()).or_default();
                 if stage.phase == Phase::Down {
                     (plugin.trouble, plugin.points) = (None, Vec::new());
+                    plugin.health.state_bytes =
+                        self.states.get(stage.name()).map_or(0, |memory| memory.saved.data.len() as u64);
                 }
             }
         }
         for place in 0..self.stages.len() {
+            if let Some(why) = self.unreadable.remove(self.stages[place].name()) {
+                self.forget(place, &format!("what was kept cannot be read: {why}"), now);
+            }
             if self.stages[place].phase == Phase::Down {
                 self.set(place, Phase::Down);
                 self.load(place, now);
@@ -67,9 +74,9 @@ impl Flow {
             .iter()
             .map(|input| (PointName::parse(&input.name).expect("it was printed from one"), input.id))
             .collect();
-        let (slot, first_own) = (self.next_slot, self.next_id);
+        let slot = self.next_slot;
         self.next_slot += 1;
-        self.next_id += crate::host::OWN_POINTS;
+        let first_own = self.ids.entry(part.config.name.clone()).or_default().take(crate::host::OWN_POINTS);
         Stage {
             config: part.config,
             component: part.component,
@@ -82,20 +89,18 @@ impl Flow {
             failures: 0,
             waiting: VecDeque::new(),
             lines: Lines::default(),
+            stateful: false,
+            dirty: None,
         }
     }
+}
 
-    /// The points that the plugin's globs name, with ids that stay while the pipeline lives.
-    fn inputs(&mut self, config: &PluginConfig, points: &PointSet) -> Vec<Input> {
-        let seen = points.iter().filter(|point| config.points.iter().any(|glob| glob.matches(&point.name)));
-        let mut inputs = Vec::new();
-        for point in seen {
-            let id = *self.ids.entry(point.name.clone()).or_insert_with(|| {
-                self.next_id += 1;
-                self.next_id - 1
-            });
-            inputs.push(Input { id, name: point.name.to_string(), unit: point.unit.as_ref().map(ToString::to_string) });
-        }
-        inputs
-    }
+/// The points that the plugin's globs name, with ids that stay.
+fn inputs(config: &PluginConfig, points: &PointSet, ids: &mut Ids) -> Vec<Input> {
+    let seen = points.iter().filter(|point| config.points.iter().any(|glob| glob.matches(&point.name)));
+    let input = |point: &Arc<Point>| {
+        let name = point.name.to_string();
+        Input { id: ids.input(&name), name, unit: point.unit.as_ref().map(ToString::to_string) }
+    };
+    seen.map(input).collect()
 }

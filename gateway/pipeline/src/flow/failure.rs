@@ -21,6 +21,7 @@ const HANGS: u32 = 3;
 
 impl Flow {
     pub(super) fn declined(&mut self, place: usize, text: &str, now: Instant) {
+        self.state_moves(place, now);
         let stream = self.answered(place);
         let name = self.stages[place].name().clone();
         tracing::warn!(plugin = %name, reason = text, "plugin declined a batch");
@@ -41,9 +42,11 @@ impl Flow {
             sheet.health.traps += 1;
             sheet.trouble = Some(Trouble { word: "plugin-trapped", detail: text.to_owned(), over: Some(now) });
         });
-        let starting = matches!(self.stages[place].phase, Phase::Starting { .. });
+        self.state_trapped(place, now);
+        // A trap that is no batch's counts against the plugin alone.
+        let alone = matches!(self.stages[place].phase, Phase::Starting { .. } | Phase::Saving { .. });
         let Some(stream) = self.answered(place) else {
-            if starting {
+            if alone {
                 self.stages[place].failures += 1;
             }
             return self.restart(place, now);
@@ -169,7 +172,7 @@ impl Flow {
         match self.stages[place].phase {
             Phase::Failed | Phase::Resting { .. } => true,
             Phase::Down => self.host_deaths >= HOST_DEATHS,
-            Phase::Starting { .. } | Phase::Idle | Phase::Busy { .. } => false,
+            Phase::Starting { .. } | Phase::Idle | Phase::Busy { .. } | Phase::Saving { .. } => false,
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{Gather, READINGS_MAX};
+use crate::leaving::Leaving;
 
 /// Readings `from..to` of a stream: each has its number as value.
 fn batch(stream: &str, class: Class, offset: Option<i64>, numbers: std::ops::Range<u64>) -> Batch {
@@ -36,9 +37,16 @@ fn numbers(batch: &Batch) -> Vec<u64> {
     batch.readings.iter().map(|reading| reading.at.as_nanos().cast_unsigned()).collect()
 }
 
+fn all(gather: &mut Gather) -> impl Iterator<Item = Batch> {
+    std::iter::from_fn(|| gather.next()).map(|leaving| match leaving {
+        Leaving::Batch(batch) => batch,
+        Leaving::State { .. } => panic!("there is none"),
+    })
+}
+
 /// What is ready: stream and numbers.
 fn ready(gather: &mut Gather) -> Vec<(String, Vec<u64>)> {
-    std::iter::from_fn(|| gather.next()).map(|batch| (batch.stream.to_string(), numbers(&batch))).collect()
+    all(gather).map(|batch| (batch.stream.to_string(), numbers(&batch))).collect()
 }
 
 #[test]
@@ -107,7 +115,7 @@ proptest! {
         let (mut given, mut got) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, Vec<u64>>::new());
         let mut arrived = BTreeMap::<(String, u64), Instant>::new();
         let mut leave = |gather: &mut Gather, now: Instant, linger: Duration, arrived: &BTreeMap<(String, u64), Instant>| {
-            while let Some(batch) = gather.next() {
+            for batch in all(gather) {
                 assert!(batch.closes());
                 for number in numbers(&batch) {
                     let name = batch.stream.to_string();

@@ -2,6 +2,6 @@
 
 wasmtime::component::bindgen!({
     path: "../../plugins/wit",
-    world: "filter",
+    world: "stateful-filter",
     imports: { default: trappable },
 });

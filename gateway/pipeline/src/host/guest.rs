@@ -29,7 +29,7 @@ pub(super) struct Guest {
     pub(super) usage: Usage,
     slot: Slot,
     outlet: Outlet,
-    first_own: u32,
+    ids: OwnIds,
     /// All points that any instance of this plugin has declared.
     pub(super) declared: Vec<Declared>,
     /// Points may be declared: the plugin is in `init`.
@@ -39,9 +39,17 @@ pub(super) struct Guest {
     lines: u32,
 }
 
+/// Which ids a plugin's own points get.
+pub(super) struct OwnIds {
+    /// Of points that it declared in an earlier life.
+    pub(super) known: Vec<(String, u32)>,
+    /// Of the first other one.
+    pub(super) first: u32,
+}
+
 impl Guest {
-    pub(super) fn new(usage: Usage, slot: Slot, outlet: Outlet, first_own: u32, declared: Vec<Declared>) -> Self {
-        Self { usage, slot, outlet, first_own, declared, declaring: true, metrics: BTreeMap::new(), calls: 0, lines: 0 }
+    pub(super) fn new(usage: Usage, slot: Slot, outlet: Outlet, ids: OwnIds, declared: Vec<Declared>) -> Self {
+        Self { usage, slot, outlet, ids, declared, declaring: true, metrics: BTreeMap::new(), calls: 0, lines: 0 }
     }
 
     /// After a call of the plugin: what it counted, and the lines that were too many. The next call starts afresh.
@@ -93,18 +101,20 @@ impl points::Host for Guest {
         if let Some(error) = [&name, &output].into_iter().find_map(|text| Name::new(text).err()) {
             return Ok(Err(error.to_string()));
         }
-        let next = self.first_own + u32::try_from(self.declared.len()).expect("at most OWN_POINTS");
-        let point = Declared { id: next, name, unit, output, alarm: class == points::Class::Alarm };
+        let count = u32::try_from(self.declared.len()).expect("at most OWN_POINTS");
+        let known = self.ids.known.iter().find(|(known, _)| *known == name).map(|(_, id)| *id);
+        let id = known.unwrap_or(self.ids.first + count);
+        let point = Declared { id, name, unit, output, alarm: class == points::Class::Alarm };
         // A fresh instance declares what the one before it did; the ids stay.
         if let Some(known) = self.declared.iter().find(|known| known.name == point.name) {
             let same = Declared { id: known.id, ..point } == *known;
             return Ok(if same { Ok(known.id) } else { Err(format!("{} was declared otherwise", known.name)) });
         }
-        if next - self.first_own >= OWN_POINTS {
+        if count >= OWN_POINTS {
             return Ok(Err(format!("a plugin has at most {OWN_POINTS} points")));
         }
         self.declared.push(point);
-        Ok(Ok(next))
+        Ok(Ok(id))
     }
 }
 

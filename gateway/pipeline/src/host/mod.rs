@@ -116,7 +116,8 @@ pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -
                 leaving.extend(plugins.remove(&slot).map(|(_, thread)| thread));
                 continue;
             }
-            ToHost::Reset { slot } => (slot, Question::Reset),
+            ToHost::Reset { slot, state } => (slot, Question::Reset(state)),
+            ToHost::Snapshot { slot } => (slot, Question::Snapshot),
             ToHost::Process { slot, now, columns } => (slot, Question::Process { now, columns }),
         };
         if let Some((questions, _)) = plugins.get(&slot)

@@ -3,34 +3,65 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap};
 
 use crate::chain::Emission;
 use crate::columns::{Columns, Other};
 use crate::host::Outlet;
+use crate::host::bindings::StatefulFilter;
 use crate::host::bindings::curb::plugin::types;
-use crate::host::bindings::exports::curb::plugin::transform::Setup;
-use crate::host::bindings::{Filter, FilterPre};
+use crate::host::bindings::exports::curb::plugin::{state, transform};
 use crate::host::cache::Cache;
 use crate::host::engine::{self, Usage};
-use crate::host::guest::Guest;
+use crate::host::guest::{Guest, OwnIds};
 use crate::host::ticker::Clock;
 use crate::link::{Declared, FromHost, Load, Now, Refusal};
+use crate::state::{SNAPSHOT_MAX, Saved};
 
 /// What a plugin's thread is asked.
 pub(super) enum Question {
-    /// A fresh instance.
-    Reset,
+    /// A fresh instance, with this state.
+    Reset(Option<Saved>),
     /// Handle a batch.
     Process { now: Now, columns: Columns },
+    /// Give the state out.
+    Snapshot,
 }
 
-/// The component, with everything that it imports found. Fails if it is not of our world.
-pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<FilterPre<Guest>> {
+/// The name of the export that tells the world `stateful-filter` from `filter`.
+const STATE: &str = "curb:plugin/state@0.1.0";
+
+/// A component with everything that it imports found, and where its exports are.
+pub(super) struct Linked {
+    pre: InstancePre<Guest>,
+    transform: transform::GuestIndices,
+    /// If it is a `stateful-filter`.
+    state: Option<state::GuestIndices>,
+}
+
+/// Fails if the component is not of one of our worlds.
+pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
     let mut linker = Linker::new(engine);
-    Filter::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
-    FilterPre::new(linker.instantiate_pre(component)?)
+    StatefulFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    let pre = linker.instantiate_pre(component)?;
+    let transform = transform::GuestIndices::new(&pre)?;
+    let has_state = component.get_export_index(None, STATE).is_some();
+    let state = has_state.then(|| state::GuestIndices::new(&pre)).transpose()?;
+    Ok(Linked { pre, transform, state })
+}
+
+/// An instance.
+struct Live {
+    store: Store<Guest>,
+    transform: transform::Guest,
+    state: Option<state::Guest>,
+}
+
+/// Why there is no instance, if the plugin says so itself.
+enum Refused {
+    Settings(String),
+    State(String),
 }
 
 /// Answers questions until there are no more.
@@ -43,28 +74,31 @@ pub(super) fn run(
     questions: &Receiver<Question>,
 ) {
     let slot = load.slot;
-    let pre = match cache.compile(engine, &load.component).and_then(|component| link(engine, &component)) {
-        Ok(pre) => pre,
+    let linked = match cache.compile(engine, &load.component).and_then(|component| link(engine, &component)) {
+        Ok(linked) => linked,
         Err(error) => {
             outlet.send(&FromHost::Refused { slot, refusal: Refusal::Component, text: format!("{error:#}") });
             return;
         }
     };
+    let mut load = load;
+    let state = load.state.take();
     let mut plugin = Plugin {
         engine,
         clock,
         outlet,
-        pre,
+        linked,
         load: Load { component: Vec::new(), ..load },
         declared: Vec::new(),
         live: None,
     };
-    let ready = plugin.reset();
+    let ready = plugin.reset(state);
     outlet.send(&ready);
     for question in questions {
         let answer = match question {
-            Question::Reset => plugin.reset(),
+            Question::Reset(state) => plugin.reset(state),
             Question::Process { now, columns } => plugin.process(now, columns),
+            Question::Snapshot => plugin.snapshot(),
         };
         outlet.send(&answer);
     }
@@ -74,74 +108,134 @@ struct Plugin<'a> {
     engine: &'a Engine,
     clock: &'a Clock,
     outlet: &'a Outlet,
-    pre: FilterPre<Guest>,
+    linked: Linked,
     load: Load,
     declared: Vec<Declared>,
     /// `None` after a trap, until the next reset.
-    live: Option<(Store<Guest>, Filter)>,
+    live: Option<Live>,
 }
 
 impl Plugin<'_> {
-    fn reset(&mut self) -> FromHost {
+    fn reset(&mut self, state: Option<Saved>) -> FromHost {
         let slot = self.load.slot;
         // The old instance's memory goes before the new one's comes.
         self.live = None;
         let limit = millis(self.load.init_ms);
-        match self.instantiate(limit) {
+        match self.instantiate(limit, state) {
             Ok(Ok(live)) => {
+                let stateful = live.state.is_some();
                 self.live = Some(live);
-                FromHost::Ready { slot, declared: self.declared.clone() }
+                FromHost::Ready { slot, declared: self.declared.clone(), stateful }
             }
-            Ok(Err(text)) => FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) },
+            Ok(Err(Refused::Settings(text))) => {
+                FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) }
+            }
+            Ok(Err(Refused::State(text))) => FromHost::Unrestored { slot, text: bounded(text) },
             Err(error) => FromHost::Trapped { slot, text: why("init", &error, limit) },
         }
     }
 
-    fn instantiate(&mut self, limit: Duration) -> wasmtime::Result<Result<(Store<Guest>, Filter), String>> {
+    /// A fresh instance that was initialized and has its state again, all within the limit.
+    fn instantiate(&mut self, limit: Duration, state: Option<Saved>) -> wasmtime::Result<Result<Live, Refused>> {
         let load = &self.load;
         let usage = Usage::new(load.memory);
-        let guest = Guest::new(usage, load.slot, self.outlet.clone(), load.first_own, self.declared.clone());
+        let ids = OwnIds { known: load.own.clone(), first: load.first_own };
+        let guest = Guest::new(usage, load.slot, self.outlet.clone(), ids, self.declared.clone());
         let mut store = engine::store(self.engine, guest);
         store.set_epoch_deadline(Clock::epochs(limit));
         let running = self.clock.run();
-        let filter = self.pre.instantiate(&mut store)?;
-        let setup = Setup {
+        let instance = self.linked.pre.instantiate(&mut store)?;
+        let transform = self.linked.transform.load(&mut store, &instance)?;
+        let exports = self.linked.state.as_ref().map(|state| state.load(&mut store, &instance)).transpose()?;
+        let setup = transform::Setup {
             config: load.settings.clone(),
             inputs: load.inputs.iter().map(point).collect(),
             seed: load.seed.clone(),
         };
-        let planned = filter.curb_plugin_transform().call_init(&mut store, &setup)?;
-        drop(running);
+        let plan = match transform.call_init(&mut store, &setup)? {
+            Ok(plan) => plan,
+            Err(text) => return Ok(Err(Refused::Settings(text))),
+        };
+        if plan.tick_ms != 0 {
+            return Ok(Err(Refused::Settings("asks for ticks, which this hub does not give".to_owned())));
+        }
         let guest = store.data_mut();
         guest.declaring = false;
         self.declared.clone_from(&guest.declared);
-        drop(guest.end_call());
-        Ok(planned.and_then(|plan| match plan.tick_ms {
-            0 => Ok((store, filter)),
-            _ => Err("asks for ticks, which this hub does not give".to_owned()),
-        }))
+        if let (Some(exports), Some(state)) = (&exports, state) {
+            let state = state::Saved { version: state.version, data: state.data.to_vec() };
+            // A trap in here is the state's, not the plugin's: without it the plugin may well start.
+            match exports.call_restore(&mut store, &state) {
+                Ok(Ok(())) => {}
+                Ok(Err(text)) => return Ok(Err(Refused::State(text))),
+                Err(error) => return Ok(Err(Refused::State(why("restore", &error, limit)))),
+            }
+        }
+        drop(running);
+        drop(store.data_mut().end_call());
+        Ok(Ok(Live { store, transform, state: exports }))
     }
 
     fn process(&mut self, now: Now, columns: Columns) -> FromHost {
         let slot = self.load.slot;
-        let Some((store, filter)) = &mut self.live else {
+        let Some(Live { store, transform, state }) = &mut self.live else {
             return FromHost::Trapped { slot, text: "process after a trap".to_owned() };
         };
         let limit = millis(self.load.call_ms);
         store.set_epoch_deadline(Clock::epochs(limit));
         let now = types::Now { time: now.hub, utc_offset: now.utc_offset };
         let running = self.clock.run();
-        let result = filter.curb_plugin_transform().call_process(&mut *store, now, &columns.into());
+        let result = transform.call_process(&mut *store, now, &columns.into());
         drop(running);
         let metrics = store.data_mut().end_call();
-        match result {
-            Ok(Ok(emission)) => FromHost::Done { slot, emission: Box::new(emission.into()), metrics },
-            Ok(Err(text)) => FromHost::Declined { slot, text: bounded(text) },
-            Err(error) => {
-                self.live = None;
-                FromHost::Trapped { slot, text: why("process", &error, limit) }
-            }
+        let emission: Emission = match result {
+            Ok(Ok(emission)) => emission.into(),
+            Ok(Err(text)) => return FromHost::Declined { slot, text: bounded(text) },
+            Err(error) => return self.trapped(why("process", &error, limit)),
+        };
+        let wanted = state.as_ref().filter(|_| emission.lets_out());
+        match wanted.map(|state| take_snapshot(store, state, self.clock, limit)).transpose() {
+            Ok(state) => FromHost::Done { slot, emission: Box::new(emission), metrics, state },
+            Err(text) => self.trapped(text),
         }
+    }
+
+    fn snapshot(&mut self) -> FromHost {
+        let slot = self.load.slot;
+        let Some(Live { store, state: Some(state), .. }) = &mut self.live else {
+            return FromHost::Trapped { slot, text: "snapshot of what has no state".to_owned() };
+        };
+        match take_snapshot(store, state, self.clock, millis(self.load.call_ms)) {
+            Ok(state) => FromHost::Snapshot { slot, state },
+            Err(text) => self.trapped(text),
+        }
+    }
+
+    /// The instance is of no more use.
+    fn trapped(&mut self, text: String) -> FromHost {
+        self.live = None;
+        FromHost::Trapped { slot: self.load.slot, text: bounded(text) }
+    }
+}
+
+fn take_snapshot(
+    store: &mut Store<Guest>,
+    state: &state::Guest,
+    clock: &Clock,
+    limit: Duration,
+) -> Result<Saved, String> {
+    store.set_epoch_deadline(Clock::epochs(limit));
+    let running = clock.run();
+    let result = state.call_snapshot(&mut *store);
+    drop(running);
+    drop(store.data_mut().end_call());
+    match result {
+        Ok(Ok(saved)) if saved.data.len() <= SNAPSHOT_MAX => {
+            Ok(Saved { version: saved.version, data: saved.data.into() })
+        }
+        Ok(Ok(saved)) => Err(format!("snapshot has {} bytes (limit {SNAPSHOT_MAX})", saved.data.len())),
+        Ok(Err(text)) => Err(format!("snapshot: {text}")),
+        Err(error) => Err(why("snapshot", &error, limit)),
     }
 }
 

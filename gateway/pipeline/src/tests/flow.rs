@@ -1,7 +1,7 @@
 //! Whatever plugins and their host do, and in whatever order: every batch comes out once, in the order of its stream, and
 //! closes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::chain::Emission;
 use crate::config::{Limits, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::health::{Board, PluginState};
+use crate::leaving::Leaving;
 use crate::link::{FromHost, Slot, ToHost, take_frame};
 use crate::stage::rest;
 
@@ -108,7 +109,7 @@ impl Street {
         let points: PointSet = names.map(|name| point(&name)).collect();
         let clock = HubClock::starting_at(HubTime::ZERO);
         let board = Board::default();
-        let mut flow = Flow::new(clock, board.clone());
+        let mut flow = Flow::new(clock, board.clone(), BTreeMap::new());
         let now = Instant::now();
         flow.configure(parts(policies, true, true), &points, now);
         flow.host_started(String::new(), now);
@@ -126,7 +127,7 @@ impl Street {
                     self.flow.heard(started(*slot, *answer), self.now);
                     self.flow.heard(declined(*slot), self.now);
                     let emission = Box::new(Emission::default());
-                    self.flow.heard(FromHost::Done { slot: *slot, emission, metrics: vec![] }, self.now);
+                    self.flow.heard(FromHost::Done { slot: *slot, emission, metrics: vec![], state: None }, self.now);
                 }
             }
             Step::Wait(ms) => {
@@ -149,7 +150,10 @@ impl Street {
                 self.questions.push(question);
             }
         }
-        self.out.extend(self.flow.outbox.drain(..));
+        self.out.extend(self.flow.outbox.drain(..).map(|leaving| match leaving {
+            Leaving::Batch(batch) => batch,
+            Leaving::State { .. } => panic!("these plugins have no state"),
+        }));
     }
 
     fn batch(&mut self, device: &'static str, rows: usize) {
@@ -170,7 +174,7 @@ impl Street {
         }
         let message = match (self.questions.remove(0), answer) {
             (ToHost::Load(load), answer) => started(load.slot, answer),
-            (ToHost::Reset { slot }, answer) => started(slot, answer),
+            (ToHost::Reset { slot, .. }, answer) => started(slot, answer),
             (ToHost::Process { slot, columns, .. }, answer) => {
                 let rows = u32::try_from(columns.len()).unwrap();
                 let keep = match answer {
@@ -181,9 +185,9 @@ impl Street {
                     Answer::Trap => return self.flow.heard(trapped(slot), self.now),
                 };
                 let emission = Box::new(Emission { keep, ..Emission::default() });
-                FromHost::Done { slot, emission, metrics: vec![] }
+                FromHost::Done { slot, emission, metrics: vec![], state: None }
             }
-            (ToHost::Hello { .. } | ToHost::Unload { .. }, _) => return,
+            (ToHost::Hello { .. } | ToHost::Unload { .. } | ToHost::Snapshot { .. }, _) => return,
         };
         self.flow.heard(message, self.now);
     }
@@ -234,7 +238,7 @@ impl Street {
 fn slot_of(question: &ToHost) -> Option<Slot> {
     match question {
         ToHost::Load(load) => Some(load.slot),
-        ToHost::Reset { slot } | ToHost::Process { slot, .. } => Some(*slot),
+        ToHost::Reset { slot, .. } | ToHost::Process { slot, .. } | ToHost::Snapshot { slot } => Some(*slot),
         ToHost::Hello { .. } | ToHost::Unload { .. } => None,
     }
 }
@@ -244,7 +248,7 @@ fn started(slot: Slot, answer: Answer) -> FromHost {
         Answer::Trap => trapped(slot),
         Answer::Refuse => FromHost::Refused { slot, refusal: crate::link::Refusal::Settings, text: "no".to_owned() },
         Answer::KeepAll | Answer::KeepNone | Answer::Forge | Answer::Decline => {
-            FromHost::Ready { slot, declared: vec![] }
+            FromHost::Ready { slot, declared: vec![], stateful: false }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::link::{
     Declared, FRAME_MAX, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost, read_frame,
     take_frame,
 };
+use crate::state::Saved;
 
 fn columns() -> impl Strategy<Value = Columns> {
     batches().prop_map(|batch| {
@@ -17,14 +18,21 @@ fn columns() -> impl Strategy<Value = Columns> {
     })
 }
 
+fn saved() -> impl Strategy<Value = Option<Saved>> {
+    let saved = (any::<u32>(), any::<Vec<u8>>()).prop_map(|(version, data)| Saved { version, data: data.into() });
+    proptest::option::of(saved)
+}
+
 fn to_host() -> impl Strategy<Value = ToHost> {
     let input = (any::<u32>(), ".*", proptest::option::of(".*")).prop_map(|(id, name, unit)| Input { id, name, unit });
     prop_oneof![
         ".*".prop_map(|cache| ToHost::Hello { cache }),
-        (any::<[u32; 4]>(), ".*", any::<Vec<u8>>(), ".*", prop::collection::vec(input, 0..4), any::<u64>()).prop_map(
-            |([slot, first_own, call_ms, init_ms], name, component, settings, inputs, memory)| {
+        (any::<[u32; 4]>(), ".*", any::<Vec<u8>>(), ".*", prop::collection::vec(input, 0..4), any::<u64>(), saved())
+            .prop_map(|([slot, first_own, call_ms, init_ms], name, component, settings, inputs, memory, state)| {
                 ToHost::Load(Box::new(Load {
                     slot,
+                    own: vec![(name.clone(), init_ms), (settings.clone(), slot)],
+                    state,
                     name,
                     seed: component.clone(),
                     component,
@@ -35,9 +43,9 @@ fn to_host() -> impl Strategy<Value = ToHost> {
                     call_ms,
                     init_ms,
                 }))
-            }
-        ),
-        any::<u32>().prop_map(|slot| ToHost::Reset { slot }),
+            }),
+        (any::<u32>(), saved()).prop_map(|(slot, state)| ToHost::Reset { slot, state }),
+        any::<u32>().prop_map(|slot| ToHost::Snapshot { slot }),
         any::<u32>().prop_map(|slot| ToHost::Unload { slot }),
         (any::<u32>(), any::<i64>(), any::<Option<i64>>(), columns()).prop_map(|(slot, hub, utc_offset, columns)| {
             ToHost::Process { slot, now: Now { hub, utc_offset }, columns }
@@ -52,14 +60,20 @@ fn from_host() -> impl Strategy<Value = FromHost> {
     let emission = (any::<Vec<u32>>(), columns(), any::<Vec<(u32, u8)>>(), any::<Vec<(u32, Box<str>)>>())
         .prop_map(|(keep, add, remark, rejects)| Emission { keep, add, remark, rejects });
     prop_oneof![
-        (any::<u32>(), prop::collection::vec(declared, 0..4))
-            .prop_map(|(slot, declared)| FromHost::Ready { slot, declared }),
+        (any::<u32>(), prop::collection::vec(declared, 0..4), any::<bool>())
+            .prop_map(|(slot, declared, stateful)| FromHost::Ready { slot, declared, stateful }),
+        (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Unrestored { slot, text }),
+        (any::<u32>(), saved()).prop_map(|(slot, state)| FromHost::Snapshot {
+            slot,
+            state: state.unwrap_or(Saved { version: 0, data: [].into() })
+        }),
         (any::<u32>(), any::<bool>(), ".*").prop_map(|(slot, settings, text)| {
             let refusal = if settings { Refusal::Settings } else { Refusal::Component };
             FromHost::Refused { slot, refusal, text }
         }),
-        (any::<u32>(), emission, prop::collection::vec(metric, 0..4))
-            .prop_map(|(slot, emission, metrics)| FromHost::Done { slot, emission: Box::new(emission), metrics }),
+        (any::<u32>(), emission, prop::collection::vec(metric, 0..4), saved()).prop_map(
+            |(slot, emission, metrics, state)| FromHost::Done { slot, emission: Box::new(emission), metrics, state }
+        ),
         (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Declined { slot, text }),
         (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Trapped { slot, text }),
         (any::<u32>(), any::<u8>(), ".*").prop_map(|(slot, level, text)| FromHost::Log { slot, level, text }),

@@ -175,6 +175,7 @@ async fn two_plugins_of_one_name_are_refused() {
         host: curb_pipeline::HostCommand::default(),
         cache: std::path::PathBuf::new(),
         policy: curb_pipeline::Policy::default(),
+        state_every: curb_pipeline::STATE_EVERY,
     };
     let refused = rig.pipeline.apply(config, curb_model::PointSet::default());
     assert!(matches!(refused, Err(Error::DuplicatePlugin { .. })), "{refused:?}");

@@ -8,3 +8,4 @@ mod deadband;
 mod hostile;
 mod life;
 mod rig;
+mod state;

@@ -1,5 +1,6 @@
 //! A pipeline between two ends that the test holds.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 use curb_model::{
     Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample, Stream, Value, ValueType,
 };
-use curb_pipeline::{Config, Health, HostCommand, Limits, OnFailure, Pipeline, PluginConfig, Policy};
+use curb_pipeline::{
+    Config, Health, HostCommand, Leaving, Limits, OnFailure, Pipeline, PluginConfig, Policy, STATE_EVERY,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -18,10 +21,15 @@ pub(crate) struct Rig {
     pub(crate) pipeline: Pipeline,
     pub(crate) clock: HubClock,
     input: Option<mpsc::Sender<Batch>>,
-    output: mpsc::Receiver<Batch>,
+    output: mpsc::Receiver<Leaving>,
     points: PointSet,
     cache: TempDir,
+    /// What plugins have given out for the next run.
+    pub(crate) states: States,
 }
+
+/// What is kept between runs.
+pub(crate) type States = BTreeMap<Name, Arc<[u8]>>;
 
 /// Where a built component is.
 pub(crate) fn component(name: &str) -> PathBuf {
@@ -50,14 +58,21 @@ fn point(name: &str) -> Arc<Point> {
 
 impl Rig {
     pub(crate) fn start(plugins: Vec<PluginConfig>) -> Self {
+        Self::start_with(plugins, States::new())
+    }
+
+    /// Where an earlier run has stopped.
+    pub(crate) fn start_with(plugins: Vec<PluginConfig>, states: States) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let clock = HubClock::starting_at(HubTime::ZERO);
         let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"].map(point).into_iter().collect();
         let (input, to_pipeline) = mpsc::channel(16);
         let (from_pipeline, output) = mpsc::channel(16);
         let config = config(plugins, &cache);
-        let pipeline = Pipeline::start(config, points.clone(), clock.clone(), to_pipeline, from_pipeline).unwrap();
-        Self { pipeline, clock, input: Some(input), output, points, cache }
+        let before = states.clone();
+        let pipeline =
+            Pipeline::start(config, points.clone(), clock.clone(), before, to_pipeline, from_pipeline).unwrap();
+        Self { pipeline, clock, input: Some(input), output, points, cache, states }
     }
 
     pub(crate) fn apply(&self, plugins: Vec<PluginConfig>) {
@@ -79,13 +94,16 @@ impl Rig {
     }
 
     pub(crate) async fn receive(&mut self) -> Batch {
-        match tokio::time::timeout(PATIENCE, self.output.recv()).await {
-            Ok(Some(batch)) => {
-                assert!(batch.closes(), "{batch:?}");
-                batch
+        loop {
+            match tokio::time::timeout(PATIENCE, self.output.recv()).await {
+                Ok(Some(Leaving::Batch(batch))) => {
+                    assert!(batch.closes(), "{batch:?}");
+                    return batch;
+                }
+                Ok(Some(Leaving::State { plugin, bytes })) => drop(self.states.insert(plugin, bytes)),
+                Ok(None) => panic!("the pipeline ended: {:?}", self.pipeline.health()),
+                Err(_) => panic!("nothing came: {:?}", self.pipeline.health()),
             }
-            Ok(None) => panic!("the pipeline ended: {:?}", self.pipeline.health()),
-            Err(_) => panic!("nothing came: {:?}", self.pipeline.health()),
         }
     }
 
@@ -112,22 +130,33 @@ impl Rig {
     }
 
     /// Ends the input and gives what was still on its way.
-    pub(crate) async fn end(mut self) -> Vec<Batch> {
+    pub(crate) async fn end(self) -> Vec<Batch> {
+        self.end_with_states().await.0
+    }
+
+    /// And what the next run is to start with.
+    pub(crate) async fn end_with_states(mut self) -> (Vec<Batch>, States) {
         drop(self.input.take());
         let mut rest = Vec::new();
         let drain = async {
-            while let Some(batch) = self.output.recv().await {
-                assert!(batch.closes(), "{batch:?}");
-                rest.push(batch);
+            while let Some(leaving) = self.output.recv().await {
+                match leaving {
+                    Leaving::Batch(batch) => {
+                        assert!(batch.closes(), "{batch:?}");
+                        rest.push(batch);
+                    }
+                    Leaving::State { plugin, bytes } => drop(self.states.insert(plugin, bytes)),
+                }
             }
             self.pipeline.join().await;
         };
         tokio::time::timeout(PATIENCE, drain).await.expect("the pipeline ends after its input");
-        rest
+        (rest, self.states)
     }
 }
 
 fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
     let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), args: vec![] };
-    Config { plugins, host, cache: cache.path().join("components"), policy: Policy::default() }
+    let cache = cache.path().join("components");
+    Config { plugins, host, cache, policy: Policy::default(), state_every: STATE_EVERY }
 }

@@ -22,6 +22,11 @@ impl Queue {
         for dropped in &batch.dropped {
             self.gaps.unnumbered(self.run, &batch.stream, *dropped);
         }
+        // Ahead of the message whose counters have it: while a disk refuses, both go out from memory, and a kill must not leave
+        // the core with the second alone. (An alarm goes first all the same.)
+        if !(batch.dropped.is_empty() || batch.readings.is_empty()) {
+            self.settle();
+        }
         let stream = self.streams.get_mut(&id).expect("it was looked up or made above");
         self.changes.streams.insert(id);
         let mut told = stream.counts;
@@ -36,6 +41,7 @@ impl Queue {
             return;
         }
         stream.untold = false;
+        self.changes.commit_first |= batch.commit_first;
         stream.held |= !self.released && batch.offset.is_none();
         let held = stream.held;
         // From the last to the first, so that the next one is at hand.

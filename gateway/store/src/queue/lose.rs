@@ -8,14 +8,15 @@ use curb_wire::record::Gap;
 use super::{Queue, Waiting};
 
 impl Queue {
-    /// The disk is lost, but not what the next commit was to write. Gap records tell what went with it; the rest is
-    /// written to the next file.
+    /// The disk is lost, but not what the next commit was to write, nor what plugins must not forget. Gap records tell what
+    /// went with it; the rest is written to the next file.
     pub(crate) fn lose_disk(&mut self) {
         self.settle();
         let lost_changes = std::mem::take(&mut self.changes);
         self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows.iter().cloned()).collect();
         self.changes.commit_first =
             lost_changes.commit_first || self.changes.rows.iter().any(|new| new.stored.lane != Lane::Data);
+        self.changes.plugins = self.plugins.clone();
         self.changes.runs = self.runs.iter().map(|run| run.id).collect();
         self.counts = None;
         let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|new| new.stored.row).collect();

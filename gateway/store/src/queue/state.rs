@@ -1,8 +1,9 @@
 //! Runs, streams and rows, as the queue knows them and the disk keeps them; and what the next commit changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use curb_model::{HubTime, Lane, RunId, Stream};
+use curb_model::{HubTime, Lane, Name, RunId, Stream};
 use curb_wire::record::StreamCounts;
 
 use super::window::{NewRow, Window};
@@ -84,14 +85,24 @@ impl StreamState {
     }
 }
 
+/// What a plugin must not forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginState {
+    /// When it came in.
+    pub(crate) since: HubTime,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
 /// What the next commit writes, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) runs: BTreeSet<RunId>,
     /// Messages that are in memory only.
     pub(crate) rows: Window,
-    /// Whether one among them must be on disk before it is sent: anything but data.
+    /// Whether one among them must be on disk before it is sent: anything but data, and data that plugins with state let out.
     pub(crate) commit_first: bool,
+    /// The newest state of plugins. Written with all rows or not at all, so that none is older than what was let out behind it.
+    pub(crate) plugins: BTreeMap<Name, PluginState>,
     /// Records that nobody has been given yet, rewritten in place.
     pub(crate) replaced: BTreeMap<i64, NewRow>,
     /// Rows to copy aside, with the broker's reason code.
@@ -107,6 +118,16 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// Whether there is anything that a deadline was given.
+    pub(crate) fn has_new(&self) -> bool {
+        !(self.rows.is_empty() && self.plugins.is_empty())
+    }
+
+    /// When what is in memory longest came in.
+    pub(crate) fn oldest(&self) -> Option<HubTime> {
+        self.plugins.values().map(|state| state.since).chain(self.rows.oldest()).min()
+    }
+
     /// Whether the uplink waits for this commit: records and alarms, rewritten records, or rows that may go now. Data has
     /// time until its deadline; deletions are written with the next commit, or when their time is up; counters with the
     /// next commit.
@@ -120,6 +141,7 @@ impl Changes {
             && self.release.is_none()
             && self.streams.is_empty()
             && self.runs.is_empty()
+            && self.plugins.is_empty()
             && self.no_longer_aside.is_empty()
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use curb_model::{Class, HubClock};
 use tokio::time::Instant;
 
-use super::power::{STREAMS, Said, child_config};
-use super::support::{batch, memory};
+use super::power::{self, Said, child_config};
+use super::support::memory;
 use crate::Store;
 use crate::writer::{Request, Writer};
 
@@ -30,10 +30,7 @@ fn child_lives_on_a_bad_card() {
     writer.begin(previous);
     let (mut now, mut met) = (Instant::now(), false);
     for round in 1..=20_u64 {
-        for name in STREAMS {
-            let next = batch(name, &writer.clock, Said::values(1, round));
-            writer.queue.append(&next, writer.clock.now());
-        }
+        power::append(&mut writer, 1, round);
         writer.commit();
         met |= !writer.faults.is_empty();
         // What failed is tried again.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use curb_model::{Class, RunId};
+use curb_model::{Class, Name, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -34,11 +34,7 @@ fn child_lives_two_lives() {
         let mut writer = writer(&child_config(&folder));
         println!("\nbegun {life} {}", writer.queue.run());
         for round in 1..=60_u64 {
-            for name in STREAMS {
-                // Of some size, so that the log is written back now and then.
-                let values = (0..200).map(|n| life * 1_000_000 + round * 1_000 + n);
-                writer.queue.append(&batch(name, &writer.clock, values), writer.clock.now());
-            }
+            append(&mut writer, life, round);
             if round % 2 == 0 {
                 writer.commit();
                 println!("\ndurable {life} {round}");
@@ -52,6 +48,21 @@ fn child_lives_two_lives() {
         println!("\ndurable {life} 60");
         writer.disk.close().unwrap();
     }
+}
+
+/// A message of each stream, of some size, so that the log is written back now and then. The plugin that lets the last one out
+/// remembers what it said last.
+pub(super) fn append(writer: &mut Writer, life: u64, round: u64) {
+    let now = writer.clock.now();
+    let values = Said::values(life, round);
+    let last = values[values.len() - 1];
+    writer.queue.append(&batch(STREAMS[0], &writer.clock, values.clone()), now);
+    writer.queue.keep_state(plugin(), last.to_le_bytes().into(), now);
+    writer.queue.append(&batch(STREAMS[1], &writer.clock, values), now);
+}
+
+fn plugin() -> Name {
+    Name::new("dimmer").unwrap()
 }
 
 pub(super) fn child_config(folder: &Path) -> Config {
@@ -321,6 +332,7 @@ impl Said {
     pub(super) fn check(&self, folder: &Path, case: &str) {
         let mut writer = writer(&child_config(folder));
         assert!(writer.faults.is_empty(), "{case}: {:?}", writer.faults);
+        let kept = writer.disk.load().unwrap().plugins.get(&plugin()).map_or(0, |state| number(&state.bytes));
         let run = writer.queue.run();
         assert!(run.counter > self.lives, "{case}: run {run} after {} lives", self.lives);
         let mut core = Core::default();
@@ -342,11 +354,19 @@ impl Said {
             }
         }
         assert!(core.accounts.keys().all(|(of, _)| of.counter <= run.counter), "{case}");
+        // In one commit with what it let out: neither is ahead.
+        let let_out = core.accounts.iter().filter(|((_, of), _)| of == STREAMS[1]);
+        let newest = let_out.flat_map(|(_, account)| account.received.values().flatten()).max();
+        assert!(newest.is_none_or(|newest| *newest == kept), "{case}: the state is {kept}, let out was {newest:?}");
         writer.queue.append(&batch("meter", &writer.clock, [7]), writer.clock.now());
         writer.commit();
         drain(&mut writer, &mut core);
         assert_eq!(core.account(run, stream("meter").as_str()).received[&1], [7], "{case}: it goes on");
     }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().unwrap())
 }
 
 /// What the child did, as strace saw it.

@@ -53,3 +53,48 @@ async fn a_killed_plugin_host_costs_a_restart_and_no_reading() {
     let (closed, ledger) = site.ledger().await;
     assert!(closed, "{ledger:#}");
 }
+
+/// Counts the readings of the meter, and says each fifth.
+fn tally() -> String {
+    format!(
+        "[plugin.tally]\ncomponent = \"{}\"\npoints = [\"meter/*\"]\nsettings = {{ every = 5 }}\non_failure = \"hold\"\n",
+        component("tally.wasm").display()
+    )
+}
+
+#[tokio::test]
+async fn what_a_plugin_has_told_is_told_once_over_kills_and_restarts() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let ingest = Ingest::start(&site, &broker);
+    let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "20ms"), tally()));
+    let totals = || -> Vec<f64> {
+        let mut readings = ingest.readings("tally/total");
+        readings.sort_by_key(|reading| reading["ht"].as_i64());
+        readings.iter().map(|reading| reading["value"].as_f64().expect("a number")).collect()
+    };
+    for life in 0..6u64 {
+        let before = totals().len();
+        hub.start().await;
+        let more = || (totals().len() >= before + 3).then_some(());
+        eventually(e2e::PATIENCE, "counts of this life", &[hub.process(), &ingest.process], more).await.unwrap();
+        // At no particular moment.
+        tokio::time::sleep(std::time::Duration::from_millis(life * 37)).await;
+        hub.kill().await;
+    }
+    hub.start().await;
+    hub.shows("the state", |status| (status["plugins"]["tally"]["state_bytes"].as_u64()? > 0).then_some(())).await;
+    assert_eq!(hub.stop().await, Some(0));
+    let (stopped, last) = (totals().len(), *totals().last().unwrap());
+    hub.start().await;
+    let more = || (totals().len() >= stopped + 2).then_some(());
+    eventually(e2e::PATIENCE, "counts behind a stop", &[hub.process(), &ingest.process], more).await.unwrap();
+    assert_eq!(hub.stop().await, Some(0));
+
+    let totals = totals();
+    assert!(totals.windows(2).all(|pair| pair[0] < pair[1]), "told twice, or behind what was told: {totals:?}");
+    assert_eq!(totals[stopped], last + 5.0, "a stop costs not one reading of the count: {totals:?}");
+    let (closed, ledger) = site.ledger().await;
+    assert!(closed, "{ledger:#}");
+}

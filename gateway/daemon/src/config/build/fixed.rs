@@ -48,6 +48,9 @@ const COMMIT_EVERY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_s
 /// Less, and each message of a busy hub would be a commit; more is memory that a small hub does not have.
 const COMMIT_BYTES: RangeInclusive<ByteSize> = ByteSize::kib(16)..=ByteSize::mib(16);
 
+/// Less, and the card is written without need; more, and a power cut costs a plugin what nobody would call recent.
+const STATE_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+
 /// Stands in for a section that no layer has.
 static NO_TABLE: Node = Node { origin: Origin::BuiltIn, kind: Kind::EMPTY };
 
@@ -170,10 +173,11 @@ pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     Some(StoreSettings { limit, when_full, commit_every: commit_every?, commit_bytes: commit_bytes? })
 }
 
-/// `plugins.dir`: where components without a path of their own lie.
-pub(super) fn component_dir(root: &Node, report: &mut Report) -> Option<PathBuf> {
-    let part: Part<'_, schema::Plugins> = section(root, "plugins", report)?;
-    part.path("dir", part.raw.dir.as_deref(), report)
+/// `[plugins]`: where components without a path of their own lie, and how often state is written.
+pub(super) fn plugins(root: &Node, report: &mut Report) -> (Option<PathBuf>, Option<Duration>) {
+    let Some(part): Option<Part<'_, schema::Plugins>> = section(root, "plugins", report) else { return (None, None) };
+    let state_every = part.duration("state_every", part.raw.state_every.as_ref(), &STATE_EVERY, report);
+    (part.path("dir", part.raw.dir.as_deref(), report), state_every)
 }
 
 /// `[paths]` when the configuration is wrong about them.

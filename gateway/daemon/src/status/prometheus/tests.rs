@@ -48,6 +48,9 @@ fn report() -> Report {
         bypassed: 305,
         dropped: 306,
         traps: 307,
+        state_bytes: 309,
+        states_written: 310,
+        states_lost: 311,
         metrics: [("a \"b\" \\ c\nd".to_owned(), 308.5)].into(),
     };
     Report {

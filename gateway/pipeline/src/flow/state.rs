@@ -1,0 +1,139 @@
+//! The state of plugins: asked for, kept in memory, written with the output that it belongs to.
+//!
+//! What lets readings out comes with the state behind it, and both leave together, the state first. After other calls a plugin
+//! is asked once a second, so that a trap costs no more than that; and what has changed is written each `state_every`, and at
+//! the end. A state that was written is never younger than the output that was not: so nothing is told twice.
+
+use std::time::Duration;
+
+use curb_model::Name;
+use tokio::time::Instant;
+
+use crate::flow::Flow;
+use crate::health::Trouble;
+use crate::leaving::Leaving;
+use crate::link::ToHost;
+use crate::stage::Phase;
+use crate::state::{Saved, to_bytes};
+
+/// How long calls may be without a snapshot in memory.
+pub(super) const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+
+/// Traps in a row of a plugin with state, before it starts without: what it remembers may be what kills it. More than a bad
+/// batch costs under any `on_failure` but `hold`.
+const TRAPS: u32 = 8;
+
+/// The newest state of a plugin.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) saved: Saved,
+    /// Since when it differs from what was written.
+    pub(super) unwritten: Option<Instant>,
+    /// Traps since it last handled a batch.
+    pub(super) traps: u32,
+}
+
+impl Flow {
+    /// What a fresh instance starts from.
+    pub(super) fn start_state(&self, place: usize) -> Option<Saved> {
+        self.states.get(self.stages[place].name()).map(|memory| memory.saved.clone())
+    }
+
+    /// The plugin was in a call: what it remembers may be another thing now.
+    pub(super) fn state_moves(&mut self, place: usize, now: Instant) {
+        let stage = &mut self.stages[place];
+        if stage.stateful {
+            stage.dirty.get_or_insert(now);
+        }
+    }
+
+    /// The plugin has given its state out.
+    pub(super) fn remember(&mut self, place: usize, saved: Saved, now: Instant) {
+        self.stages[place].dirty = None;
+        let name = self.stages[place].name().clone();
+        self.board.plugin(&name, |sheet| sheet.health.state_bytes = saved.data.len() as u64);
+        match self.states.get_mut(&name) {
+            Some(memory) if memory.saved == saved => {}
+            Some(memory) => {
+                memory.saved = saved;
+                memory.unwritten.get_or_insert(now);
+            }
+            None => drop(self.states.insert(name, Memory { saved, unwritten: Some(now), traps: 0 })),
+        }
+    }
+
+    /// The plugin has handled a batch: what it remembers does not kill it.
+    pub(super) fn state_works(&mut self, place: usize) {
+        if let Some(memory) = self.states.get_mut(self.stages[place].name()) {
+            memory.traps = 0;
+        }
+    }
+
+    /// The plugin has trapped; what it did since the last snapshot is forgotten.
+    pub(super) fn state_trapped(&mut self, place: usize, now: Instant) {
+        self.stages[place].dirty = None;
+        let Some(memory) = self.states.get_mut(self.stages[place].name()) else { return };
+        memory.traps += 1;
+        if memory.traps >= TRAPS {
+            self.forget(place, "it trapped again and again", now);
+        }
+    }
+
+    /// The plugin starts without state from here on.
+    pub(super) fn forget(&mut self, place: usize, why: &str, now: Instant) {
+        let name = self.stages[place].name().clone();
+        self.states.remove(&name);
+        let detail = format!("starts without what it remembered: {why}");
+        tracing::error!(plugin = %name, word = "plugin-state", reason = why, "plugin starts without its state");
+        self.board.plugin(&name, |sheet| {
+            (sheet.health.state_bytes, sheet.health.states_lost) = (0, sheet.health.states_lost + 1);
+            sheet.trouble = Some(Trouble { word: "plugin-state", detail, over: Some(now) });
+        });
+    }
+
+    /// Sends what has changed on its way to the disk.
+    pub(super) fn write_state(&mut self, name: &Name) {
+        let Some(memory) = self.states.get_mut(name) else { return };
+        if memory.unwritten.take().is_none() {
+            return;
+        }
+        let ids = self.ids.entry(name.clone()).or_default();
+        self.outbox.push_back(Leaving::State { plugin: name.clone(), bytes: to_bytes(&memory.saved, ids) });
+        self.board.plugin(name, |sheet| sheet.health.states_written += 1);
+    }
+
+    /// Writes what has changed for long enough; at the end, all of it.
+    pub(super) fn write_states(&mut self, now: Instant) {
+        let (every, closing) = (self.state_every, self.closing.is_some());
+        let is_due = |memory: &Memory| memory.unwritten.is_some_and(|since| closing || now >= since + every);
+        let due: Vec<Name> = self.states.iter().filter(|(_, m)| is_due(m)).map(|(name, _)| name.clone()).collect();
+        due.iter().for_each(|name| self.write_state(name));
+    }
+
+    /// Whether an idle plugin has to give its state out before its next batch; at the end, behind its last one.
+    pub(super) fn snapshot_is_due(&self, place: usize, now: Instant) -> bool {
+        let stage = &self.stages[place];
+        let long = |since| now >= since + SNAPSHOT_EVERY;
+        stage.dirty.is_some_and(|since| if self.closing.is_some() { stage.waiting.is_empty() } else { long(since) })
+    }
+
+    pub(super) fn ask_snapshot(&mut self, place: usize, now: Instant) {
+        let stage = &self.stages[place];
+        let (slot, deadline) = (stage.slot, stage.call_deadline(now));
+        self.send(&ToHost::Snapshot { slot });
+        self.stages[place].phase = Phase::Saving { deadline };
+    }
+
+    /// When something of this is due.
+    pub(super) fn state_wake(&self) -> Option<Instant> {
+        let idle = self.stages.iter().filter(|stage| stage.phase == Phase::Idle);
+        let snapshots = idle.filter_map(|stage| stage.dirty).map(|since| since + SNAPSHOT_EVERY);
+        let writes = self.states.values().filter_map(|memory| memory.unwritten).map(|since| since + self.state_every);
+        snapshots.chain(writes).min()
+    }
+
+    /// Whether a plugin has yet to give out what it remembers, at the end.
+    pub(super) fn owes_state(&self) -> bool {
+        self.stages.iter().any(|stage| stage.dirty.is_some())
+    }
+}

@@ -1,0 +1,20 @@
+//! What leaves the pipeline, in one order.
+
+use std::sync::Arc;
+
+use curb_model::{Batch, Name};
+
+/// For the store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Leaving {
+    /// Readings.
+    Batch(Batch),
+    /// What a plugin must not forget. To be on disk before any batch behind it that is to be committed first
+    /// ([`Batch::commit_first`]) is sent.
+    State {
+        /// Whose it is; it takes the place of what was kept of that plugin before.
+        plugin: Name,
+        /// For [`Pipeline::start`](crate::Pipeline::start) of the next run; nobody else understands it.
+        bytes: Arc<[u8]>,
+    },
+}
