@@ -8,6 +8,7 @@
 
 mod bindings;
 mod cache;
+mod convert;
 mod deserialize;
 mod engine;
 mod guest;
