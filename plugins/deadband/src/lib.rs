@@ -77,3 +77,5 @@ impl Filter for Deadband {
 
 #[cfg(target_arch = "wasm32")]
 curb_plugin::export!(Deadband);
+
+curb_plugin::manifest!("../settings.json");

@@ -15,7 +15,7 @@ pub(crate) fn bands<'a, P: Ord>(
     inputs: impl Iterator<Item = (P, &'a str)>,
 ) -> Result<(Band, Table<P, Band>), String> {
     let default = threshold("default", settings.number("default")?.unwrap_or(0.0))?;
-    let max_silence = settings.text("max_silence")?.as_deref().map(nanoseconds).transpose()?;
+    let max_silence = settings.duration("max_silence")?;
     let mut points = settings.table("points")?.unwrap_or_default();
     settings.finish()?;
 
@@ -37,19 +37,4 @@ fn threshold(setting: &str, value: f64) -> Result<f64, String> {
     } else {
         Err([setting, ": expected a number that is not negative"].concat())
     }
-}
-
-/// A whole number and a unit: `500ms`, `60s`, `5m`, `1h`.
-fn nanoseconds(text: &str) -> Result<i64, String> {
-    let bad = || ["max_silence: found \"", text, "\", expected a duration like \"60s\""].concat();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
-    let unit: i64 = match unit {
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" | "min" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        _ => return Err(bad()),
-    };
-    number.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(bad)
 }

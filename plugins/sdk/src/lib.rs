@@ -34,11 +34,14 @@
 //! Deliberately absent: the column format of the boundary, which [`Rows`] and [`Out`] hide.
 
 pub mod bindings;
+mod host;
 mod log;
 mod out;
 mod rows;
 mod settings;
 mod setup;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +67,27 @@ pub trait Filter: Sized {
     /// # Errors
     /// The batch cannot be handled: nothing of it counts, and the operator's `on_failure` decides.
     fn process(&mut self, now: Now, rows: Rows<'_>, out: &mut Out) -> Result<(), String>;
+
+    /// How often [`tick`](Self::tick) is to be called, in milliseconds, at least 100; asked once, behind `init`. 0: never.
+    fn tick_ms(&self) -> u32 {
+        0
+    }
+
+    /// Time has passed. Adds readings of the plugin's own, if it has any to say.
+    ///
+    /// # Errors
+    /// Handled as a trap: there is no batch that could be blamed.
+    fn tick(&mut self, _now: Now, _out: &mut Out) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// This instance is not called again: adds what it has held back.
+    ///
+    /// # Errors
+    /// What it has held back is lost.
+    fn finish(&mut self, _now: Now, _out: &mut Out) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A plugin whose state outlives it: restarts, power cuts, and its own mistakes.
@@ -106,8 +130,28 @@ pub mod glue {
     /// # Errors
     /// The plugin says that a setting is wrong.
     pub fn init<P: Filter>(slot: &mut Option<P>, setup: RawSetup) -> Result<Plan, String> {
-        *slot = Some(P::init(&Setup::new(setup))?);
-        Ok(Plan { tick_ms: 0 })
+        let plugin = slot.insert(P::init(&Setup::new(setup))?);
+        Ok(Plan { tick_ms: plugin.tick_ms() })
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// The plugin says that it cannot.
+    pub fn tick<P: Filter>(slot: &mut Option<P>, now: Now) -> Result<Columns, String> {
+        let mut out = Out::default();
+        slot.as_mut().ok_or("tick was called before init")?.tick(now, &mut out)?;
+        Ok(out.into_emission().add)
+    }
+
+    /// Asks for what is held back.
+    ///
+    /// # Errors
+    /// The plugin says that it cannot.
+    pub fn finish<P: Filter>(slot: &mut Option<P>, now: Now) -> Result<Columns, String> {
+        let mut out = Out::default();
+        slot.as_mut().ok_or("finish was called before init")?.finish(now, &mut out)?;
+        Ok(out.into_emission().add)
     }
 
     /// Handles a batch.
@@ -164,11 +208,11 @@ macro_rules! export {
             fn process(now: Now, readings: Columns) -> Result<Emission, String> {
                 PLUGIN.with_borrow_mut(|plugin| $crate::glue::process(plugin, now, &readings))
             }
-            fn tick(_: Now) -> Result<Columns, String> {
-                Ok($crate::glue::no_rows())
+            fn tick(now: Now) -> Result<Columns, String> {
+                PLUGIN.with_borrow_mut(|plugin| $crate::glue::tick(plugin, now))
             }
-            fn finish(_: Now) -> Result<Columns, String> {
-                Ok($crate::glue::no_rows())
+            fn finish(now: Now) -> Result<Columns, String> {
+                PLUGIN.with_borrow_mut(|plugin| $crate::glue::finish(plugin, now))
             }
         }
 
@@ -193,6 +237,38 @@ macro_rules! export_stateful {
             }
 
     $crate::bindings::stateful::export!(Component with_types_in $crate::bindings::stateful);
+        };
+    };
+}
+
+/// Puts name and version of the crate, and the JSON Schema of its settings from this file (relative to the source file), into the
+/// component, where a hub and `curb check` read them without running it. Once per crate.
+#[macro_export]
+macro_rules! manifest {
+    ($schema:literal) => {
+        const _: () = {
+            const TEXT: &str = ::core::concat!(
+                "{\"name\":\"",
+                ::core::env!("CARGO_PKG_NAME"),
+                "\",\"version\":\"",
+                ::core::env!("CARGO_PKG_VERSION"),
+                "\",\"settings\":",
+                ::core::include_str!($schema),
+                "}"
+            );
+
+            #[cfg(target_arch = "wasm32")]
+            #[unsafe(link_section = "curb-plugin")]
+            #[used]
+            static MANIFEST: [u8; TEXT.len()] = {
+                let mut bytes = [0; TEXT.len()];
+                let mut i = 0;
+                while i < bytes.len() {
+                    bytes[i] = TEXT.as_bytes()[i];
+                    i += 1;
+                }
+                bytes
+            };
         };
     };
 }

@@ -1,7 +1,7 @@
 //! What a plugin says beside its answer. The hub keeps some 20 lines a call and counts the rest.
 
-use crate::bindings::curb::plugin::log::{Level, log};
-use crate::bindings::curb::plugin::metrics;
+use crate::bindings::curb::plugin::log::Level;
+use crate::host::{self, log};
 
 /// For the author.
 pub fn debug(message: &str) {
@@ -25,10 +25,10 @@ pub fn error(message: &str) {
 
 /// Adds to a counter of this name, shown by `curb status`.
 pub fn counter_add(name: &str, n: u64) {
-    metrics::counter_add(name, n);
+    host::counter_add(name, n);
 }
 
 /// Sets a gauge of this name, shown by `curb status`.
 pub fn gauge_set(name: &str, value: f64) {
-    metrics::gauge_set(name, value);
+    host::gauge_set(name, value);
 }

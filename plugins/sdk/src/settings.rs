@@ -76,6 +76,22 @@ impl Settings {
         self.take(name, "a table", |setting| if let Setting::Table(table) = setting { Some(table) } else { None })
     }
 
+    /// Takes a list, if it is there.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn list(&mut self, name: &str) -> Result<Option<Vec<Setting>>, String> {
+        self.take(name, "a list", |setting| if let Setting::List(list) = setting { Some(list) } else { None })
+    }
+
+    /// Takes a duration, if it is there, as nanoseconds: a whole number and a unit, as `500ms`, `60s`, `5m` or `5min`, `1h`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn duration(&mut self, name: &str) -> Result<Option<i64>, String> {
+        self.text(name)?.map(|text| nanoseconds(name, &text)).transpose()
+    }
+
     /// A setting, left where it is.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Setting> {
@@ -85,6 +101,11 @@ impl Settings {
     /// Names that are still here.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The first setting and its name, taken; `None`: there is none.
+    pub fn pop(&mut self) -> Option<(String, Setting)> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
     }
 
     /// All settings were read.
@@ -136,6 +157,20 @@ impl Decimal {
         }
         value
     }
+}
+
+fn nanoseconds(name: &str, text: &str) -> Result<i64, String> {
+    let bad = || [name, ": found \"", text, "\", expected a duration like \"60s\""].concat();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
+    let unit: i64 = match unit {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(bad()),
+    };
+    number.parse::<i64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(bad)
 }
 
 struct Reader<'a> {

@@ -1,8 +1,7 @@
 //! What a plugin is given when it starts.
 
-use crate::bindings::curb::plugin::points;
 use crate::bindings::exports::curb::plugin::transform::Setup as RawSetup;
-use crate::{Class, Settings};
+use crate::{Class, Settings, host};
 
 /// A point, as the hub numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +42,6 @@ impl Setup {
     /// # Errors
     /// The name or output is not a name, or there are too many.
     pub fn declare(&self, point: &str, unit: Option<&str>, output: &str, class: Class) -> Result<PointId, String> {
-        points::declare(point, unit, output, class).map(PointId)
+        host::declare(point, unit, output, class).map(PointId)
     }
 }
