@@ -143,6 +143,7 @@ async fn keep(mut leaving: mpsc::Receiver<Leaving>, store: Store, taps: Taps) {
                 store.append(batch).await
             }
             Leaving::State { plugin, bytes } => store.keep_state(plugin, bytes).await,
+            Leaving::Forget { plugin } => store.forget_state(plugin).await,
         };
         if kept.is_err() {
             tracing::error!("the store ended before the pipeline; readings are lost");

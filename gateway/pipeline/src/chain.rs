@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use curb_model::{Batch, Class, Dropped, GapReason, HubTime, Point, PointName, Reading, Stream};
+use curb_model::{Batch, Class, Dropped, GapReason, HubTime, Point, PointName, Reading, Stream, UtcOffset};
 
 use crate::columns::{Columns, ColumnsError, remark};
 
@@ -123,6 +123,16 @@ pub(crate) fn apply(
     Ok((batches(own, batch.offset), tally))
 }
 
+/// What a plugin says of itself, without a batch. Gives a batch per stream and class.
+///
+/// # Errors
+/// The answer is against the contract.
+pub(crate) fn added(add: Columns, offset: Option<UtcOffset>, grant: Grant<'_>) -> Result<(Vec<Batch>, Tally), Breach> {
+    let own = own_readings(add, grant)?;
+    let tally = Tally { added: own.len() as u64, ..Tally::default() };
+    Ok((batches(own, offset), tally))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// The plugin does not see it.
@@ -216,7 +226,7 @@ fn own_readings(add: Columns, grant: Grant<'_>) -> Result<Vec<Reading>, Breach> 
     Ok(readings)
 }
 
-fn batches(own: Vec<Reading>, offset: Option<curb_model::UtcOffset>) -> Vec<Batch> {
+fn batches(own: Vec<Reading>, offset: Option<UtcOffset>) -> Vec<Batch> {
     let mut streams: BTreeMap<(Class, Stream), Vec<Reading>> = BTreeMap::new();
     for reading in own {
         streams.entry((reading.point.class, reading.point.stream.clone())).or_default().push(reading);

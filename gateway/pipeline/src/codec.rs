@@ -2,6 +2,7 @@
 //! at hand cannot fill.
 
 use crate::columns::{Columns, Other};
+use crate::link::{Metric, Now};
 use crate::state::Saved;
 
 /// Why bytes are no message.
@@ -113,6 +114,14 @@ impl Writer {
         self.u32(saved.version).bytes(&saved.data)
     }
 
+    pub(crate) fn now(&mut self, now: Now) -> &mut Self {
+        self.i64(now.hub).option(now.utc_offset.as_ref(), |w, offset| w.i64(*offset))
+    }
+
+    pub(crate) fn metrics(&mut self, metrics: &[Metric]) -> &mut Self {
+        self.list(metrics, |w, metric| w.text(&metric.name).u8(u8::from(metric.adds)).f64(metric.value))
+    }
+
     fn count(&mut self, n: usize) -> &mut Self {
         self.u32(u32::try_from(n).expect("what goes into a frame is shorter than 4 GiB"))
     }
@@ -215,6 +224,14 @@ impl<'a> Body<'a> {
 
     pub(crate) fn saved(&mut self) -> Result<Saved, Damaged> {
         Ok(Saved { version: self.u32()?, data: self.bytes()?.into() })
+    }
+
+    pub(crate) fn now(&mut self) -> Result<Now, Damaged> {
+        Ok(Now { hub: self.i64()?, utc_offset: self.option(Self::i64)? })
+    }
+
+    pub(crate) fn metrics(&mut self) -> Result<Vec<Metric>, Damaged> {
+        self.list(13, |r| Ok(Metric { name: r.text()?, adds: r.flag()?, value: r.f64()? }))
     }
 
     fn count(&mut self, least: usize) -> Result<usize, Damaged> {

@@ -7,13 +7,14 @@
 mod answer;
 mod configure;
 mod failure;
+mod leave;
 mod state;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, HubClock, Name, Stream};
+use curb_model::{Batch, HubClock, HubTime, Name, PointSet, Stream, UtcOffset};
 use tokio::time::Instant;
 
 use crate::chain::Selection;
@@ -62,6 +63,8 @@ pub(crate) struct Flow {
     states: BTreeMap<Name, Memory>,
     /// Plugins whose state was kept and cannot be read, and why; until they are told.
     unreadable: BTreeMap<Name, String>,
+    /// The configuration to change to, when those who go have had their last word.
+    next: Option<(Vec<Part>, PointSet)>,
     /// How long state may differ from what was written.
     pub(crate) state_every: Duration,
     next_slot: Slot,
@@ -91,6 +94,7 @@ impl Flow {
             ids: BTreeMap::new(),
             states: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            next: None,
             state_every: Duration::ZERO,
             next_slot: 0,
         };
@@ -141,9 +145,10 @@ impl Flow {
     }
 
     /// The host was ended because nobody needs it.
-    pub(crate) fn host_ended(&mut self) {
+    pub(crate) fn host_ended(&mut self, now: Instant) {
         self.host_up = false;
         self.to_host.clear();
+        self.change(now);
     }
 
     /// The host is gone. What it owed is asked again when there is another one.
@@ -177,6 +182,7 @@ impl Flow {
         for place in 0..self.stages.len() {
             self.release_if_unable(place, now);
         }
+        self.change(now);
     }
 
     /// The host has lived long enough to be taken for healthy.
@@ -204,8 +210,10 @@ impl Flow {
                     self.trapped(place, "the host gave no answer, and was killed", now);
                     verdict = HostVerdict::Kill;
                 }
-                Phase::Saving { deadline } if *deadline <= now => {
-                    self.trapped(place, "the host gave no answer to a snapshot, and was killed", now);
+                Phase::Saving { deadline } | Phase::Ticking { deadline } | Phase::Ending { deadline }
+                    if *deadline <= now =>
+                {
+                    self.trapped(place, "the host gave no answer, and was killed", now);
                     verdict = HostVerdict::Kill;
                 }
                 Phase::Starting { deadline } if *deadline <= now => {
@@ -216,12 +224,16 @@ impl Flow {
                 Phase::Down
                 | Phase::Starting { .. }
                 | Phase::Busy { .. }
+                | Phase::Ticking { .. }
                 | Phase::Saving { .. }
+                | Phase::Ending { .. }
+                | Phase::Ended
                 | Phase::Resting { .. }
                 | Phase::Failed => {}
             }
         }
         self.write_states(now);
+        self.change(now);
         if self.closing.is_some_and(|end| end <= now) {
             let streams: Vec<Stream> = self.lanes.keys().cloned().collect();
             for stream in streams {
@@ -278,13 +290,16 @@ impl Flow {
         }
     }
 
-    /// Gives an idle plugin the next batch, or asks for its state first.
+    /// Gives an idle plugin the next batch, or asks for its state or tells it the time first.
     fn feed(&mut self, place: usize, now: Instant) {
-        if self.stages[place].phase != Phase::Idle {
+        if self.stages[place].phase != Phase::Idle || self.stages[place].going {
             return;
         }
         if self.snapshot_is_due(place, now) {
             return self.ask_snapshot(place, now);
+        }
+        if self.stages[place].next_tick().is_some_and(|due| due <= now) && self.closing.is_none() {
+            return self.tick(place, now);
         }
         let stage = &mut self.stages[place];
         let Some(stream) = stage.waiting.pop_front() else {
@@ -294,9 +309,29 @@ impl Flow {
         let slot = stage.slot;
         let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who waits heads a lane");
         let columns = job.selection.as_ref().expect("it was made before waiting").columns.clone();
-        let time = Now { hub: job.now.as_nanos(), utc_offset: job.batch.offset.map(curb_model::UtcOffset::as_nanos) };
+        let (at, offset) = (job.now, job.batch.offset);
+        let time = self.tell_time(place, at, offset);
         self.send(&ToHost::Process { slot, now: time, columns });
         self.stages[place].phase = Phase::Busy { stream: Some(stream), deadline };
+    }
+
+    /// The time for a call of this plugin.
+    fn tell_time(&mut self, place: usize, at: HubTime, offset: Option<UtcOffset>) -> Now {
+        let stage = &mut self.stages[place];
+        stage.told = stage.told.max(at);
+        Now { hub: stage.told.as_nanos(), utc_offset: offset.map(UtcOffset::as_nanos) }
+    }
+
+    fn tick(&mut self, place: usize, now: Instant) {
+        let (at, offset) = (self.clock.now(), self.clock.offset());
+        let time = self.tell_time(place, at, offset);
+        let stage = &mut self.stages[place];
+        if let Some((_, last)) = &mut stage.tick {
+            *last = now;
+        }
+        let (slot, deadline) = (stage.slot, stage.call_deadline(now));
+        stage.phase = Phase::Ticking { deadline };
+        self.send(&ToHost::Tick { slot, now: time });
     }
 
     fn load(&mut self, place: usize, now: Instant) {
@@ -334,7 +369,12 @@ impl Flow {
         stage.phase = phase;
         let state = match &stage.phase {
             Phase::Down | Phase::Starting { .. } => PluginState::Starting,
-            Phase::Idle | Phase::Busy { .. } | Phase::Saving { .. } => PluginState::Running,
+            Phase::Idle
+            | Phase::Busy { .. }
+            | Phase::Ticking { .. }
+            | Phase::Saving { .. }
+            | Phase::Ending { .. }
+            | Phase::Ended => PluginState::Running,
             Phase::Resting { .. } => PluginState::Resting,
             Phase::Failed => PluginState::Failed,
         };

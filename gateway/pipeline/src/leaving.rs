@@ -17,4 +17,9 @@ pub enum Leaving {
         /// For [`Pipeline::start`](crate::Pipeline::start) of the next run; nobody else understands it.
         bytes: Arc<[u8]>,
     },
+    /// What a plugin remembered is kept no longer: it was removed, and has given out what it held back.
+    Forget {
+        /// Whose it was.
+        plugin: Name,
+    },
 }

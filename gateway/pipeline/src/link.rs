@@ -8,8 +8,8 @@
 //!
 //! Both ends are one binary, so there is one version. Neither end trusts the other: a count is checked against the bytes
 //! that are really there before anything is allocated, and a frame that does not end where its body ends is refused.
-//! Each question ([`ToHost::Load`], [`ToHost::Reset`], [`ToHost::Process`], [`ToHost::Snapshot`]) gets one answer; there is
-//! one at a time for each plugin.
+//! Each question ([`ToHost::Load`], [`ToHost::Reset`], [`ToHost::Process`], [`ToHost::Tick`], [`ToHost::Finish`],
+//! [`ToHost::Snapshot`]) gets one answer; there is one at a time for each plugin.
 
 use std::io::{self, Read};
 
@@ -40,6 +40,10 @@ pub(crate) enum ToHost {
     Reset { slot: Slot, state: Option<Saved> },
     /// Handle a batch. Answer: [`FromHost::Done`], [`FromHost::Declined`] or [`FromHost::Trapped`].
     Process { slot: Slot, now: Now, columns: Columns },
+    /// Time has passed. Answer: [`FromHost::Added`] or [`FromHost::Trapped`].
+    Tick { slot: Slot, now: Now },
+    /// Give out what is held back; nothing else will be asked. Answers as for `Tick`.
+    Finish { slot: Slot, now: Now },
     /// Give the state out. Answer: [`FromHost::Snapshot`] or [`FromHost::Trapped`].
     Snapshot { slot: Slot },
     /// The plugin is no more. No answer.
@@ -85,13 +89,16 @@ pub(crate) struct Input {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FromHost {
     /// The plugin is initialized, and has declared these points since it was loaded. `stateful`: it has state to give out.
-    Ready { slot: Slot, declared: Vec<Declared>, stateful: bool },
+    /// `tick_ms`: how often it wants to be called; 0: never.
+    Ready { slot: Slot, declared: Vec<Declared>, stateful: bool, tick_ms: u32 },
     /// The plugin will not run as it is, ever.
     Refused { slot: Slot, refusal: Refusal, text: String },
     /// The plugin is well, but cannot start from the state that it was given.
     Unrestored { slot: Slot, text: String },
     /// The answer to a batch, with the state behind it if it lets something out and there is state.
     Done { slot: Slot, emission: Box<Emission>, metrics: Vec<Metric>, state: Option<Saved> },
+    /// What the plugin has to say of itself, with the state behind it if it says something and there is state.
+    Added { slot: Slot, added: Columns, metrics: Vec<Metric>, state: Option<Saved> },
     /// The state.
     Snapshot { slot: Slot, state: Saved },
     /// The plugin cannot handle this batch.
@@ -218,14 +225,11 @@ impl Message for ToHost {
                 .u32(load.call_ms)
                 .u32(load.init_ms),
             Self::Reset { slot, state } => w.u8(2).u32(*slot).option(state.as_ref(), Writer::saved),
-            Self::Process { slot, now, columns } => w
-                .u8(3)
-                .u32(*slot)
-                .i64(now.hub)
-                .option(now.utc_offset.as_ref(), |w, offset| w.i64(*offset))
-                .columns(columns),
+            Self::Process { slot, now, columns } => w.u8(3).u32(*slot).now(*now).columns(columns),
             Self::Unload { slot } => w.u8(4).u32(*slot),
             Self::Snapshot { slot } => w.u8(5).u32(*slot),
+            Self::Tick { slot, now } => w.u8(6).u32(*slot).now(*now),
+            Self::Finish { slot, now } => w.u8(7).u32(*slot).now(*now),
         };
     }
 
@@ -247,13 +251,11 @@ impl Message for ToHost {
                 init_ms: r.u32()?,
             })),
             2 => Self::Reset { slot: r.u32()?, state: r.option(Body::saved)? },
-            3 => Self::Process {
-                slot: r.u32()?,
-                now: Now { hub: r.i64()?, utc_offset: r.option(Body::i64)? },
-                columns: r.columns()?,
-            },
+            3 => Self::Process { slot: r.u32()?, now: r.now()?, columns: r.columns()? },
             4 => Self::Unload { slot: r.u32()? },
             5 => Self::Snapshot { slot: r.u32()? },
+            6 => Self::Tick { slot: r.u32()?, now: r.now()? },
+            7 => Self::Finish { slot: r.u32()?, now: r.now()? },
             kind => return Err(Damaged::Kind(kind)),
         })
     }
@@ -262,7 +264,7 @@ impl Message for ToHost {
 impl Message for FromHost {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Ready { slot, declared, stateful } => w
+            Self::Ready { slot, declared, stateful, tick_ms } => w
                 .u8(0)
                 .u32(*slot)
                 .list(declared, |w, point| {
@@ -272,7 +274,8 @@ impl Message for FromHost {
                         .text(&point.output)
                         .u8(u8::from(point.alarm))
                 })
-                .u8(u8::from(*stateful)),
+                .u8(u8::from(*stateful))
+                .u32(*tick_ms),
             Self::Refused { slot, refusal, text } => {
                 w.u8(1).u32(*slot).u8(u8::from(*refusal == Refusal::Settings)).text(text)
             }
@@ -283,13 +286,16 @@ impl Message for FromHost {
                 .columns(&emission.add)
                 .list(&emission.remark, |w, (row, quality)| w.u32(*row).u8(*quality))
                 .list(&emission.rejects, |w, (row, reason)| w.u32(*row).text(reason))
-                .list(metrics, |w, metric| w.text(&metric.name).u8(u8::from(metric.adds)).f64(metric.value))
+                .metrics(metrics)
                 .option(state.as_ref(), Writer::saved),
             Self::Declined { slot, text } => w.u8(3).u32(*slot).text(text),
             Self::Trapped { slot, text } => w.u8(4).u32(*slot).text(text),
             Self::Log { slot, level, text } => w.u8(5).u32(*slot).u8(*level).text(text),
             Self::Unrestored { slot, text } => w.u8(6).u32(*slot).text(text),
             Self::Snapshot { slot, state } => w.u8(7).u32(*slot).saved(state),
+            Self::Added { slot, added, metrics, state } => {
+                w.u8(8).u32(*slot).columns(added).metrics(metrics).option(state.as_ref(), Writer::saved)
+            }
         };
     }
 
@@ -307,6 +313,7 @@ impl Message for FromHost {
                     })
                 })?,
                 stateful: r.flag()?,
+                tick_ms: r.u32()?,
             },
             1 => Self::Refused {
                 slot: r.u32()?,
@@ -321,7 +328,7 @@ impl Message for FromHost {
                     remark: r.list(5, |r| Ok((r.u32()?, r.u8()?)))?,
                     rejects: r.list(8, |r| Ok((r.u32()?, r.text()?.into())))?,
                 }),
-                metrics: r.list(13, |r| Ok(Metric { name: r.text()?, adds: r.flag()?, value: r.f64()? }))?,
+                metrics: r.metrics()?,
                 state: r.option(Body::saved)?,
             },
             3 => Self::Declined { slot: r.u32()?, text: r.text()? },
@@ -329,6 +336,12 @@ impl Message for FromHost {
             5 => Self::Log { slot: r.u32()?, level: r.u8()?, text: r.text()? },
             6 => Self::Unrestored { slot: r.u32()?, text: r.text()? },
             7 => Self::Snapshot { slot: r.u32()?, state: r.saved()? },
+            8 => Self::Added {
+                slot: r.u32()?,
+                added: r.columns()?,
+                metrics: r.metrics()?,
+                state: r.option(Body::saved)?,
+            },
             kind => return Err(Damaged::Kind(kind)),
         })
     }

@@ -218,7 +218,11 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
                 task.end_idle_host(now).await;
             }
             Event::Linger(linger) => gather.set(linger, now),
-            Event::Host(heard) => task.host(heard, now).await,
+            Event::Host(heard) => {
+                task.host(heard, now).await;
+                // The last plugin may have had its last word.
+                task.end_idle_host(now).await;
+            }
             Event::Time => {
                 gather.tick(now);
                 task.time(now).await;
@@ -234,7 +238,7 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
                     gather.take(batch, now);
                     task.board.lock().refused = gate.refused;
                 }
-                Leaving::State { .. } => gather.pass(leaving),
+                Leaving::State { .. } | Leaving::Forget { .. } => gather.pass(leaving),
             }
         }
     }
@@ -295,7 +299,7 @@ impl Task {
             return;
         }
         if let Host::Up { process, .. } = std::mem::replace(&mut self.host, Host::None { not_before: now }) {
-            self.flow.host_ended();
+            self.flow.host_ended(now);
             process.end().await;
             self.board.lock().host_pid = None;
         }

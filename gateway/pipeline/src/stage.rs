@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Class, Name, Point, PointName, Stream, ValueType};
+use curb_model::{Class, HubTime, Name, Point, PointName, Stream, ValueType};
 use tokio::time::Instant;
 
 use crate::config::PluginConfig;
@@ -35,8 +35,14 @@ pub(crate) enum Phase {
     Idle,
     /// Has the first batch of this stream; `None` if nobody waits for its answer any more.
     Busy { stream: Option<Stream>, deadline: Instant },
+    /// Is told that time has passed.
+    Ticking { deadline: Instant },
     /// Gives its state out.
     Saving { deadline: Instant },
+    /// Is asked for its last word: another one takes its place, or nobody.
+    Ending { deadline: Instant },
+    /// Has said it.
+    Ended,
     /// Pauses after failures.
     Resting { until: Instant },
     /// Will not run as it is configured.
@@ -69,11 +75,25 @@ pub(crate) struct Stage {
     pub(crate) stateful: bool,
     /// Since when it has handled batches that no snapshot knows.
     pub(crate) dirty: Option<Instant>,
+    /// How often it wants to be called although nothing was read, and when it was last.
+    pub(crate) tick: Option<(Duration, Instant)>,
+    /// The time that it was told last: it never goes back for it, whatever waited where.
+    pub(crate) told: HubTime,
+    /// It is in the next configuration no more, or otherwise: it gets nothing new.
+    pub(crate) going: bool,
 }
 
 impl Stage {
     pub(crate) const fn name(&self) -> &Name {
         &self.config.name
+    }
+
+    /// When it wants to be called next.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        match self.tick {
+            Some((every, last)) if !self.going => last.checked_add(every),
+            Some(_) | None => None,
+        }
     }
 
     /// The question that starts it in a host that does not know it.
@@ -108,11 +128,16 @@ impl Stage {
     }
 
     /// When something has to happen if nothing else does before.
-    pub(crate) const fn wake(&self) -> Option<Instant> {
+    pub(crate) fn wake(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Starting { deadline } | Phase::Busy { deadline, .. } | Phase::Saving { deadline } => Some(*deadline),
+            Phase::Starting { deadline }
+            | Phase::Busy { deadline, .. }
+            | Phase::Ticking { deadline }
+            | Phase::Saving { deadline }
+            | Phase::Ending { deadline } => Some(*deadline),
             Phase::Resting { until } => Some(*until),
-            Phase::Down | Phase::Idle | Phase::Failed => None,
+            Phase::Idle => self.next_tick(),
+            Phase::Down | Phase::Failed | Phase::Ended => None,
         }
     }
 

@@ -3,6 +3,7 @@
 mod chain;
 mod columns;
 mod flow;
+mod leave;
 mod link;
 mod state;
 

@@ -115,7 +115,18 @@ impl Store {
     /// # Cancel safety
     /// Not safe: it may or may not be kept.
     pub async fn keep_state(&self, plugin: Name, bytes: Arc<[u8]>) -> Result<(), Closed> {
-        self.enter(Entry::State { plugin, bytes }).await
+        self.enter(Entry::State { plugin, bytes: Some(bytes) }).await
+    }
+
+    /// What a plugin remembered is kept no longer.
+    ///
+    /// # Errors
+    /// The run has ended.
+    ///
+    /// # Cancel safety
+    /// Not safe: it may or may not be kept.
+    pub async fn forget_state(&self, plugin: Name) -> Result<(), Closed> {
+        self.enter(Entry::State { plugin, bytes: None }).await
     }
 
     /// Writes a clock record.

@@ -135,7 +135,8 @@ impl Store {
         let hub_time = times.max().map_or(HubTime::ZERO, |time| time.plus(MARGIN));
 
         let aside = loaded.aside;
-        let states = loaded.plugins.iter().map(|(name, state)| (name.clone(), Arc::clone(&state.bytes))).collect();
+        let states =
+            loaded.plugins.iter().filter_map(|(name, state)| Some((name.clone(), state.bytes.clone()?))).collect();
         let torn = std::mem::take(&mut loaded.torn_plugins);
         let unseen = last.filter(|last| !loaded.knows(*last));
         let mut queue = Queue::new(config.hub.clone(), config.form, run, loaded);

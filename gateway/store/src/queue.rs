@@ -271,8 +271,8 @@ impl Queue {
         }
     }
 
-    /// What a plugin must not forget, instead of what it said before.
-    pub(crate) fn keep_state(&mut self, plugin: Name, bytes: Arc<[u8]>, at: HubTime) {
+    /// What a plugin must not forget, instead of what it said before; `None`: nothing any more.
+    pub(crate) fn keep_state(&mut self, plugin: Name, bytes: Option<Arc<[u8]>>, at: HubTime) {
         let since = self.changes.plugins.get(&plugin).map_or(at, |state| state.since);
         let state = PluginState { since, bytes };
         self.plugins.insert(plugin.clone(), state.clone());

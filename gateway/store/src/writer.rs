@@ -55,7 +55,8 @@ pub(crate) enum Entry {
     /// What a plugin must not forget.
     State {
         plugin: Name,
-        bytes: Arc<[u8]>,
+        /// `None`: nothing any more.
+        bytes: Option<Arc<[u8]>>,
     },
     Clock {
         event: ClockEvent,

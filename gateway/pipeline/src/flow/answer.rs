@@ -1,11 +1,13 @@
 //! What the host says, and what it means for the batch and the plugin.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use curb_model::{Batch, Stream};
 use tokio::time::Instant;
 
 use crate::chain::{self, Grant};
+use crate::columns::Columns;
 use crate::flow::Flow;
 use crate::lane::{Job, Lane};
 use crate::link::{Declared, FromHost, Metric, Refusal};
@@ -22,6 +24,7 @@ impl Flow {
             | FromHost::Declined { slot, .. }
             | FromHost::Trapped { slot, .. }
             | FromHost::Unrestored { slot, .. }
+            | FromHost::Added { slot, .. }
             | FromHost::Snapshot { slot, .. }
             | FromHost::Log { slot, .. } => *slot,
         };
@@ -31,12 +34,14 @@ impl Flow {
         };
         let phase = &self.stages[place].phase;
         let (starting, busy) = (matches!(phase, Phase::Starting { .. }), matches!(phase, Phase::Busy { .. }));
-        let saving = matches!(phase, Phase::Saving { .. });
+        let (saving, ending) = (matches!(phase, Phase::Saving { .. }), matches!(phase, Phase::Ending { .. }));
+        let ticking = matches!(phase, Phase::Ticking { .. });
         let asked = match &message {
             FromHost::Ready { .. } | FromHost::Refused { .. } | FromHost::Unrestored { .. } => starting,
             FromHost::Done { .. } | FromHost::Declined { .. } => busy,
-            FromHost::Snapshot { .. } => saving,
-            FromHost::Trapped { .. } => starting || busy || saving,
+            FromHost::Added { .. } => ticking || ending,
+            FromHost::Snapshot { .. } => saving || ending,
+            FromHost::Trapped { .. } => starting || busy || saving || ticking || ending,
             FromHost::Log { .. } => true,
         };
         if !asked {
@@ -44,8 +49,10 @@ impl Flow {
             return;
         }
         match message {
-            FromHost::Ready { declared, stateful, .. } => match self.declare(place, declared) {
+            FromHost::Ready { declared, stateful, tick_ms, .. } => match self.declare(place, declared) {
                 Ok(()) => {
+                    let tick = Duration::from_millis(u64::from(tick_ms));
+                    self.stages[place].tick = (!tick.is_zero()).then_some((tick, now));
                     self.stages[place].stateful = stateful;
                     let stage = &self.stages[place];
                     let points = stage.own.values().map(Arc::clone).collect();
@@ -69,9 +76,10 @@ impl Flow {
             FromHost::Snapshot { state, .. } => {
                 self.remember(place, state, now);
                 self.write_states(now);
-                self.set(place, Phase::Idle);
+                self.set(place, if ending { Phase::Ended } else { Phase::Idle });
                 self.feed(place, now);
             }
+            FromHost::Added { added, metrics, state, .. } => self.added(place, added, metrics, state, now),
             FromHost::Done { emission, metrics, state, .. } => self.done(place, *emission, metrics, state, now),
             FromHost::Declined { text, .. } => self.declined(place, &text, now),
             FromHost::Trapped { text, .. } => self.trapped(place, &text, now),
@@ -80,6 +88,7 @@ impl Flow {
                 stage.lines.log(&stage.config.name, level, &text, now);
             }
         }
+        self.change(now);
     }
 
     fn declare(&mut self, place: usize, declared: Vec<Declared>) -> Result<(), BadPoint> {
@@ -105,25 +114,16 @@ impl Flow {
         let stage = &self.stages[place];
         let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
         let selection = job.selection.as_ref().expect("it was made for the call");
-        let grant = Grant { points: &stage.own, rows_out: stage.config.limits.rows_out, now: job.now };
+        let grant = Grant { points: &stage.own, rows_out: stage.config.limits.rows_out, now: stage.told };
         match chain::apply(&mut job.batch, selection, emission, grant) {
             Ok((own, tally)) => {
                 let name = stage.name().clone();
                 job.pass(name.clone());
                 job.batch.commit_first |= state.is_some();
-                let (at, commit_first) = (job.now, state.is_some());
                 self.board.plugin(&name, |sheet| sheet.health.count(tally, metrics));
-                self.stages[place].failures = 0;
-                self.state_works(place);
-                // Ahead of everything that was let out.
-                if let Some(state) = state {
-                    self.remember(place, state, now);
-                    self.write_state(&name);
-                }
+                let let_out = self.worked(place, own, state, now);
                 self.go_on(place, now);
-                for batch in own {
-                    self.enqueue(Job::new(Batch { commit_first, ..batch }, at), now);
-                }
+                let_out.into_iter().for_each(|job| self.enqueue(job, now));
                 self.advance(&stream, now);
             }
             Err(breach) => {
@@ -133,6 +133,40 @@ impl Flow {
         }
     }
 
+    /// What a plugin says at a tick, or as its last word.
+    fn added(&mut self, place: usize, added: Columns, metrics: Vec<Metric>, state: Option<Saved>, now: Instant) {
+        self.state_moves(place, now);
+        if self.stages[place].stateful && state.is_none() && !added.is_empty() {
+            return self.trapped(place, "readings came out without the state behind them", now);
+        }
+        let stage = &self.stages[place];
+        let grant = Grant { points: &stage.own, rows_out: stage.config.limits.rows_out, now: stage.told };
+        match chain::added(added, self.clock.offset(), grant) {
+            Ok((own, tally)) => {
+                self.board.plugin(stage.name(), |sheet| sheet.health.count(tally, metrics));
+                let is_last = matches!(stage.phase, Phase::Ending { .. });
+                let let_out = self.worked(place, own, state, now);
+                self.set(place, if is_last { Phase::Ended } else { Phase::Idle });
+                self.feed(place, now);
+                let_out.into_iter().for_each(|job| self.enqueue(job, now));
+            }
+            Err(breach) => self.trapped(place, &breach.to_string(), now),
+        }
+    }
+
+    /// A plugin has answered well. Its state goes ahead of everything that it has let out; gives its own readings.
+    fn worked(&mut self, place: usize, own: Vec<Batch>, state: Option<Saved>, now: Instant) -> Vec<Job> {
+        let (name, at) = (self.stages[place].name().clone(), self.stages[place].told);
+        let commit_first = state.is_some();
+        self.stages[place].failures = 0;
+        self.state_works(place);
+        if let Some(state) = state {
+            self.remember(place, state, now);
+            self.write_state(&name);
+        }
+        own.into_iter().map(|batch| Job::new(Batch { commit_first, ..batch }, at)).collect()
+    }
+
     /// The answer that a plugin owed is here; whose batch it was, if anybody still waits for it.
     pub(super) fn answered(&mut self, place: usize) -> Option<Stream> {
         match &mut self.stages[place].phase {
@@ -140,7 +174,10 @@ impl Flow {
             Phase::Down
             | Phase::Starting { .. }
             | Phase::Idle
+            | Phase::Ticking { .. }
             | Phase::Saving { .. }
+            | Phase::Ending { .. }
+            | Phase::Ended
             | Phase::Resting { .. }
             | Phase::Failed => None,
         }

@@ -1,9 +1,10 @@
-//! From one configuration to the next, without disturbing what is the same in both.
+//! From one configuration to the next, without disturbing what is the same in both. Those who go have had their last word
+//! ([`super::leave`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use curb_model::{Name, Point, PointName, PointSet, Stream};
+use curb_model::{HubTime, Name, Point, PointName, PointSet, Stream};
 use tokio::time::Instant;
 
 use crate::config::PluginConfig;
@@ -15,15 +16,12 @@ use crate::stage::{Phase, Stage};
 use crate::state::Ids;
 
 impl Flow {
-    /// Changes to other plugins; what does not differ goes on undisturbed.
-    pub(crate) fn configure(&mut self, parts: Vec<Part>, points: &PointSet, now: Instant) {
+    /// Those who go have had their last word.
+    pub(super) fn configure_now(&mut self, parts: Vec<Part>, points: &PointSet, now: Instant) {
         let mut old = std::mem::take(&mut self.stages);
         for part in parts {
-            let inputs = inputs(&part.config, points, self.ids.entry(part.config.name.clone()).or_default());
-            let same = |stage: &Stage| {
-                stage.config == part.config && stage.component == part.component && stage.input_list == inputs
-            };
-            let stage = match old.iter().position(same) {
+            let inputs = self.inputs(&part.config, points);
+            let stage = match old.iter().position(|stage| is_same(stage, &part, &inputs)) {
                 Some(place) => old.swap_remove(place),
                 None => self.fresh(part, inputs),
             };
@@ -91,11 +89,24 @@ impl Flow {
             lines: Lines::default(),
             stateful: false,
             dirty: None,
+            tick: None,
+            told: HubTime::ZERO,
+            going: false,
         }
+    }
+
+    /// The points that the plugin's globs name, with ids that stay.
+    pub(super) fn inputs(&mut self, config: &PluginConfig, points: &PointSet) -> Vec<Input> {
+        inputs(config, points, self.ids.entry(config.name.clone()).or_default())
     }
 }
 
-/// The points that the plugin's globs name, with ids that stay.
+/// Whether the plugin goes on undisturbed.
+pub(super) fn is_same(stage: &Stage, part: &Part, inputs: &[Input]) -> bool {
+    let ends = matches!(stage.phase, Phase::Ending { .. } | Phase::Ended);
+    !ends && stage.config == part.config && stage.component == part.component && stage.input_list == inputs
+}
+
 fn inputs(config: &PluginConfig, points: &PointSet, ids: &mut Ids) -> Vec<Input> {
     let seen = points.iter().filter(|point| config.points.iter().any(|glob| glob.matches(&point.name)));
     let input = |point: &Arc<Point>| {

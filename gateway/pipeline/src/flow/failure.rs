@@ -44,7 +44,14 @@ impl Flow {
         });
         self.state_trapped(place, now);
         // A trap that is no batch's counts against the plugin alone.
-        let alone = matches!(self.stages[place].phase, Phase::Starting { .. } | Phase::Saving { .. });
+        let alone = match self.stages[place].phase {
+            Phase::Starting { .. } | Phase::Saving { .. } | Phase::Ticking { .. } => true,
+            // Its last word is lost, and nothing else: it is not started again.
+            Phase::Ending { .. } => return self.set(place, Phase::Ended),
+            Phase::Down | Phase::Idle | Phase::Busy { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {
+                false
+            }
+        };
         let Some(stream) = self.answered(place) else {
             if alone {
                 self.stages[place].failures += 1;
@@ -172,7 +179,13 @@ impl Flow {
         match self.stages[place].phase {
             Phase::Failed | Phase::Resting { .. } => true,
             Phase::Down => self.host_deaths >= HOST_DEATHS,
-            Phase::Starting { .. } | Phase::Idle | Phase::Busy { .. } | Phase::Saving { .. } => false,
+            Phase::Starting { .. }
+            | Phase::Idle
+            | Phase::Busy { .. }
+            | Phase::Ticking { .. }
+            | Phase::Saving { .. }
+            | Phase::Ending { .. }
+            | Phase::Ended => false,
         }
     }
 

@@ -3,7 +3,13 @@
 use crate::chain::Emission;
 use crate::columns::{Columns, Other};
 use crate::host::bindings::curb::plugin::types;
-use crate::link::Input;
+use crate::link::{Input, Now};
+
+impl From<Now> for types::Now {
+    fn from(now: Now) -> Self {
+        Self { time: now.hub, utc_offset: now.utc_offset }
+    }
+}
 
 pub(super) fn point(input: &Input) -> types::Point {
     types::Point { id: input.id, name: input.name.clone(), unit: input.unit.clone() }

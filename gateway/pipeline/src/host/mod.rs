@@ -119,6 +119,8 @@ pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -
             }
             ToHost::Reset { slot, state } => (slot, Question::Reset(state)),
             ToHost::Snapshot { slot } => (slot, Question::Snapshot),
+            ToHost::Tick { slot, now } => (slot, Question::Tick(now)),
+            ToHost::Finish { slot, now } => (slot, Question::Finish(now)),
             ToHost::Process { slot, now, columns } => (slot, Question::Process { now, columns }),
         };
         if let Some((questions, _)) = plugins.get(&slot)

@@ -26,9 +26,16 @@ pub(super) enum Question {
     Reset(Option<Saved>),
     /// Handle a batch.
     Process { now: Now, columns: Columns },
+    /// Time has passed.
+    Tick(Now),
+    /// Give out what is held back.
+    Finish(Now),
     /// Give the state out.
     Snapshot,
 }
+
+/// The least time between two ticks, in milliseconds. Protects the readings behind them: a tick may take as long as a batch.
+const TICK_LEAST_MS: u32 = 100;
 
 /// The name of the export that tells the world `stateful-filter` from `filter`.
 const STATE: &str = "curb:plugin/state@0.1.0";
@@ -57,6 +64,7 @@ struct Live {
     store: Store<Guest>,
     transform: transform::Guest,
     state: Option<state::Guest>,
+    tick_ms: u32,
 }
 
 /// Why there is no instance, if the plugin says so itself.
@@ -99,6 +107,12 @@ pub(super) fn run(
         let answer = match question {
             Question::Reset(state) => plugin.reset(state),
             Question::Process { now, columns } => plugin.process(now, columns),
+            Question::Tick(now) => {
+                plugin.add("tick", |store, transform| transform.call_tick(store, types::Now::from(now)))
+            }
+            Question::Finish(now) => {
+                plugin.add("finish", |store, transform| transform.call_finish(store, types::Now::from(now)))
+            }
             Question::Snapshot => plugin.snapshot(),
         };
         outlet.send(&answer);
@@ -124,9 +138,9 @@ impl Plugin<'_> {
         let limit = millis(self.load.init_ms);
         match self.instantiate(limit, state) {
             Ok(Ok(live)) => {
-                let stateful = live.state.is_some();
+                let (stateful, tick_ms) = (live.state.is_some(), live.tick_ms);
                 self.live = Some(live);
-                FromHost::Ready { slot, declared: self.declared.clone(), stateful }
+                FromHost::Ready { slot, declared: self.declared.clone(), stateful, tick_ms }
             }
             Ok(Err(Refused::Settings(text))) => {
                 FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) }
@@ -157,8 +171,9 @@ impl Plugin<'_> {
             Ok(plan) => plan,
             Err(text) => return Ok(Err(Refused::Settings(text))),
         };
-        if plan.tick_ms != 0 {
-            return Ok(Err(Refused::Settings("asks for ticks, which this hub does not give".to_owned())));
+        if (1..TICK_LEAST_MS).contains(&plan.tick_ms) {
+            let text = format!("asks for ticks each {} ms, expected {TICK_LEAST_MS} or more", plan.tick_ms);
+            return Ok(Err(Refused::Settings(text)));
         }
         let guest = store.data_mut();
         guest.declaring = false;
@@ -174,17 +189,17 @@ impl Plugin<'_> {
         }
         drop(running);
         drop(store.data_mut().end_call());
-        Ok(Ok(Live { store, transform, state: exports }))
+        Ok(Ok(Live { store, transform, state: exports, tick_ms: plan.tick_ms }))
     }
 
     fn process(&mut self, now: Now, columns: Columns) -> FromHost {
         let slot = self.load.slot;
-        let Some(Live { store, transform, state }) = &mut self.live else {
+        let Some(Live { store, transform, state, .. }) = &mut self.live else {
             return FromHost::Trapped { slot, text: "process after a trap".to_owned() };
         };
         let limit = millis(self.load.call_ms);
         store.set_epoch_deadline(Clock::epochs(limit));
-        let now = types::Now { time: now.hub, utc_offset: now.utc_offset };
+        let now = types::Now::from(now);
         let running = self.clock.run();
         let result = transform.call_process(&mut *store, now, &columns.into());
         drop(running);
@@ -197,6 +212,34 @@ impl Plugin<'_> {
         let wanted = state.as_ref().filter(|_| emission.lets_out());
         match wanted.map(|state| take_snapshot(store, state, self.clock, limit)).transpose() {
             Ok(state) => FromHost::Done { slot, emission: Box::new(emission), metrics, state },
+            Err(text) => self.trapped(text),
+        }
+    }
+
+    /// A call that lets the plugin speak for itself.
+    fn add(
+        &mut self,
+        name: &str,
+        call: impl FnOnce(&mut Store<Guest>, &transform::Guest) -> wasmtime::Result<Result<types::Columns, String>>,
+    ) -> FromHost {
+        let slot = self.load.slot;
+        let Some(Live { store, transform, state, .. }) = &mut self.live else {
+            return FromHost::Trapped { slot, text: format!("{name} after a trap") };
+        };
+        let limit = millis(self.load.call_ms);
+        store.set_epoch_deadline(Clock::epochs(limit));
+        let running = self.clock.run();
+        let result = call(store, transform);
+        drop(running);
+        let metrics = store.data_mut().end_call();
+        let added: Columns = match result {
+            Ok(Ok(added)) => added.into(),
+            Ok(Err(text)) => return self.trapped(format!("{name}: {text}")),
+            Err(error) => return self.trapped(why(name, &error, limit)),
+        };
+        let wanted = state.as_ref().filter(|_| !added.is_empty());
+        match wanted.map(|state| take_snapshot(store, state, self.clock, limit)).transpose() {
+            Ok(state) => FromHost::Added { slot, added, metrics, state },
             Err(text) => self.trapped(text),
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{name, point};
 use crate::chain::Emission;
+use crate::columns::Columns;
 use crate::config::{Limits, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::health::{Board, PluginState};
@@ -152,7 +153,7 @@ impl Street {
         }
         self.out.extend(self.flow.outbox.drain(..).map(|leaving| match leaving {
             Leaving::Batch(batch) => batch,
-            Leaving::State { .. } => panic!("these plugins have no state"),
+            Leaving::State { .. } | Leaving::Forget { .. } => panic!("these plugins have no state"),
         }));
     }
 
@@ -187,7 +188,11 @@ impl Street {
                 let emission = Box::new(Emission { keep, ..Emission::default() });
                 FromHost::Done { slot, emission, metrics: vec![], state: None }
             }
-            (ToHost::Hello { .. } | ToHost::Unload { .. } | ToHost::Snapshot { .. }, _) => return,
+            (ToHost::Finish { slot, .. }, Answer::Trap) => trapped(slot),
+            (ToHost::Finish { slot, .. }, _) => {
+                FromHost::Added { slot, added: Columns::default(), metrics: vec![], state: None }
+            }
+            (ToHost::Hello { .. } | ToHost::Unload { .. } | ToHost::Snapshot { .. } | ToHost::Tick { .. }, _) => return,
         };
         self.flow.heard(message, self.now);
     }
@@ -238,7 +243,11 @@ impl Street {
 fn slot_of(question: &ToHost) -> Option<Slot> {
     match question {
         ToHost::Load(load) => Some(load.slot),
-        ToHost::Reset { slot, .. } | ToHost::Process { slot, .. } | ToHost::Snapshot { slot } => Some(*slot),
+        ToHost::Reset { slot, .. }
+        | ToHost::Process { slot, .. }
+        | ToHost::Tick { slot, .. }
+        | ToHost::Finish { slot, .. }
+        | ToHost::Snapshot { slot } => Some(*slot),
         ToHost::Hello { .. } | ToHost::Unload { .. } => None,
     }
 }
@@ -248,7 +257,7 @@ fn started(slot: Slot, answer: Answer) -> FromHost {
         Answer::Trap => trapped(slot),
         Answer::Refuse => FromHost::Refused { slot, refusal: crate::link::Refusal::Settings, text: "no".to_owned() },
         Answer::KeepAll | Answer::KeepNone | Answer::Forge | Answer::Decline => {
-            FromHost::Ready { slot, declared: vec![], stateful: false }
+            FromHost::Ready { slot, declared: vec![], stateful: false, tick_ms: 0 }
         }
     }
 }

@@ -46,6 +46,10 @@ fn to_host() -> impl Strategy<Value = ToHost> {
             }),
         (any::<u32>(), saved()).prop_map(|(slot, state)| ToHost::Reset { slot, state }),
         any::<u32>().prop_map(|slot| ToHost::Snapshot { slot }),
+        (any::<u32>(), any::<i64>(), any::<Option<i64>>(), any::<bool>()).prop_map(|(slot, hub, utc_offset, last)| {
+            let now = Now { hub, utc_offset };
+            if last { ToHost::Finish { slot, now } } else { ToHost::Tick { slot, now } }
+        }),
         any::<u32>().prop_map(|slot| ToHost::Unload { slot }),
         (any::<u32>(), any::<i64>(), any::<Option<i64>>(), columns()).prop_map(|(slot, hub, utc_offset, columns)| {
             ToHost::Process { slot, now: Now { hub, utc_offset }, columns }
@@ -60,8 +64,10 @@ fn from_host() -> impl Strategy<Value = FromHost> {
     let emission = (any::<Vec<u32>>(), columns(), any::<Vec<(u32, u8)>>(), any::<Vec<(u32, Box<str>)>>())
         .prop_map(|(keep, add, remark, rejects)| Emission { keep, add, remark, rejects });
     prop_oneof![
-        (any::<u32>(), prop::collection::vec(declared, 0..4), any::<bool>())
-            .prop_map(|(slot, declared, stateful)| FromHost::Ready { slot, declared, stateful }),
+        (any::<u32>(), prop::collection::vec(declared, 0..4), any::<bool>(), any::<u32>())
+            .prop_map(|(slot, declared, stateful, tick_ms)| FromHost::Ready { slot, declared, stateful, tick_ms }),
+        (any::<u32>(), columns(), prop::collection::vec(metric.clone(), 0..4), saved())
+            .prop_map(|(slot, added, metrics, state)| FromHost::Added { slot, added, metrics, state }),
         (any::<u32>(), ".*").prop_map(|(slot, text)| FromHost::Unrestored { slot, text }),
         (any::<u32>(), saved()).prop_map(|(slot, state)| FromHost::Snapshot {
             slot,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{name, point};
 use crate::chain::Emission;
+use crate::columns::Columns;
 use crate::config::{Limits, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::health::{Board, PluginHealth};
@@ -21,20 +22,25 @@ use crate::state::{Ids, Saved, from_bytes, to_bytes};
 const EVERY: Duration = Duration::from_secs(60);
 
 /// A plugin that remembers how many rows it has seen, and a host for it.
-struct Street {
+pub(super) struct Street {
     board: Board,
-    flow: Flow,
-    now: Instant,
-    questions: Vec<ToHost>,
+    pub(super) flow: Flow,
+    pub(super) now: Instant,
+    pub(super) questions: Vec<ToHost>,
     /// What the instance in this slot remembers.
-    seen: HashMap<Slot, u64>,
+    pub(super) seen: HashMap<Slot, u64>,
     /// What the instance was asked to declare with, and sees.
     points: BTreeMap<String, u32>,
-    out: Vec<Leaving>,
+    pub(super) out: Vec<Leaving>,
     made: i64,
+    pub(super) tick_ms: u32,
+    /// Readings of its last word.
+    pub(super) last_word: usize,
+    /// What plugins were told that the time is.
+    pub(super) times: Vec<i64>,
 }
 
-fn part(globs: &[&str]) -> Part {
+pub(super) fn part(globs: &[&str]) -> Part {
     let config = PluginConfig {
         name: name("tally"),
         component: PathBuf::new(),
@@ -51,40 +57,57 @@ fn saved(seen: u64) -> Saved {
     Saved { version: 1, data: seen.to_le_bytes().into() }
 }
 
-fn seen_of(saved: &Saved) -> u64 {
+pub(super) fn seen_of(saved: &Saved) -> u64 {
     u64::from_le_bytes(saved.data[..].try_into().unwrap())
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+pub(super) enum Answer {
     KeepAll,
     KeepNone,
     Trap,
     /// Lets readings out and holds the state back.
     Hide,
     Decline,
+    /// None at all.
+    Silence,
 }
 
 impl Street {
-    fn new(states: BTreeMap<Name, Arc<[u8]>>) -> Self {
+    pub(super) fn new(states: BTreeMap<Name, Arc<[u8]>>) -> Self {
         Self::of(states, &["meter/*"])
     }
 
     fn of(states: BTreeMap<Name, Arc<[u8]>>, globs: &[&str]) -> Self {
-        let points: PointSet = ["meter/a", "meter/b"].map(point).into_iter().collect();
+        let points = Self::known();
         let (clock, board, now) = (HubClock::starting_at(HubTime::ZERO), Board::default(), Instant::now());
         let mut flow = Flow::new(clock, board.clone(), states);
         flow.state_every = EVERY;
         flow.configure(vec![part(globs)], &points, now);
         flow.host_started(String::new(), now);
         let (questions, out) = (Vec::new(), Vec::new());
-        let mut street =
-            Self { board, flow, now, questions, seen: HashMap::new(), points: BTreeMap::new(), out, made: 0 };
+        let mut street = Self {
+            board,
+            flow,
+            now,
+            questions,
+            seen: HashMap::new(),
+            points: BTreeMap::new(),
+            out,
+            made: 0,
+            tick_ms: 0,
+            last_word: 0,
+            times: Vec::new(),
+        };
         street.collect();
         street
     }
 
-    fn collect(&mut self) {
+    pub(super) fn known() -> PointSet {
+        ["meter/a", "meter/b"].map(point).into_iter().collect()
+    }
+
+    pub(super) fn collect(&mut self) {
         while let Some(question) = take_frame::<ToHost>(&mut self.flow.to_host).unwrap() {
             if !matches!(question, ToHost::Hello { .. } | ToHost::Unload { .. }) {
                 self.questions.push(question);
@@ -93,7 +116,7 @@ impl Street {
         self.out.extend(self.flow.outbox.drain(..));
     }
 
-    fn batch(&mut self, rows: usize) {
+    pub(super) fn batch(&mut self, rows: usize) {
         let readings = (0..rows).map(|_| {
             self.made += 1;
             let sample = Sample::Good(Value::I64(self.made));
@@ -113,10 +136,10 @@ impl Street {
             output: "count".to_owned(),
             alarm: false,
         };
-        FromHost::Ready { slot, declared: vec![total], stateful: true }
+        FromHost::Ready { slot, declared: vec![total], stateful: true, tick_ms: self.tick_ms }
     }
 
-    fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: Answer) {
         if self.questions.is_empty() {
             return;
         }
@@ -129,7 +152,8 @@ impl Street {
             }
             ToHost::Reset { slot, .. } if matches!(answer, Answer::Trap) => trapped(slot),
             ToHost::Reset { slot, state } => self.start(slot, state),
-            ToHost::Process { slot, columns, .. } => {
+            ToHost::Process { slot, columns, now } => {
+                self.times.push(now.hub);
                 let rows = u32::try_from(columns.len()).unwrap();
                 let seen = self.seen.get_mut(&slot).unwrap();
                 *seen += u64::from(rows);
@@ -137,6 +161,7 @@ impl Street {
                     Answer::KeepAll | Answer::Hide => (0..rows).collect(),
                     Answer::KeepNone => vec![],
                     Answer::Trap => return self.hear(trapped(slot)),
+                    Answer::Silence => return,
                     Answer::Decline => return self.hear(FromHost::Declined { slot, text: "no".to_owned() }),
                 };
                 let state = (!keep.is_empty() && !matches!(answer, Answer::Hide)).then(|| saved(*seen));
@@ -145,6 +170,24 @@ impl Street {
             }
             ToHost::Snapshot { slot } if matches!(answer, Answer::Trap) => trapped(slot),
             ToHost::Snapshot { slot } => FromHost::Snapshot { slot, state: saved(self.seen[&slot]) },
+            ToHost::Finish { slot, .. } if matches!(answer, Answer::Trap) => trapped(slot),
+            ToHost::Tick { slot, now } => {
+                self.times.push(now.hub);
+                FromHost::Added { slot, added: Columns::default(), metrics: vec![], state: None }
+            }
+            ToHost::Finish { slot, now } => {
+                let rows = self.last_word;
+                let added = Columns {
+                    points: vec![self.points["total"]; rows],
+                    times: vec![now.hub; rows],
+                    values: vec![1.0; rows],
+                    kinds: vec![3; rows],
+                    quality: vec![0; rows],
+                    others: vec![],
+                };
+                let state = (rows > 0).then(|| saved(self.seen[&slot]));
+                FromHost::Added { slot, added, metrics: vec![], state }
+            }
             other @ (ToHost::Hello { .. } | ToHost::Unload { .. }) => panic!("{other:?}"),
         };
         self.hear(message);
@@ -156,7 +199,7 @@ impl Street {
     }
 
     /// Answers everything that is asked.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..100 {
             if self.questions.is_empty() {
                 return;
@@ -166,7 +209,7 @@ impl Street {
         panic!("never quiet: {:?}", self.questions);
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(super) fn wait(&mut self, time: Duration) {
         self.now += time;
         if self.flow.time(self.now) == HostVerdict::Kill {
             self.die();
@@ -188,14 +231,14 @@ impl Street {
     }
 
     /// What a run finds that starts after the last of `out`.
-    fn kept(&self) -> Option<u64> {
+    pub(super) fn kept(&self) -> Option<u64> {
         self.states().values().next().map(|bytes| seen_of(&from_bytes(bytes).unwrap().0))
     }
 
-    fn states(&self) -> BTreeMap<Name, Arc<[u8]>> {
+    pub(super) fn states(&self) -> BTreeMap<Name, Arc<[u8]>> {
         let state = |leaving: &Leaving| match leaving {
             Leaving::State { plugin, bytes } => Some((plugin.clone(), Arc::clone(bytes))),
-            Leaving::Batch(_) => None,
+            Leaving::Batch(_) | Leaving::Forget { .. } => None,
         };
         self.out.iter().filter_map(state).collect()
     }
@@ -253,6 +296,7 @@ proptest! {
                     prop_assert!(seen >= kept || street.health().states_lost > 0);
                     kept = seen;
                 }
+                Leaving::Forget { .. } => prop_assert!(false, "it was not removed"),
                 Leaving::Batch(batch) => {
                     let_out += batch.readings.len() as u64;
                     prop_assert!(batch.commit_first || batch.readings.is_empty(), "{batch:?}");

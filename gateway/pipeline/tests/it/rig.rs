@@ -101,6 +101,7 @@ impl Rig {
                     return batch;
                 }
                 Ok(Some(Leaving::State { plugin, bytes })) => drop(self.states.insert(plugin, bytes)),
+                Ok(Some(Leaving::Forget { plugin })) => drop(self.states.remove(&plugin)),
                 Ok(None) => panic!("the pipeline ended: {:?}", self.pipeline.health()),
                 Err(_) => panic!("nothing came: {:?}", self.pipeline.health()),
             }
@@ -146,6 +147,7 @@ impl Rig {
                         rest.push(batch);
                     }
                     Leaving::State { plugin, bytes } => drop(self.states.insert(plugin, bytes)),
+                    Leaving::Forget { plugin } => drop(self.states.remove(&plugin)),
                 }
             }
             self.pipeline.join().await;

@@ -19,9 +19,15 @@ pub(super) fn write(transaction: &Transaction<'_>, plugins: &BTreeMap<Name, Plug
         return Ok(());
     }
     let mut insert = transaction.prepare_cached("insert or replace into plugin values (?1, ?2, ?3, ?4)")?;
-    for (name, state) in plugins {
-        let sum = state_sum(name.as_str(), &state.bytes);
-        insert.execute(params![name.as_str(), state.since.as_nanos(), &state.bytes[..], sum])?;
+    let mut delete = transaction.prepare_cached("delete from plugin where name = ?1")?;
+    for (name, PluginState { since, bytes }) in plugins {
+        match bytes {
+            Some(bytes) => {
+                let sum = state_sum(name.as_str(), bytes);
+                insert.execute(params![name.as_str(), since.as_nanos(), &bytes[..], sum])?
+            }
+            None => delete.execute([name.as_str()])?,
+        };
     }
     let oldest = "delete from plugin where name not in (select name from plugin order by at desc limit ?1)";
     transaction.prepare_cached(oldest)?.execute([STATES_KEPT])?;
@@ -39,7 +45,7 @@ impl Disk {
             match Name::new(&text) {
                 Ok(name) if state_sum(&text, &state) == row.get::<_, i64>(2)? => {
                     let since = HubTime::from_nanos(row.get(3)?);
-                    loaded.plugins.insert(name, PluginState { since, bytes: state.into() });
+                    loaded.plugins.insert(name, PluginState { since, bytes: Some(state.into()) });
                 }
                 Ok(_) | Err(_) => loaded.torn_plugins.push(text),
             }

@@ -90,7 +90,8 @@ impl StreamState {
 pub(crate) struct PluginState {
     /// When it came in.
     pub(crate) since: HubTime,
-    pub(crate) bytes: Arc<[u8]>,
+    /// `None`: nothing any more.
+    pub(crate) bytes: Option<Arc<[u8]>>,
 }
 
 /// What the next commit writes, in this order.

@@ -155,7 +155,7 @@ impl World {
                 if let (TALLY, Some(last)) = (STREAMS[stream], values.last()) {
                     batch.commit_first = true;
                     self.state = *last;
-                    let bytes = last.to_le_bytes().into();
+                    let bytes = Some(last.to_le_bytes().into());
                     self.writer.queue.keep_state(tally(), bytes, self.writer.clock.now());
                 }
                 if self.writer.take_here(&batch) == Taken::No {
@@ -294,7 +294,14 @@ impl World {
     }
 
     fn reopen(&mut self) {
-        let on_disk = self.writer.disk.load().unwrap().plugins.get(&tally()).map_or(0, |state| number(&state.bytes));
+        let on_disk = self
+            .writer
+            .disk
+            .load()
+            .unwrap()
+            .plugins
+            .get(&tally())
+            .map_or(0, |state| number(state.bytes.as_ref().unwrap()));
         assert!((self.told..=self.state).contains(&on_disk), "{on_disk} of {}, told {}", self.state, self.told);
         self.state = on_disk;
         let before = self.writer.clock.now();

@@ -57,7 +57,7 @@ pub(super) fn append(writer: &mut Writer, life: u64, round: u64) {
     let values = Said::values(life, round);
     let last = values[values.len() - 1];
     writer.queue.append(&batch(STREAMS[0], &writer.clock, values.clone()), now);
-    writer.queue.keep_state(plugin(), last.to_le_bytes().into(), now);
+    writer.queue.keep_state(plugin(), Some(last.to_le_bytes().into()), now);
     writer.queue.append(&batch(STREAMS[1], &writer.clock, values), now);
 }
 
@@ -332,7 +332,8 @@ impl Said {
     pub(super) fn check(&self, folder: &Path, case: &str) {
         let mut writer = writer(&child_config(folder));
         assert!(writer.faults.is_empty(), "{case}: {:?}", writer.faults);
-        let kept = writer.disk.load().unwrap().plugins.get(&plugin()).map_or(0, |state| number(&state.bytes));
+        let kept =
+            writer.disk.load().unwrap().plugins.get(&plugin()).map_or(0, |state| number(state.bytes.as_ref().unwrap()));
         let run = writer.queue.run();
         assert!(run.counter > self.lives, "{case}: run {run} after {} lives", self.lives);
         let mut core = Core::default();

@@ -19,13 +19,13 @@ fn name(text: &str) -> Name {
 }
 
 fn keep(writer: &mut Writer, plugin: &str, state: &[u8]) {
-    writer.queue.keep_state(name(plugin), state.into(), writer.clock.now());
+    writer.queue.keep_state(name(plugin), Some(state.into()), writer.clock.now());
 }
 
 /// What the next run would start with.
 fn kept(writer: &Writer) -> Vec<(String, Vec<u8>)> {
     let plugins = writer.disk.load().unwrap().plugins;
-    plugins.into_iter().map(|(name, state)| (name.to_string(), state.bytes.to_vec())).collect()
+    plugins.into_iter().map(|(name, state)| (name.to_string(), state.bytes.unwrap().to_vec())).collect()
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! The last word of a plugin that goes: another configuration takes effect between two batches, when all who go have had it.
+//!
+//! A plugin whose successor has its name and takes state gives its state out. Every other one gives out what it has held back;
+//! what it remembers is not kept then, for it would be told twice if the plugin came back. Who does not answer in time, traps,
+//! or is not in the host has no last word. Batches wait meanwhile, as they do behind a call.
+
+use curb_model::PointSet;
+use tokio::time::Instant;
+
+use crate::flow::configure::is_same;
+use crate::flow::{Flow, Part};
+use crate::leaving::Leaving;
+use crate::link::ToHost;
+use crate::stage::Phase;
+
+impl Flow {
+    /// Changes to other plugins; what does not differ goes on undisturbed.
+    pub(crate) fn configure(&mut self, parts: Vec<Part>, points: &PointSet, now: Instant) {
+        let inputs: Vec<_> = parts.iter().map(|part| self.inputs(&part.config, points)).collect();
+        for stage in &mut self.stages {
+            stage.going = !parts.iter().zip(&inputs).any(|(part, inputs)| is_same(stage, part, inputs));
+        }
+        self.next = Some((parts, points.clone()));
+        self.change(now);
+        // Who was to go, and may stay after all.
+        for place in 0..self.stages.len() {
+            self.feed(place, now);
+        }
+    }
+
+    /// Takes the next configuration, if there is one and nobody who goes has still to say something.
+    pub(super) fn change(&mut self, now: Instant) {
+        if self.next.is_none() {
+            return;
+        }
+        let mut is_time = true;
+        for place in 0..self.stages.len() {
+            let stage = &self.stages[place];
+            if !stage.going {
+                continue;
+            }
+            match stage.phase {
+                Phase::Idle => {
+                    self.ask_last_word(place, now);
+                    is_time = false;
+                }
+                Phase::Busy { .. } | Phase::Ticking { .. } | Phase::Saving { .. } | Phase::Ending { .. } => {
+                    is_time = false;
+                }
+                Phase::Down | Phase::Starting { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {}
+            }
+        }
+        if is_time && let Some((parts, points)) = self.next.take() {
+            self.forget_the_removed(&parts);
+            self.configure_now(parts, &points, now);
+        }
+    }
+
+    fn ask_last_word(&mut self, place: usize, now: Instant) {
+        let stage = &self.stages[place];
+        let has_heir = self.next.iter().any(|(parts, _)| parts.iter().any(|part| part.config.name == *stage.name()));
+        let (slot, deadline, stateful) = (stage.slot, stage.call_deadline(now), stage.stateful);
+        let question = if stateful && has_heir {
+            ToHost::Snapshot { slot }
+        } else {
+            let (at, offset) = (self.clock.now(), self.clock.offset());
+            ToHost::Finish { slot, now: self.tell_time(place, at, offset) }
+        };
+        self.send(&question);
+        self.stages[place].phase = Phase::Ending { deadline };
+    }
+
+    /// Whoever has given out what it held back remembers nothing any more.
+    fn forget_the_removed(&mut self, parts: &[Part]) {
+        let gone = |stage: &&crate::stage::Stage| {
+            stage.phase == Phase::Ended && !parts.iter().any(|part| part.config.name == *stage.name())
+        };
+        let names: Vec<_> = self.stages.iter().filter(gone).map(|stage| stage.name().clone()).collect();
+        for name in names {
+            if self.states.remove(&name).is_some() {
+                self.outbox.push_back(Leaving::Forget { plugin: name });
+            }
+        }
+    }
+}
