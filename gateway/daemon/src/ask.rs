@@ -14,6 +14,7 @@ use crate::cli::{CANNOT, ConfigArgs, FINE, FOUND, USAGE, exit};
 use crate::config::{Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
+use crate::fit::{self, Unfit};
 use crate::reload::Reloaded;
 use crate::status::{Exposition, Report};
 use crate::tap::{Line, SentLine};
@@ -80,14 +81,9 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
         return Ok(exit(USAGE));
     }
     let loaded = crate::config::load(&crate::sources(args));
-    let plugins = loaded.settings.iter().flat_map(|settings| &settings.pipeline.plugins);
-    // The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
-    let unfit: Vec<String> = plugins
-        .filter_map(|plugin| Some((plugin, curb_pipeline::inspect(&plugin.component).err()?)))
-        .map(|(plugin, error)| format!("plugin.{}.component: failed to {}", plugin.name, crate::chain(&error)))
-        .collect();
+    let Unfit { settings: unfit_settings, components: unfit } = fit::of(&loaded);
     // A hub runs a bus that is too full all the same; whoever checks is there to mend it.
-    let mut problems: Vec<_> = loaded.problems.iter().chain(&loaded.too_full).collect();
+    let mut problems: Vec<_> = loaded.problems.iter().chain(&loaded.too_full).chain(&unfit_settings).collect();
     problems.sort();
     let ok = problems.is_empty() && unfit.is_empty();
     let buses = loaded.settings.as_ref().map(|settings| fill::of(&settings.source)).unwrap_or_default();

@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use crate::command::Commands;
 use crate::config::{Ack, CoreSettings, Settings, StoreSettings, WhenFull};
 use crate::control::TapPoint;
+use crate::secret::Secret;
 use crate::tap::{Taps, tee};
 
 /// Batches between two rooms. A batch is one poll round of one device: this is a second of a busy hub, and small enough
@@ -73,6 +74,7 @@ pub(crate) struct Rooms {
     pub(crate) documents: Documents,
     pub(crate) taps: Taps,
     pub(crate) commands: Commands,
+    pub(crate) secret: Secret,
     /// What the uplinks that have ended have counted.
     before: Before,
     passing: JoinSet<()>,
@@ -104,8 +106,13 @@ pub(crate) fn expiry(settings: &Settings) -> BTreeMap<Stream, Duration> {
     settings.expire.iter().map(|(device, after)| (Stream::device(device), *after)).collect()
 }
 
-/// What plugins must not forget, as an earlier run has kept it.
-pub(crate) type PluginStates = BTreeMap<Name, Arc<[u8]>>;
+/// What plugins begin with.
+#[derive(Debug)]
+pub(crate) struct Heritage {
+    /// What they must not forget, as an earlier run has kept it.
+    pub(crate) states: BTreeMap<Name, Arc<[u8]>>,
+    pub(crate) secret: Secret,
+}
 
 /// Starts everything but the uplink, last room first, so that nothing waits for its reader.
 ///
@@ -114,7 +121,8 @@ pub(crate) type PluginStates = BTreeMap<Name, Arc<[u8]>>;
 pub(crate) fn start(
     settings: &Settings,
     hub: &Name,
-    (store, states): (Store, PluginStates),
+    store: Store,
+    heritage: Heritage,
     clock: &HubClock,
     documents: Documents,
 ) -> Result<Rooms, Error> {
@@ -124,14 +132,16 @@ pub(crate) fn start(
     let (from_tee, to_pipeline) = mpsc::channel::<Batch>(BATCHES);
     let (from_pipeline, to_store) = mpsc::channel::<Leaving>(BATCHES);
     passing.spawn(keep(to_store, store.clone(), taps.clone()));
-    let config = settings.pipeline.clone();
+    let Heritage { states, secret } = heritage;
+    let config = secret.seeded(settings.pipeline.clone());
     let points = settings.points.clone();
     let pipeline = Pipeline::start(config, points, clock.clone(), states, to_pipeline, from_pipeline)?;
     pipeline.linger(settings.linger);
     passing.spawn(tee(to_tee, from_tee, taps.clone(), TapPoint::Source));
     let source = Source::start(settings.source.clone(), clock.clone(), read)?;
     let commands = Commands::start(&settings.paths.state, hub, clock, &store).map_err(Error::Commands)?;
-    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, before: Before::default(), passing })
+    let before = Before::default();
+    Ok(Rooms { source, pipeline, store, uplink: None, documents, taps, commands, secret, before, passing })
 }
 
 /// Keeps what leaves the pipeline. Ends when it ends.
@@ -221,7 +231,9 @@ impl Rooms {
     /// What stands wrong in any room.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let uplink = self.uplink.as_ref().map(|uplink| uplink.health().faults).unwrap_or_default();
-        [self.source.health().faults, self.pipeline.health().faults, self.store.health().faults, uplink].concat()
+        let secret = self.secret.fault.iter().cloned().collect();
+        [self.source.health().faults, self.pipeline.health().faults, secret, self.store.health().faults, uplink]
+            .concat()
     }
 
     /// Stops the rooms in the order of the data: what was read is kept, what is kept is sent as long as `grace` lasts.

@@ -98,7 +98,8 @@ impl Daemon {
         changed: &mut Vec<String>,
     ) -> Result<(), assemble::Error> {
         if old.pipeline != new.pipeline || old.points != new.points {
-            self.rooms.pipeline.apply(new.pipeline.clone(), new.points.clone())?;
+            let config = self.rooms.secret.seeded(new.pipeline.clone());
+            self.rooms.pipeline.apply(config, new.points.clone())?;
             changed.push("pipeline".to_owned());
         }
         if old.source != new.source {

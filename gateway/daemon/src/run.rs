@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::assemble::{self, Documents, Rooms};
+use crate::assemble::{self, Documents, Heritage, Rooms};
 use crate::cli::{CANNOT, ConfigArgs, DENIED, FINE, USAGE, exit};
 use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
@@ -24,6 +24,7 @@ use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::pace::Pace;
 use crate::renewal::{self, Watch};
+use crate::secret::Secret;
 use crate::signals::{Signals, Told, notify};
 use crate::turn::{self, Turn};
 use crate::usage::Keeper;
@@ -48,6 +49,8 @@ enum Error {
     Nameless(Fault),
     #[error("assemble the daemon")]
     Assemble(#[from] assemble::Error),
+    #[error("draw the hub's secret")]
+    Secret(#[from] getrandom::Error),
     #[error("open the control socket")]
     Control(#[from] control::Error),
 }
@@ -64,7 +67,7 @@ impl Error {
         }
         match self {
             Self::Settings(_) => USAGE,
-            Self::Nameless(_) | Self::Assemble(_) | Self::Control(_) => CANNOT,
+            Self::Nameless(_) | Self::Assemble(_) | Self::Secret(_) | Self::Control(_) => CANNOT,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Daemon {
         let hub = who::name(&settings, &identity).map_err(Error::Nameless)?;
         let mut opened = assemble::open_store(&settings, &hub)?;
         let states = std::mem::take(&mut opened.states);
+        let heritage = Heritage { states, secret: Secret::open(&settings.paths.state)? };
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
         let turn = turn::take(&settings.paths.state).await;
@@ -156,7 +160,7 @@ impl Daemon {
             status: watch::Sender::new(Arc::new(tell::document(&hub, &store.run().to_string()))),
             points: watch::Sender::new(Arc::new(tell::points(&hub, &settings, PointSet::default()))),
         };
-        let rooms = assemble::start(&settings, &hub, (store, states), &clock, documents)?;
+        let rooms = assemble::start(&settings, &hub, store, heritage, &clock, documents)?;
         let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
         let mut callers = JoinSet::new();
         callers.spawn(control::serve(listener, requests_in));

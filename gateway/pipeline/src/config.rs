@@ -54,6 +54,8 @@ pub struct PluginConfig {
     pub points: Vec<Glob>,
     /// Its settings, handed to the plugin as JSON.
     pub settings: serde_json::Value,
+    /// Secret of this hub and plugin, for noise that can be replayed here and predicted nowhere else.
+    pub seed: Vec<u8>,
     /// What becomes of readings that it cannot handle.
     pub on_failure: OnFailure,
     /// What it may use.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use curb_model::Name;
 
+use crate::manifest::ManifestError;
+
 /// Why a configuration or a component is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,6 +49,14 @@ pub enum Error {
         path: PathBuf,
         /// What does not fit.
         source: EngineError,
+    },
+    /// What the component says of itself cannot be read.
+    #[error("read the manifest in component {}", path.display())]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ManifestError,
     },
     /// The engine cannot be set up on this machine.
     #[error("set up the plugin engine")]

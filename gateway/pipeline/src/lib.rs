@@ -17,6 +17,7 @@
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
 //! | `state` | what a plugin must not forget, as it is kept between runs (pure) |
 //! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
+//! | `manifest` | what a component says of itself (pure) |
 //! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
@@ -40,6 +41,7 @@ mod lane;
 mod leaving;
 mod lines;
 mod link;
+mod manifest;
 mod pipeline;
 mod policy;
 mod process;
@@ -52,7 +54,8 @@ mod tests;
 pub use config::{Config, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
-pub use host::{inspect, plugin_host};
+pub use host::{Inspected, inspect, plugin_host};
 pub use leaving::Leaving;
+pub use manifest::{Manifest, ManifestError};
 pub use pipeline::Pipeline;
 pub use policy::{Policy, Text};

@@ -105,7 +105,7 @@ impl Stage {
             component: component.to_vec(),
             settings: self.config.settings.to_string(),
             inputs: self.input_list.clone(),
-            seed: Vec::new(),
+            seed: self.config.seed.clone(),
             own: ids.own.iter().map(|(name, id)| (name.clone(), *id)).collect(),
             first_own: self.first_own,
             state,

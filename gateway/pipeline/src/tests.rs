@@ -5,6 +5,7 @@ mod columns;
 mod flow;
 mod leave;
 mod link;
+mod manifest;
 mod state;
 
 use std::sync::Arc;

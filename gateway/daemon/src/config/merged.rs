@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::node::{Kind, Node};
-use super::problem::Origin;
+use super::problem::{Origin, Problem, Severity};
 use super::proxy;
 use super::report::{Key, key_text};
 
@@ -45,6 +45,13 @@ impl Leaf<'_> {
 }
 
 impl Merged {
+    /// What is wrong with the setting at `key`: at its place, or that of the table that it should be in.
+    pub(crate) fn problem(&self, key: &[String], found: String, expected: String) -> Problem {
+        let nodes = (0..=key.len()).rev().find_map(|depth| self.0.at(key[..depth].iter().map(String::as_str)));
+        let at = nodes.unwrap_or(&self.0).origin.clone();
+        Problem { at, key: key_text(key), severity: Severity::Error, found, expected, help: None }
+    }
+
     /// Every setting, by key.
     pub(crate) fn leaves(&self) -> Vec<Leaf<'_>> {
         let mut leaves = Vec::new();

@@ -32,6 +32,7 @@ pub(crate) use crate::host::guest::OWN_POINTS;
 use crate::host::plugin::Question;
 use crate::host::ticker::Ticker;
 use crate::link::{FromHost, LinkError, Load, Message, Refusal, Slot, ToHost, read_frame};
+use crate::manifest::{self, Manifest};
 
 /// Questions that may wait for one plugin. The parent asks one at a time; a second place lets it unload a busy one.
 const QUESTIONS: usize = 2;
@@ -176,17 +177,28 @@ impl Outlet {
     }
 }
 
+/// What a component is, as far as it shows without running it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// What it says of itself, if anything.
+    pub manifest: Option<Manifest>,
+    /// Whether it has state that outlives it.
+    pub stateful: bool,
+}
+
 /// Whether the file is a component that a hub would run: not too large, of the right world, and it compiles. Runs
 /// nothing of it.
 ///
 /// # Errors
 /// It is not, and why.
-pub fn inspect(component: &Path) -> Result<(), Error> {
+pub fn inspect(component: &Path) -> Result<Inspected, Error> {
     let path = || PathBuf::from(component);
     let bytes = crate::component::read(component)?;
     let engine = engine::engine(crate::Limits::default().memory).map_err(|error| Error::Engine(error.into()))?;
-    let compiled = wasmtime::component::Component::new(&engine, bytes)
+    let compiled = wasmtime::component::Component::new(&engine, &bytes)
         .map_err(|source| Error::CompileComponent { path: path(), source: source.into() })?;
-    plugin::link(&engine, &compiled).map_err(|source| Error::WrongWorld { path: path(), source: source.into() })?;
-    Ok(())
+    let linked =
+        plugin::link(&engine, &compiled).map_err(|source| Error::WrongWorld { path: path(), source: source.into() })?;
+    let manifest = manifest::read(&bytes).map_err(|source| Error::Manifest { path: path(), source })?;
+    Ok(Inspected { manifest, stateful: linked.is_stateful() })
 }

@@ -48,6 +48,12 @@ pub(super) struct Linked {
     state: Option<state::GuestIndices>,
 }
 
+impl Linked {
+    pub(super) const fn is_stateful(&self) -> bool {
+        self.state.is_some()
+    }
+}
+
 /// Fails if the component is not of one of our worlds.
 pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
     let mut linker = Linker::new(engine);

@@ -76,6 +76,7 @@ fn parts(policies: [OnFailure; 2], first: bool, second: bool) -> Vec<Part> {
             component: PathBuf::new(),
             points: globs.map(|glob| Glob::parse(glob).unwrap()).to_vec(),
             settings: serde_json::Value::Null,
+            seed: Vec::new(),
             on_failure,
             limits: Limits::default(),
         },

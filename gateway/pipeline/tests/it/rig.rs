@@ -45,6 +45,7 @@ pub(crate) fn plugin(name: &str, file: &str, points: &str, settings: serde_json:
         component: component(file),
         points: vec![Glob::parse(points).unwrap()],
         settings,
+        seed: b"secret of a test".to_vec(),
         on_failure: OnFailure::Pass,
         limits: Limits::default(),
     }

@@ -4,7 +4,7 @@ use e2e::{Hub, Ingest, Mosquitto, Site, peers};
 use serde_json::Value;
 use street::eventually;
 
-use crate::meter;
+use crate::{component, meter};
 
 const FIVE_MISTAKES: &str = r#"
 [bus.cabinet]
@@ -246,4 +246,60 @@ async fn after_thirty_reloads_every_point_is_fresh_and_nothing_of_before_is_left
     let status = hub.status().await;
     assert!(status["devices"].as_object().unwrap().values().all(|device| device["bad"] == 0), "{status:#}");
     assert_eq!(hub.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn settings_that_a_plugin_does_not_take_are_told_with_their_lines_without_running_it() {
+    let site = Site::new().await;
+    let settings = r#"
+[bus.roof]
+tcp = "127.0.0.1:502"
+
+[device.meter]
+bus = "roof"
+unit_id = 1
+every = "1s"
+
+[device.meter.point.power]
+register = "holding:0"
+type = "u16"
+
+[plugin.quiet]
+component = "COMPONENT"
+points = ["meter/*"]
+
+[plugin.quiet.settings]
+default = -1
+max_silence = "60 s"
+defautl = 0.5
+
+[plugin.quiet.settings.points]
+"meter/power" = "much"
+"#;
+    let settings = settings.replace("COMPONENT", &component("deadband.wasm").display().to_string());
+    let hub = Hub::with_core(&site, "mqtts://localhost:8883", &settings);
+    let (code, out) = hub.curb(&["check", "--json", "--config", &hub.config().display().to_string()]).await;
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let text = std::fs::read_to_string(hub.config()).unwrap();
+    let mut told: Vec<(&str, u64)> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| (problem["key"].as_str().unwrap(), problem["line"].as_u64().unwrap()))
+        .collect();
+    told.sort_unstable();
+    let line = |needle: &str| text.lines().position(|line| line.starts_with(needle)).unwrap() as u64 + 1;
+    assert_eq!(
+        (code, told),
+        (
+            Some(2),
+            vec![
+                ("plugin.quiet.settings.default", line("default")),
+                ("plugin.quiet.settings.defautl", line("defautl")),
+                ("plugin.quiet.settings.max_silence", line("max_silence")),
+                ("plugin.quiet.settings.points.\"meter/power\"", line("\"meter/power\"")),
+            ]
+        ),
+        "{report:#}"
+    );
 }

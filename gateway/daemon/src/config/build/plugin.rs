@@ -75,6 +75,8 @@ fn plugin(
         component: component?,
         points: points?,
         settings: raw.settings.clone().unwrap_or_default().into(),
+        // The hub's, and not a setting: see `secret`.
+        seed: Vec::new(),
         on_failure: raw.on_failure.map_or_else(OnFailure::default, |on_failure| match on_failure {
             schema::OnFailure::Pass => OnFailure::Pass,
             schema::OnFailure::Drop => OnFailure::Drop,

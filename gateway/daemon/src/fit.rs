@@ -1,0 +1,100 @@
+//! `curb check` of plugins: whether each component would run here, and whether its settings are what it takes. Nothing of a component
+//! is run: its world, its code and its manifest are looked at.
+//!
+//! The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
+
+use boon::{Compiler, ErrorKind, InstanceToken, Schemas, UrlLoader, ValidationError};
+use curb_pipeline::{PluginConfig, inspect};
+use serde_json::Value;
+
+use crate::config::{Loaded, Merged, Problem};
+
+/// The name of a plugin's schema, for the validator.
+const PLACE: &str = "curb:settings";
+
+/// Problems at most of one plugin: more tell nothing new.
+const PROBLEMS: usize = 20;
+
+/// What is wrong with the plugins.
+#[derive(Debug, Default)]
+pub(crate) struct Unfit {
+    /// Settings that are not what the plugin takes.
+    pub(crate) settings: Vec<Problem>,
+    /// Components that a hub would not run, and why.
+    pub(crate) components: Vec<String>,
+}
+
+/// Looks at all plugins.
+pub(crate) fn of(loaded: &Loaded) -> Unfit {
+    let mut unfit = Unfit::default();
+    for plugin in loaded.settings.iter().flat_map(|settings| &settings.pipeline.plugins) {
+        match inspect(&plugin.component) {
+            Err(error) => {
+                let why = crate::chain(&error);
+                unfit.components.push(format!("plugin.{}.component: failed to {why}", plugin.name));
+            }
+            Ok(inspected) => {
+                let Some(schema) = inspected.manifest.and_then(|manifest| manifest.settings) else { continue };
+                match wrong(plugin, &schema, &loaded.merged) {
+                    Ok(problems) => unfit.settings.extend(problems),
+                    Err(why) => unfit.components.push(format!("plugin.{}.component: {why}", plugin.name)),
+                }
+            }
+        }
+    }
+    unfit
+}
+
+/// Settings that the schema does not take; or why the schema cannot be used.
+fn wrong(plugin: &PluginConfig, schema: &Value, merged: &Merged) -> Result<Vec<Problem>, String> {
+    let bad = |why: String| format!("the schema of its settings cannot be used: {why}");
+    let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
+    compiler.use_loader(Box::new(Nowhere));
+    compiler.add_resource(PLACE, schema.clone()).map_err(|error| bad(error.to_string()))?;
+    let compiled = compiler.compile(PLACE, &mut schemas).map_err(|error| bad(error.to_string()))?;
+    // Without settings the plugin gets an empty table.
+    let empty = Value::Object(serde_json::Map::new());
+    let settings = if plugin.settings.is_null() { &empty } else { &plugin.settings };
+    let Err(error) = schemas.validate(settings, compiled) else { return Ok(Vec::new()) };
+    let mut leaves = Vec::new();
+    collect(&error, &mut leaves);
+    Ok(leaves.into_iter().take(PROBLEMS).map(|leaf| problem(leaf, plugin, settings, merged)).collect())
+}
+
+/// A schema has nothing to fetch, from the disk or from anywhere.
+struct Nowhere;
+
+impl UrlLoader for Nowhere {
+    fn load(&self, url: &str) -> Result<Value, Box<dyn std::error::Error>> {
+        Err(format!("it refers to {url}").into())
+    }
+}
+
+/// What is wrong in the end: an error of a table is one of its entries.
+fn collect<'e, 's, 'v>(error: &'e ValidationError<'s, 'v>, leaves: &mut Vec<&'e ValidationError<'s, 'v>>) {
+    if error.causes.is_empty() {
+        leaves.push(error);
+    }
+    error.causes.iter().for_each(|cause| collect(cause, leaves));
+}
+
+fn problem(error: &ValidationError<'_, '_>, plugin: &PluginConfig, settings: &Value, merged: &Merged) -> Problem {
+    let text = |token: &InstanceToken<'_>| match token {
+        InstanceToken::Prop(name) => name.to_string(),
+        InstanceToken::Item(index) => index.to_string(),
+    };
+    let mut below: Vec<String> = error.instance_location.tokens.iter().map(text).collect();
+    let mut expected = error.kind.to_string();
+    if let ErrorKind::AdditionalProperties { got } = &error.kind {
+        expected = "a setting that this plugin has".to_owned();
+        below.extend(got.first().map(|name| name.to_string()));
+    }
+    let found = below.iter().try_fold(settings, |value, key| match value {
+        Value::Array(elements) => elements.get(key.parse::<usize>().ok()?),
+        Value::Object(entries) => entries.get(key),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    });
+    let key: Vec<String> =
+        ["plugin", plugin.name.as_str(), "settings"].into_iter().map(str::to_owned).chain(below).collect();
+    merged.problem(&key, found.map_or_else(|| "nothing".to_owned(), ToString::to_string), expected)
+}
