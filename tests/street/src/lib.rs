@@ -10,8 +10,10 @@
 mod broker;
 mod clock;
 mod core;
+mod daemon;
 mod device;
 mod error;
+mod ingester;
 pub mod judge;
 mod modbus;
 mod process;

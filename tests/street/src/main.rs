@@ -1,10 +1,10 @@
 //! The program `street`: the demo on the command line.
 
 use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use street::demo::{self, Length, Options, Outcome};
 use street::soak::{self, Kind, Report, Span};
 use tracing_subscriber::Layer as _;
@@ -30,15 +30,8 @@ enum Command {
         /// How long: a number of seconds (at least 60), or `forever`.
         #[arg(long = "for", value_name = "SECONDS", default_value = "60")]
         length: Length,
-        /// The daemon; without it $CURB_BIN, or the one beside this program.
-        #[arg(long, value_name = "FILE")]
-        curb: Option<PathBuf>,
-        /// The depot's tool; without it $DEPOT_BIN, or the one beside this program.
-        #[arg(long, value_name = "FILE")]
-        depot: Option<PathBuf>,
-        /// The deadband plugin; `make plugins` builds it.
-        #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
-        plugin: PathBuf,
+        #[command(flatten)]
+        parts: Parts,
     },
     /// The demo's street, and SIGKILL for the daemon, its plugin host and the broker at random moments; the judge has the
     /// last word.
@@ -55,16 +48,23 @@ enum Command {
         /// Which broker.
         #[arg(long, value_name = "NAME", default_value_t)]
         broker: Kind,
-        /// The daemon; without it $CURB_BIN, or the one beside this program.
-        #[arg(long, value_name = "FILE")]
-        curb: Option<PathBuf>,
-        /// The depot's tool; without it $DEPOT_BIN, or the one beside this program.
-        #[arg(long, value_name = "FILE")]
-        depot: Option<PathBuf>,
-        /// The deadband plugin; `make plugins` builds it.
-        #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
-        plugin: PathBuf,
+        #[command(flatten)]
+        parts: Parts,
     },
+}
+
+/// What runs between the simulators.
+#[derive(Debug, Args)]
+struct Parts {
+    /// The daemon; without it $CURB_BIN, or the one beside this program.
+    #[arg(long, value_name = "FILE")]
+    curb: Option<PathBuf>,
+    /// The depot's tool; without it $DEPOT_BIN, or the one beside this program.
+    #[arg(long, value_name = "FILE")]
+    depot: Option<PathBuf>,
+    /// The deadband plugin; `make plugins` builds it.
+    #[arg(long, value_name = "FILE", default_value = "plugins/target/components/deadband.wasm")]
+    plugin: PathBuf,
 }
 
 /// What a command came to.
@@ -85,12 +85,12 @@ fn main() -> ExitCode {
         installed.map_err(|_| "a TLS provider was installed before ours")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         Ok(match command {
-            Command::Demo { length, curb, depot, plugin } => {
-                let [curb, depot, plugin] = parts(curb, depot, &plugin)?;
+            Command::Demo { length, parts } => {
+                let [curb, depot, plugin] = parts.find()?;
                 Done::Demo(runtime.block_on(demo::run(Options { length, curb, depot, plugin }))?)
             }
-            Command::Soak { length, seed, broker, curb, depot, plugin } => {
-                let [curb, depot, plugin] = parts(curb, depot, &plugin)?;
+            Command::Soak { length, seed, broker, parts } => {
+                let [curb, depot, plugin] = parts.find()?;
                 let seed = seed.unwrap_or_else(|| fastrand::u64(..));
                 Done::Soak(runtime.block_on(soak::run(soak::Options { length, seed, broker, curb, depot, plugin }))?)
             }
@@ -112,18 +112,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The two programs and the plugin.
-fn parts(
-    curb: Option<PathBuf>,
-    depot: Option<PathBuf>,
-    plugin: &Path,
-) -> Result<[PathBuf; 3], Box<dyn std::error::Error>> {
-    let curb = curb.map_or_else(|| street::binary("curb"), Ok)?;
-    let depot = depot.map_or_else(|| street::binary("depot"), Ok)?;
-    let plugin = plugin
-        .canonicalize()
-        .map_err(|error| format!("open the plugin {} ({error}); `make plugins` builds it", plugin.display()))?;
-    Ok([curb, depot, plugin])
+impl Parts {
+    /// The daemon, the depot's tool and the plugin.
+    fn find(self) -> Result<[PathBuf; 3], Box<dyn std::error::Error>> {
+        let Self { curb, depot, plugin } = self;
+        let curb = curb.map_or_else(|| street::binary("curb"), Ok)?;
+        let depot = depot.map_or_else(|| street::binary("depot"), Ok)?;
+        let plugin = plugin
+            .canonicalize()
+            .map_err(|error| format!("open the plugin {} ({error}); `make plugins` builds it", plugin.display()))?;
+        Ok([curb, depot, plugin])
+    }
 }
 
 /// The verdict, its one line last.

@@ -170,6 +170,19 @@ impl Process {
         self.child.try_wait().map_err(|source| Error::Process { act: "look at", name: self.name.clone(), source })
     }
 
+    /// Sees to it that it has not ended.
+    ///
+    /// # Errors
+    /// It has.
+    pub(crate) fn still_runs(&mut self) -> Result<(), Error> {
+        self.ended()?.map_or(Ok(()), |ended| Err(self.failed(ended)))
+    }
+
+    /// The error that it ended, and so.
+    pub(crate) fn failed(&self, ended: ExitStatus) -> Error {
+        Error::Failed { name: self.name.clone(), ended, log: self.tail() }
+    }
+
     /// The last lines of its log, under its name.
     #[must_use]
     pub fn tail(&self) -> String {

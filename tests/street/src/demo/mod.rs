@@ -17,11 +17,13 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::daemon::Daemon;
 pub(crate) use crate::demo::scene::Scene;
 use crate::demo::scene::{HUB, SITE};
 use crate::demo::script::{Script, Step};
 use crate::demo::table::Table;
-use crate::judge::{Case, End, Follower, Ledger, Life, Verdict, judge};
+use crate::ingester::Ingester;
+use crate::judge::{Accepted, Case, Ledger, Verdict, judge};
 use crate::process::{Process, eventually};
 use crate::{Core, CoreFiles, Error, clock};
 
@@ -39,10 +41,6 @@ const SUBSCRIBE: Duration = Duration::from_secs(20);
 const BOTH: usize = 2;
 /// How long hub and ingester may take to find the core after an outage of ten seconds.
 const RECONNECT: Duration = Duration::from_secs(60);
-/// How long `curb` may take to hand over what it holds when it is asked to end.
-const CURB_ENDS: Duration = Duration::from_secs(30);
-/// The ingester is taken to have everything when it has printed nothing for this long.
-pub(crate) const QUIET: Duration = Duration::from_millis(1500);
 /// The hub's settings of its core.
 const CORE: &str = "reconnect_spread = \"1s\"";
 /// How long `curb` stays dead: what would start it again is not instant either.
@@ -103,34 +101,23 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     })?;
     let url = format!("mqtts://localhost:{}", core.address().port());
     table.say(&format!("core: MQTT 5 broker on {url}, mutual TLS; reference ingester"))?;
-    let ingest = ingest(&depot, &url, &ca, folder)?;
-    eventually(SUBSCRIBE, "the ingester subscribe", &[&ingest], || (core.subscribers() > 0).then_some(())).await?;
+    let ingester = Ingester::start(&depot, &url, &ca, folder)?;
+    eventually(SUBSCRIBE, "the ingester subscribe", &[ingester.process()], || (core.subscribers() > 0).then_some(()))
+        .await?;
 
     let scene = Scene::put_up(folder)?;
     table.say(&scene.describe())?;
     let config = folder.join("curb.toml");
     std::fs::write(&config, scene.settings().to_toml(&url, CORE, &ca, folder, &plugin))
         .map_err(Error::file(&config))?;
-    let mut show = Show {
-        curb: None,
-        lives: Vec::new(),
-        ingest,
-        core,
-        arrived: Follower::new(&folder.join("ingest.out")),
-        accepted: Vec::new(),
-        table,
-        binary: curb,
-        config,
-        folder,
-    };
-    show.start_curb()?;
+    let mut show = Show { curb: Daemon::start(&curb, &config, folder)?, ingester, core, table };
     let mut interrupt = Interrupt::new()?;
     show.follow(Script::new(length), &mut interrupt).await?;
     tokio::select! {
         ended = show.end() => ended?,
         () = interrupt.wait() => return Err(Error::Interrupted),
     }
-    let Show { accepted, lives, mut table, .. } = show;
+    let Show { curb, ingester, mut table, .. } = show;
 
     table.say(&scene.describe_line())?;
     table.say("the judge: what arrived against what was served")?;
@@ -138,9 +125,9 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     Ok(judge(&Case {
         points: scene.points(),
         served: &scene.log().served(),
-        accepted: &accepted,
+        accepted: ingester.accepted(),
         ledger: Some(&ledger),
-        lives: &lives,
+        lives: curb.lives(),
         forgot_ms: &[],
         window: WINDOW,
         halts: &[],
@@ -154,15 +141,6 @@ pub(crate) async fn certificates(depot: &Path, folder: &Path) -> Result<PathBuf,
     run_depot(depot, "init", &["init", "--site", SITE, "--dir", &ca_text, "--core-host", "localhost"], folder).await?;
     run_depot(depot, "hub-add", &["hub", "add", HUB, "--dir", &ca_text], folder).await?;
     Ok(ca)
-}
-
-/// Starts the ingester.
-pub(crate) fn ingest(depot: &Path, url: &str, ca: &Path, folder: &Path) -> Result<Process, Error> {
-    let db = folder.join("core.db").to_string_lossy().into_owned();
-    let [cert, key, roots] =
-        ["ingest.crt", "ingest.key", "roots.pem"].map(|name| ca.join("core").join(name).to_string_lossy().into_owned());
-    let arguments = ["ingest", "--url", url, "--db", &db, "--cert", &cert, "--key", &key, "--roots", &roots, "--json"];
-    Process::start("ingest", depot, arguments, folder)
 }
 
 /// What the core's ledger says.
@@ -186,27 +164,14 @@ async fn run_depot(depot: &Path, name: &str, arguments: &[&str], folder: &Path) 
 
 /// What runs while the demo runs.
 #[derive(Debug)]
-struct Show<'a> {
-    curb: Option<(Process, i64)>,
-    lives: Vec<Life>,
-    ingest: Process,
+struct Show {
+    curb: Daemon,
+    ingester: Ingester,
     core: Core,
-    arrived: Follower,
-    accepted: Vec<crate::judge::Accepted>,
     table: Table,
-    binary: PathBuf,
-    config: PathBuf,
-    folder: &'a Path,
 }
 
-impl Show<'_> {
-    fn start_curb(&mut self) -> Result<(), Error> {
-        let arguments = ["run".as_ref(), "--config".as_ref(), self.config.as_os_str()];
-        let started_ms = clock::now_ms();
-        self.curb = Some((Process::start("curb", &self.binary, arguments, self.folder)?, started_ms));
-        Ok(())
-    }
-
+impl Show {
     /// Goes through the script, with the table on the terminal, until its end or until somebody asks for it.
     async fn follow(&mut self, mut script: Script, interrupt: &mut Interrupt) -> Result<(), Error> {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
@@ -238,12 +203,7 @@ impl Show<'_> {
             Step::Kill => {
                 // At no particular moment between two polls.
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1000))).await;
-                if let Some((mut curb, started_ms)) = self.curb.take() {
-                    curb.kill().await?;
-                    self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Killed });
-                }
-                tokio::time::sleep(DEAD).await;
-                self.start_curb()?;
+                self.curb.kill(DEAD).await?;
             }
             Step::End => {}
         }
@@ -252,17 +212,8 @@ impl Show<'_> {
 
     /// Takes in what has arrived, and sees to it that everybody is still there.
     fn look(&mut self) -> Result<(), Error> {
-        for message in self.arrived.more()? {
-            self.table.take(&message);
-            self.accepted.push(message);
-        }
-        let curb = self.curb.as_mut().map(|(curb, _)| ("curb", curb));
-        for (name, process) in curb.into_iter().chain([("depot ingest", &mut self.ingest)]) {
-            if let Some(ended) = process.ended()? {
-                return Err(Error::Failed { name: name.to_owned(), ended, log: process.tail() });
-            }
-        }
-        Ok(())
+        self.ingester.look()?.iter().for_each(|message| self.table.take(message));
+        self.curb.look()
     }
 
     /// Asks `curb` to end, waits for the last messages, then ends the ingester.
@@ -272,32 +223,15 @@ impl Show<'_> {
         }
         // What waits on a hub that ends without its core is not lost, but it is not here to be judged either.
         self.table.say("a clean stop of curb (SIGTERM), once it has found the core")?;
-        let logs: Vec<&Process> = self.curb.iter().map(|(curb, _)| curb).chain([&self.ingest]).collect();
+        let logs: Vec<&Process> = self.curb.process().into_iter().chain([self.ingester.process()]).collect();
         let connected = || (self.core.connected() >= BOTH).then_some(());
         eventually(RECONNECT, "curb and the ingester connect to the core", &logs, connected).await?;
-        if let Some((mut curb, started_ms)) = self.curb.take() {
-            let asked_ms = clock::now_ms();
-            curb.terminate()?;
-            let ended = curb.wait(CURB_ENDS).await?;
-            self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Stopped { asked_ms } });
-            if !ended.success() {
-                return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
-            }
-        }
-        loop {
-            let held = self.accepted.len();
-            tokio::time::sleep(QUIET).await;
-            self.look()?;
-            if self.accepted.len() == held {
-                break;
-            }
-        }
-        self.ingest.terminate()?;
-        self.ingest.wait(DEPOT).await?;
-        for message in self.arrived.more()? {
-            self.accepted.push(message);
-        }
-        Ok(())
+        self.curb.stop().await?;
+        let take = |fresh: &[Accepted]| {
+            fresh.iter().for_each(|message| self.table.take(message));
+            Ok(())
+        };
+        self.ingester.finish(take).await
     }
 }
 

@@ -28,8 +28,10 @@ pub use self::broker::{Kind, ParseKindError};
 use self::dice::{Dice, Victim};
 use self::probe::Probe;
 pub use self::report::Report;
-use crate::demo::{Interrupt, QUIET, Scene, WINDOW, certificates, ingest, read_ledger};
-use crate::judge::{Accepted, Case, End, Follower, Life, judge};
+use crate::daemon::Daemon;
+use crate::demo::{Interrupt, Scene, WINDOW, certificates, read_ledger};
+use crate::ingester::{Ingester, QUIET};
+use crate::judge::{Case, judge};
 use crate::{Error, Process, clock};
 
 /// How long `curb` stays dead: what would start it again is not instant either.
@@ -40,8 +42,6 @@ const DRAIN: Duration = Duration::from_secs(120);
 const WAITING: u64 = 60;
 /// How long a tool may take.
 const TOOL: Duration = Duration::from_secs(20);
-/// How long `curb` may take to end when it is asked to.
-const CURB_ENDS: Duration = Duration::from_secs(30);
 /// How often a line is printed.
 const LINE: Duration = Duration::from_secs(60);
 
@@ -109,32 +109,26 @@ pub async fn run(options: Options) -> Result<Report, Error> {
 }
 
 async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
-    let Options { length, seed, broker: kind, curb: binary, depot, plugin } = options;
+    let Options { length, seed, broker: kind, curb, depot, plugin } = options;
     say(&format!("soak: {} s of SIGKILL, seed {seed}, broker {kind}, in {}", length.0.as_secs(), folder.display()))?;
     let ca = certificates(&depot, folder).await?;
     let broker = Broker::start(kind, &ca, folder)?;
     let url = format!("mqtts://localhost:{}", broker.port);
-    let ingest = ingest(&depot, &url, &ca, folder)?;
+    let ingester = Ingester::start(&depot, &url, &ca, folder)?;
     let scene = Scene::put_up(folder)?;
     let probe = Probe::start(folder)?;
     let config = folder.join("curb.toml");
     let settings = scene.settings().to_toml(&url, CORE, &ca, folder, &plugin);
     std::fs::write(&config, settings).map_err(Error::file(&config))?;
     let mut soak = Soak {
-        curb: None,
-        lives: Vec::new(),
+        curb: Daemon::start(&curb, &config, folder)?,
+        ingester,
+        broker,
         forgot_ms: Vec::new(),
         kills: Victim::ALL.map(|victim| (victim, 0)).into(),
-        arrived: Follower::new(&folder.join("ingest.out")),
-        accepted: Vec::new(),
-        ingest,
-        broker,
-        binary,
-        depot: depot.clone(),
-        config,
+        depot: &depot,
         folder,
     };
-    soak.start_curb()?;
     let mut interrupt = Interrupt::new()?;
     let begin = Instant::now();
     soak.kill_for(length.0, Dice::new(seed), &mut interrupt).await?;
@@ -145,14 +139,14 @@ async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
         () = interrupt.wait() => return Err(Error::Interrupted),
     };
     let ledger = read_ledger(&depot, folder).await?;
-    let Soak { lives, forgot_ms, accepted, kills, broker, .. } = soak;
+    let Soak { curb, ingester, forgot_ms, kills, broker, .. } = soak;
     let halts = probe.halts();
     let case = Case {
         points: scene.points(),
         served: &scene.log().served(),
-        accepted: &accepted,
+        accepted: ingester.accepted(),
         ledger: Some(&ledger),
-        lives: &lives,
+        lives: curb.lives(),
         forgot_ms: &forgot_ms,
         window: WINDOW,
         halts: &halts,
@@ -166,28 +160,17 @@ async fn play(options: Options, folder: &Path) -> Result<Report, Error> {
 /// What runs while there is killing.
 #[derive(Debug)]
 struct Soak<'a> {
-    curb: Option<(Process, i64)>,
-    lives: Vec<Life>,
+    curb: Daemon,
+    ingester: Ingester,
+    broker: Broker,
+    /// When the plugin host was killed.
     forgot_ms: Vec<i64>,
     kills: BTreeMap<Victim, u32>,
-    arrived: Follower,
-    accepted: Vec<Accepted>,
-    ingest: Process,
-    broker: Broker,
-    binary: PathBuf,
-    depot: PathBuf,
-    config: PathBuf,
+    depot: &'a Path,
     folder: &'a Path,
 }
 
 impl Soak<'_> {
-    fn start_curb(&mut self) -> Result<(), Error> {
-        let arguments = ["run".as_ref(), "--config".as_ref(), self.config.as_os_str()];
-        let started_ms = clock::now_ms();
-        self.curb = Some((Process::start("curb", &self.binary, arguments, self.folder)?, started_ms));
-        Ok(())
-    }
-
     async fn kill_for(&mut self, length: Duration, mut dice: Dice, interrupt: &mut Interrupt) -> Result<(), Error> {
         let begin = Instant::now();
         let mut line = begin + LINE;
@@ -216,7 +199,7 @@ impl Soak<'_> {
         match victim {
             Victim::Broker => self.broker.kill().await?,
             Victim::Host => {
-                let host = self.curb.as_ref().and_then(|(curb, _)| child(curb.id()?));
+                let host = self.curb.process().and_then(|curb| child(curb.id()?));
                 let Some(host) = host else { return Ok(false) };
                 // It may have ended meanwhile.
                 if kill_process(host, Signal::KILL).is_err() {
@@ -224,38 +207,22 @@ impl Soak<'_> {
                 }
                 self.forgot_ms.push(clock::now_ms());
             }
-            Victim::Daemon => {
-                if let Some((mut curb, started_ms)) = self.curb.take() {
-                    if let Some(ended) = curb.ended()? {
-                        return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
-                    }
-                    curb.kill().await?;
-                    self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Killed });
-                }
-                sleep(DEAD).await;
-                self.start_curb()?;
-            }
+            Victim::Daemon => self.curb.kill(DEAD).await?,
         }
         Ok(true)
     }
 
     /// Takes in what has arrived, and sees to it that everybody is there.
     fn look(&mut self) -> Result<(), Error> {
-        self.accepted.extend(self.arrived.more()?);
+        self.ingester.look()?;
         self.broker.look()?;
-        let curb = self.curb.as_mut().map(|(curb, _)| ("curb", curb));
-        for (name, process) in curb.into_iter().chain([("depot ingest", &mut self.ingest)]) {
-            if let Some(ended) = process.ended()? {
-                return Err(Error::Failed { name: name.to_owned(), ended, log: process.tail() });
-            }
-        }
-        Ok(())
+        self.curb.look()
     }
 
     fn tell(&self, elapsed: Duration) -> Result<(), Error> {
         let kills: Vec<String> =
             self.kills.iter().map(|(victim, count)| format!("{} {count}", victim.as_str())).collect();
-        let fresh = self.accepted.iter().filter(|message| !message.duplicate);
+        let fresh = self.ingester.accepted().iter().filter(|message| !message.duplicate);
         let readings: usize = fresh.map(|message| message.readings.len()).sum();
         say(&format!("{:>4} min · killed {} · {readings} readings arrived", elapsed.as_secs() / 60, kills.join(", ")))
     }
@@ -273,32 +240,14 @@ impl Soak<'_> {
         match drained.await {
             Ok(drained) => drained?,
             Err(_) => {
-                let curb = self.curb.iter().map(|(curb, _)| curb);
-                let logs = curb.chain([&self.ingest, self.broker.process()]).map(Process::tail).collect();
+                let others = [self.ingester.process(), self.broker.process()];
+                let logs = self.curb.process().into_iter().chain(others).map(Process::tail).collect();
                 return Err(Error::NotSeen { what: "an empty queue on the hub".to_owned(), deadline: DRAIN, logs });
             }
         }
         let drained = begin.elapsed();
-        if let Some((mut curb, started_ms)) = self.curb.take() {
-            let asked_ms = clock::now_ms();
-            curb.terminate()?;
-            let ended = curb.wait(CURB_ENDS).await?;
-            self.lives.push(Life { started_ms, ended_ms: clock::now_ms(), end: End::Stopped { asked_ms } });
-            if !ended.success() {
-                return Err(Error::Failed { name: "curb".to_owned(), ended, log: curb.tail() });
-            }
-        }
-        loop {
-            let held = self.accepted.len();
-            sleep(QUIET).await;
-            self.look()?;
-            if self.accepted.len() == held {
-                break;
-            }
-        }
-        self.ingest.terminate()?;
-        self.ingest.wait(TOOL).await?;
-        self.accepted.extend(self.arrived.more()?);
+        self.curb.stop().await?;
+        self.ingester.finish(|_| self.broker.look()).await?;
         Ok(drained)
     }
 
@@ -306,13 +255,13 @@ impl Soak<'_> {
     async fn is_drained(&self) -> Result<bool, Error> {
         let run_dir = self.folder.join("run").to_string_lossy().into_owned();
         let arguments = ["status", "--json", "--run-dir", &run_dir];
-        let (_, printed) = Process::run("status", &self.binary, arguments, self.folder, TOOL).await?;
+        let (_, printed) = Process::run("status", self.curb.binary(), arguments, self.folder, TOOL).await?;
         // It prints none while the daemon is still starting.
         let status = serde_json::from_slice(&printed).ok();
         let at_rest = status.is_some_and(|Status { core, queue, faults }| {
             core.state == "connected" && queue.readings < WAITING && faults.iter().all(|fault| fault.subject != "core")
         });
-        Ok(at_rest && read_ledger(&self.depot, self.folder).await?.closes)
+        Ok(at_rest && read_ledger(self.depot, self.folder).await?.closes)
     }
 }
 
