@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use curb_model::{Class, GapReason, HubClock, RunId};
 use proptest::prelude::*;
 
-use super::support::{Core, append, at, batch, config, drain, writer};
+use super::support::{Core, append, at, batch, config, drain, end_run, settle, writer};
 use crate::disk::{self, Kind};
 use crate::writer::Writer;
 use crate::{Config, Store};
@@ -22,8 +22,7 @@ fn queue_at(config: &Config) -> Vec<u8> {
         let batch = batch(if n % 4 == 0 { "lamp" } else { "meter" }, &writer.clock, n..n + 3);
         writer.queue.append(&batch, writer.clock.now());
     }
-    writer.queue.close(writer.clock.now());
-    writer.commit();
+    end_run(&mut writer);
     writer.disk.close().unwrap();
     fs::read(file(&config.dir)).unwrap()
 }
@@ -42,8 +41,7 @@ fn check_goes_on(writer: &mut Writer, core: &mut Core, case: &str) {
     if writer.queue.changes.is_urgent() {
         writer.commit();
     }
-    writer.queue.close(writer.clock.now());
-    writer.commit();
+    end_run(writer);
     drain(writer, core);
     let run = writer.queue.run();
     assert_eq!(core.account(run, "meter").received.values().next_back().unwrap(), &values, "{case}");
@@ -237,10 +235,7 @@ fn damage_while_it_runs_loses_nothing_that_was_not_on_disk() {
     writer.failed(&crate::disk::Error::Nonsense { what: "page" });
     writer.commit();
     let mut core = Core::default();
-    writer.queue.close(writer.clock.now());
-    writer.commit();
-    drain(&mut writer, &mut core);
-    core.check_closes();
+    settle(&mut writer, &mut core);
     assert_eq!((core.delivered(), core.lost()), (6, 10));
     let kept = &core.account(writer.queue.run(), "meter").received;
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [2], "the first message went with the disk");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use curb_model::{Batch, Class, GapReason, HubClock};
 use tokio::time::Instant;
 
-use super::support::{Core, append, batch, config, drain, memory, stream, writer};
+use super::support::{Core, append, batch, config, memory, settle, stream, writer};
 use crate::Config;
 use crate::writer::Writer;
 
@@ -30,11 +30,8 @@ fn later(writer: &mut Writer, by: Duration) {
 
 /// Delivers everything; what came of `meter`, and how many readings the core was told have expired.
 fn end(writer: &mut Writer) -> (u64, u64) {
-    writer.queue.close(writer.clock.now());
-    writer.commit();
     let mut core = Core::default();
-    drain(writer, &mut core);
-    core.check_closes();
+    settle(writer, &mut core);
     let meter = core.accounts.iter().filter(|((_, of), _)| of == "meter").map(|(_, account)| account);
     let (mut delivered, mut expired) = (0, 0);
     for account in meter {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use curb_model::{Class, HubClock};
 
-use super::support::{Core, batch, config, drain, writer};
+use super::support::{Core, batch, config, drain, end_run, writer};
 use crate::Store;
 
 const FOLDER: &str = "CURB_STORE_KILL_FOLDER";
@@ -67,8 +67,7 @@ fn kill_loses_only_what_was_not_synced() {
 
     let mut writer = writer(&config);
     assert!(writer.faults.is_empty(), "{:?}", writer.faults);
-    writer.queue.close(writer.clock.now());
-    writer.commit();
+    end_run(&mut writer);
     let mut core = Core::default();
     drain(&mut writer, &mut core);
     let mut runs = core.accounts.keys().map(|(run, _)| run.counter).collect::<Vec<_>>();

@@ -10,7 +10,7 @@ use curb_wire::command::{Audit, Origin, Outcome, Proof};
 use curb_wire::record::Gap;
 use tokio::time::Instant;
 
-use super::support::{Core, append, at, batch, config, drain, stream, writer};
+use super::support::{Core, append, at, batch, config, drain, settle, stream, writer};
 use crate::Config;
 use crate::writer::Writer;
 
@@ -44,10 +44,7 @@ fn full_queue_drops_the_oldest_and_tells_which() {
     let [gap] = &account.gaps[..] else { panic!("one record tells all: {:?}", account.gaps) };
     assert_eq!((gap.reason, gap.from, gap.to, gap.count), (GapReason::Full, Some(1), Some(first - 1), 2 * (first - 1)));
     assert!(!writer.faults.contains_key("full"), "a queue that was drained is not full");
-    writer.queue.close(writer.clock.now());
-    writer.commit();
-    drain(&mut writer, &mut core);
-    core.check_closes();
+    settle(&mut writer, &mut core);
 }
 
 #[test]
@@ -293,10 +290,7 @@ fn nearly_empty_queue_goes_on_while_others_fill_the_disk() {
             drain(&mut writer, &mut core);
             assert!(!writer.faults.contains_key("disk-full"), "{free_kib} KiB, message {n}");
         }
-        writer.queue.close(writer.clock.now());
-        writer.commit();
-        drain(&mut writer, &mut core);
-        core.check_closes();
+        settle(&mut writer, &mut core);
         assert_eq!(core.lost(), 0);
     }
 }
@@ -319,10 +313,7 @@ fn back_log_that_filled_the_disk_is_gone_when_it_is_delivered() {
             writer.act(Instant::now() + Duration::from_secs(60 * minute));
         }
         assert!(!writer.faults.contains_key("disk-full"), "{size}, {appended} of {readings}");
-        writer.queue.close(writer.clock.now());
-        writer.commit();
-        drain(&mut writer, &mut core);
-        core.check_closes();
+        settle(&mut writer, &mut core);
         assert_eq!(core.lost(), 0);
     }
 }

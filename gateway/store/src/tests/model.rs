@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::support::{Core, at, batch, config, drain, stream, writer};
+use super::support::{Core, at, batch, config, end_run, settle, stream, writer};
 use crate::Config;
 use crate::queue::Waiting;
 use crate::shelf::Shelf;
@@ -242,8 +242,7 @@ impl World {
             }
             Step::Restart => {
                 self.writer.disk.limit_growth(None);
-                self.writer.queue.close(self.writer.clock.now());
-                self.writer.commit();
+                end_run(&mut self.writer);
                 self.durable.clone_from(&self.truth);
                 self.told = self.state;
                 self.reopen();
@@ -333,11 +332,8 @@ impl World {
     fn finish(&mut self) {
         self.writer.disk.limit_growth(None);
         self.writer.queue.release_undated();
-        self.writer.queue.close(self.writer.clock.now());
-        self.writer.commit();
-        drain(&mut self.writer, &mut self.core);
+        settle(&mut self.writer, &mut self.core);
         assert_eq!(on_disk(&self.writer).rows, 0, "everything was delivered");
-        self.core.check_closes();
         for ((run, stream), truth) in &self.truth {
             let account = self.core.account(*run, stream);
             let told = account.told;

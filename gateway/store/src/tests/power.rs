@@ -13,7 +13,7 @@ use curb_model::{Class, Name, RunId};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use super::support::{Core, batch, config, drain, memory, stream, writer};
+use super::support::{Core, batch, config, drain, end_run, memory, stream, writer};
 use crate::Config;
 use crate::writer::{Request, Writer};
 
@@ -43,8 +43,7 @@ fn child_lives_two_lives() {
                 send(&mut writer, 4);
             }
         }
-        writer.queue.close(writer.clock.now());
-        writer.commit();
+        end_run(&mut writer);
         println!("\ndurable {life} 60");
         writer.disk.close().unwrap();
     }

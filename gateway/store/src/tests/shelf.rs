@@ -5,7 +5,7 @@ use std::fs;
 use curb_model::{Class, Message, RowId, RunId};
 use tokio::sync::oneshot;
 
-use super::support::{Core, append, batch, config, drain, memory, stream, writer};
+use super::support::{Core, append, batch, config, drain, end_run, memory, settle, stream, writer};
 use crate::disk::Error as DiskError;
 use crate::shelf::Shelf;
 use crate::writer::{Request, Writer};
@@ -28,8 +28,7 @@ fn refused(config: &Config, core: &mut Core) -> (Writer, RunId, Message) {
 }
 
 fn restart(mut old: Writer, config: &Config) -> Writer {
-    old.queue.close(old.clock.now());
-    old.commit();
+    end_run(&mut old);
     old.disk.close().unwrap();
     writer(config)
 }
@@ -92,11 +91,8 @@ fn what_happens_to_a_message_that_was_put_back_is_no_second_loss() {
         let rows: Vec<RowId> = aside(&writer).iter().map(|kept| kept.row).collect();
         assert_eq!(put_back(&mut writer, &rows), rows);
         happens(&mut writer);
-        writer.queue.close(writer.clock.now());
-        writer.commit();
-        drain(&mut writer, &mut core);
+        settle(&mut writer, &mut core);
         assert_eq!((core.delivered(), core.lost()), (6, 3), "{case}");
-        core.check_closes();
     };
     let row = |writer: &mut Writer| {
         let messages = writer.next(Class::Data, None, 100, usize::MAX).unwrap().messages;

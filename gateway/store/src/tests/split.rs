@@ -6,7 +6,7 @@ use curb_model::{Batch, Class, Dropped, GapReason, Sample, Value};
 use curb_wire::senml::{self, Compress, Encoding, Form};
 use proptest::prelude::*;
 
-use super::support::{Core, append, at, batch, config, drain, memory, writer};
+use super::support::{Core, append, at, batch, config, end_run, memory, settle, writer};
 use crate::Config;
 use crate::writer::Request;
 
@@ -68,12 +68,9 @@ proptest! {
             delivered += readings;
             prop_assert!((delivered + left_out..=delivered + left_out + lost).contains(read));
         }
-        writer.queue.close(writer.clock.now());
         writer.queue.release_undated();
-        writer.commit();
         let mut core = Core::default();
-        drain(&mut writer, &mut core);
-        core.check_closes();
+        settle(&mut writer, &mut core);
         let run = writer.queue.run();
         let account = core.account(run, "meter");
         prop_assert_eq!((account.told.read, account.delivered()), (read, expected.len() as u64));
@@ -94,8 +91,7 @@ fn what_the_core_takes_is_known_after_a_restart() {
         let messages = writer.next(Class::Alarm, None, 1_000, usize::MAX).unwrap().messages;
         let rows = messages.iter().map(|message| message.row).collect();
         writer.answer(Request::Delivered(rows));
-        writer.queue.close(writer.clock.now());
-        writer.commit();
+        end_run(&mut writer);
         writer.disk.close().unwrap();
         messages.len()
     };

@@ -67,6 +67,20 @@ pub(super) fn drain(writer: &mut Writer, core: &mut Core) {
     writer.commit();
 }
 
+/// Ends the run; its last record is durable.
+pub(super) fn end_run(writer: &mut Writer) {
+    writer.queue.close(writer.clock.now());
+    writer.commit();
+}
+
+/// Ends the run and gives everything to `core`, whose ledger closes then.
+#[track_caller]
+pub(super) fn settle(writer: &mut Writer, core: &mut Core) {
+    end_run(writer);
+    drain(writer, core);
+    core.check_closes();
+}
+
 fn drain_of(class: Class, writer: &mut Writer, core: &mut Core) {
     let mut after: Option<RowId> = None;
     loop {

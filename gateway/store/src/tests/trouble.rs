@@ -9,7 +9,7 @@ use std::time::Duration;
 use curb_model::GapReason;
 use tokio::time::Instant;
 
-use super::support::{Core, append, batch, config, drain, memory, writer};
+use super::support::{Core, append, batch, config, drain, end_run, memory, settle, writer};
 use crate::disk::Error as DiskError;
 use crate::writer::Writer;
 use crate::{Error, Store, Workbench};
@@ -65,10 +65,7 @@ fn after_an_error_of_the_card_the_file_is_checked_while_commits_go_on() {
         .unwrap();
     assert!(status.success(), "{status}");
     let mut core = Core::default();
-    writer.queue.close(writer.clock.now());
-    writer.commit();
-    drain(&mut writer, &mut core);
-    core.check_closes();
+    settle(&mut writer, &mut core);
     assert_eq!(core.lost(), 0);
 }
 
@@ -113,8 +110,7 @@ fn what_the_check_finds_damaged_is_moved_aside_and_told() {
     pass_time(&mut writer, |writer| writer.faults.contains_key("damaged"));
     assert!(folder.path().join("queue.db.damaged-1").exists());
     let mut core = Core::default();
-    writer.queue.close(writer.clock.now());
-    writer.commit();
+    end_run(&mut writer);
     drain(&mut writer, &mut core);
     // The record with the counters of the run before was in the file, too.
     let gaps = core.accounts.iter().filter(|((_, of), _)| of == "meter").flat_map(|(_, account)| &account.gaps);
@@ -131,8 +127,7 @@ fn bytes_read() -> u64 {
 fn a_start_reads_a_few_pages_however_long_the_queue() {
     let folder = tempfile::tempdir_in(memory()).unwrap();
     let mut writer = filled(folder.path());
-    writer.queue.close(writer.clock.now());
-    writer.commit();
+    end_run(&mut writer);
     writer.disk.close().unwrap();
     let size = fs::metadata(folder.path().join("queue.db")).unwrap().len();
     let before = bytes_read();
@@ -155,10 +150,7 @@ fn what_is_gone_or_changed_behind_our_back_is_told_and_not_sent() {
         let mut core = Core::default();
         drain(&mut writer, &mut core);
         writer.act(Instant::now() + Duration::from_secs(61));
-        writer.queue.close(writer.clock.now());
-        writer.commit();
-        drain(&mut writer, &mut core);
-        core.check_closes();
+        settle(&mut writer, &mut core);
         assert_eq!((core.lost(), core.delivered()), (lost, 24_000 - lost), "{case}");
         assert_eq!(writer.queue.waiting.rows, 0, "{case}");
         assert_eq!(writer.faults.contains_key("damaged"), lost > 0, "{case}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use curb_model::{Batch, Class, Lane};
 use tokio::time::{Instant, timeout};
 
-use super::support::{Core, batch, config, deliver, drain, writer};
+use super::support::{Core, batch, config, deliver, drain, settle, writer};
 use crate::{Config, Store};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -162,8 +162,5 @@ fn a_hub_whose_disk_refuses_delivers_on() {
     }
     assert_eq!((core.delivered(), core.duplicates), (80_000, 0));
     writer.disk.limit_growth(None);
-    writer.queue.close(writer.clock.now());
-    writer.commit();
-    drain(&mut writer, &mut core);
-    core.check_closes();
+    settle(&mut writer, &mut core);
 }
