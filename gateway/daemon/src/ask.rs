@@ -10,7 +10,7 @@ use curb_model::{Access, Name};
 use curb_source::DeviceConfig;
 use serde::Serialize;
 
-use crate::cli::{CANNOT, ConfigArgs, FINE, FOUND, USAGE, exit};
+use crate::cli::{CANNOT, ConfigArgs, FINE, FOUND, USAGE, complain, exit, fail};
 use crate::config::{Problem, Settings};
 use crate::control::{self, Call, Op, TapPoint};
 use crate::fill;
@@ -77,8 +77,7 @@ pub(crate) fn check(args: &ConfigArgs, hub: Option<&str>, json: bool, out: &mut 
     if let Some(hub) = hub
         && let Err(error) = Name::new(hub)
     {
-        writeln!(out, "--hub: {error}")?;
-        return Ok(exit(USAGE));
+        return Ok(complain(&format!("--hub: {error}"), USAGE, json, out));
     }
     let loaded = crate::config::load(&crate::sources(args));
     let Unfit { settings: unfit_settings, components: unfit } = fit::of(&loaded);
@@ -144,9 +143,7 @@ fn only_written(settings: &Settings) -> Vec<String> {
 pub(crate) async fn status(run_dir: &Path, shown: Shown, out: &mut impl Write) -> io::Result<ExitCode> {
     let report: Report = match answer(run_dir, Op::Status).await {
         Ok(report) => report,
-        // A collector takes what stands on standard output for figures.
-        Err(error) if shown == Shown::Prometheus => return complain(&error, &mut io::stderr(), false),
-        Err(error) => return complain(&error, out, shown == Shown::Json),
+        Err(error) => return Ok(fail(&error, error.exit_code(), shown == Shown::Json, out)),
     };
     match shown {
         Shown::Text => writeln!(out, "{report}")?,
@@ -163,7 +160,7 @@ pub(crate) async fn status(run_dir: &Path, shown: Shown, out: &mut impl Write) -
 pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     let reloaded: Reloaded = match answer(run_dir, Op::Reload).await {
         Ok(reloaded) => reloaded,
-        Err(error) => return complain(&error, out, json),
+        Err(error) => return Ok(fail(&error, error.exit_code(), json, out)),
     };
     if json {
         serde_json::to_writer_pretty(&mut *out, &reloaded)?;
@@ -193,8 +190,7 @@ pub(crate) async fn reload(run_dir: &Path, json: bool, out: &mut impl Write) -> 
 pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::Result<ExitCode> {
     let Tap { points, count, wait, at, verbose, capture, json } = tap;
     if let Some(why) = misuse(at, &points, capture.is_some()) {
-        writeln!(out, "{why}")?;
-        return Ok(exit(USAGE));
+        return Ok(complain(why, USAGE, json, out));
     }
     let mut file = match capture.map(|path| (File::create_new(&path), path)) {
         None => None,
@@ -203,13 +199,13 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
             Some(file)
         }
         Some((Err(error), path)) => {
-            writeln!(out, "failed to make {}: {error}", path.display())?;
-            return Ok(exit(CANNOT));
+            let text = format!("failed to make {}: {error}", path.display());
+            return Ok(complain(&text, CANNOT, json, out));
         }
     };
     let mut call = match control::ask(run_dir, Op::Tap { at, points }).await {
         Ok(call) => call,
-        Err(error) => return complain(&error, out, json),
+        Err(error) => return Ok(fail(&error, error.exit_code(), json, out)),
     };
     let mut shown = 0;
     let showing = async {
@@ -240,7 +236,7 @@ pub(crate) async fn tap(run_dir: &Path, tap: Tap, out: &mut impl Write) -> io::R
     };
     match ended {
         Ok(()) => Ok(exit(if count.is_some_and(|count| shown < count) { FOUND } else { FINE })),
-        Err(error) => complain(&error, out, json),
+        Err(error) => Ok(fail(&error, error.exit_code(), json, out)),
     }
 }
 
@@ -274,15 +270,4 @@ async fn answer<T: serde::de::DeserializeOwned>(run_dir: &Path, op: Op) -> Resul
     };
     let late = |_| Err(control::Error::Talk(io::ErrorKind::TimedOut.into()));
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(late)
-}
-
-fn complain(error: &control::Error, out: &mut impl Write, json: bool) -> io::Result<ExitCode> {
-    let text = format!("failed to {}", crate::chain(error));
-    if json {
-        serde_json::to_writer(&mut *out, &serde_json::json!({ "v": 1, "error": text }))?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{text}")?;
-    }
-    Ok(exit(error.exit_code()))
 }

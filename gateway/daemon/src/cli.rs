@@ -1,5 +1,7 @@
-//! The command line of `curb`, and what its exit codes mean.
+//! The command line of `curb`, what its exit codes mean, and how a command ends that did not do what it was asked for.
 
+use std::error::Error;
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,6 +25,24 @@ pub(crate) const DENIED: u8 = 4;
 /// An exit code as main returns it.
 pub(crate) fn exit(code: u8) -> ExitCode {
     ExitCode::from(code)
+}
+
+/// The end of a command that did not do what it was asked for: with `--json` a document on standard output, else a line on
+/// standard error, for what is on standard output may be wanted in a file.
+pub(crate) fn complain(text: &str, code: u8, json: bool, out: &mut impl Write) -> ExitCode {
+    let told = if json {
+        writeln!(out, "{}", serde_json::json!({ "v": 1, "error": text }))
+    } else {
+        writeln!(stderr(), "{text}")
+    };
+    // Whoever read our output may have gone: the exit code tells it all the same.
+    told.ok();
+    exit(code)
+}
+
+/// The same, where an error tells why.
+pub(crate) fn fail(error: &dyn Error, code: u8, json: bool, out: &mut impl Write) -> ExitCode {
+    complain(&format!("failed to {}", crate::chain(error)), code, json, out)
 }
 
 /// The edge gateway for street furniture.

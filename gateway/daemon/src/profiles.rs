@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use curb_profiles::{Profile, Scalar};
 use serde_json::{Value, json};
 
-use crate::cli::{ConfigArgs, FINE, FOUND, USAGE, exit};
+use crate::cli::{ConfigArgs, FINE, FOUND, USAGE, complain, exit};
 use crate::config::{Library, Misfit, ProfileSource, did_you_mean};
 
 /// Lists all profiles, or shows the one of this name.
@@ -51,19 +51,12 @@ fn all(library: &Library, json: bool, out: &mut impl Write) -> io::Result<ExitCo
 fn one(library: &Library, name: &str, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
     let (source, profile) = match find(library, name) {
         Some((source, Ok(profile))) => (source, profile),
-        Some((_, Err(text))) => {
-            complain(out, json, &text)?;
-            return Ok(exit(FOUND));
-        }
+        Some((_, Err(text))) => return Ok(complain(&text, FOUND, json, out)),
         None => {
             let names = library.names();
             let help = did_you_mean(name, names.iter().map(String::as_str));
-            complain(
-                out,
-                json,
-                &format!("no profile {name:?}; {}", help.unwrap_or_else(|| "curb profiles lists them".into())),
-            )?;
-            return Ok(exit(USAGE));
+            let help = help.unwrap_or_else(|| "curb profiles lists them".to_owned());
+            return Ok(complain(&format!("no profile {name:?}; {help}"), USAGE, json, out));
         }
     };
     if json {
@@ -194,10 +187,6 @@ fn table<const N: usize>(out: &mut impl Write, heads: [&str; N], rows: Vec<[Stri
 fn print(out: &mut impl Write, document: &Value) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, document)?;
     writeln!(out)
-}
-
-fn complain(out: &mut impl Write, json: bool, text: &str) -> io::Result<()> {
-    if json { print(out, &json!({ "v": 1, "error": text })) } else { writeln!(out, "{text}") }
 }
 
 #[cfg(test)]

@@ -53,5 +53,6 @@ fn a_folder_adds_to_the_list_and_its_mistakes_are_shown() {
     let list = ask(folder.path(), None, false);
     assert!(list.lines().any(|line| line.starts_with("our-meter ") && line.ends_with("our-meter.toml")), "{list}");
     assert!(list.contains("broken.toml: failed to read profile broken, line 2: profile.maker: found"), "{list}");
-    assert_eq!(ask(folder.path(), Some("our-metre"), false), "no profile \"our-metre\"; did you mean \"our-meter\"?\n");
+    let error = serde_json::json!({ "v": 1, "error": "no profile \"our-metre\"; did you mean \"our-meter\"?" });
+    assert_eq!(ask(folder.path(), Some("our-metre"), true), format!("{error}\n"));
 }

@@ -25,7 +25,7 @@ use curb_wire::command::{Proof, Refusal};
 use serde::de::DeserializeOwned;
 
 use self::form::{Changed, ExportLine, RowLine, Shown};
-use crate::cli::{CANNOT, DENIED, FINE, FOUND, StoreArgs, StoreCommand, StoreRows, USAGE, exit};
+use crate::cli::{CANNOT, DENIED, FINE, FOUND, StoreArgs, StoreCommand, StoreRows, USAGE, exit, fail};
 use crate::clock::{self, Verdict};
 use crate::config::{Loaded, Settings};
 use crate::control::{self, Call, Op, SOCKET};
@@ -97,18 +97,11 @@ pub(crate) async fn run(command: StoreCommand, out: &mut impl Write) -> io::Resu
         StoreCommand::Release { rows, at } => (change(&at, Change::Release, rows, out).await, at.json),
         StoreCommand::Drop { rows, at } => (change(&at, Change::Drop, rows, out).await, at.json),
     };
-    let error = match result {
-        Ok(code) => return Ok(exit(code)),
-        Err(Error::Output(gone)) => return Err(gone),
-        Err(error) => error,
-    };
-    let text = format!("failed to {}", crate::chain(&error));
-    if json {
-        writeln!(out, "{}", serde_json::json!({ "v": 1, "error": text }))?;
-    } else {
-        writeln!(io::stderr(), "{text}")?;
+    match result {
+        Ok(code) => Ok(exit(code)),
+        Err(Error::Output(gone)) => Err(gone),
+        Err(error) => Ok(fail(&error, error.exit_code(), json, out)),
     }
-    Ok(exit(error.exit_code()))
 }
 
 async fn show(args: &StoreArgs, out: &mut impl Write) -> Result<u8, Error> {

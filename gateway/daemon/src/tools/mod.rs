@@ -31,7 +31,7 @@ use curb_source::Outcome;
 
 use self::args::LineArgs;
 use self::target::Known;
-use crate::cli::{CANNOT, DENIED, USAGE, exit};
+use crate::cli::{CANNOT, DENIED, USAGE, exit, fail};
 
 /// Why a tool did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -84,20 +84,11 @@ impl Error {
 /// # Errors
 /// Nobody reads our output any more.
 pub(crate) fn finish(result: Result<u8, Error>, json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
-    let error = match result {
-        Ok(code) => return Ok(exit(code)),
-        Err(Error::Output(gone)) => return Err(gone),
-        Err(error) => error,
-    };
-    let text = format!("failed to {}", crate::chain(&error));
-    if json {
-        serde_json::to_writer(&mut *out, &serde_json::json!({ "v": 1, "error": text }))?;
-        writeln!(out)?;
-    } else {
-        // Standard output may be a file, for a config or for values.
-        writeln!(io::stderr(), "{text}")?;
+    match result {
+        Ok(code) => Ok(exit(code)),
+        Err(Error::Output(gone)) => Err(gone),
+        Err(error) => Ok(fail(&error, error.exit_code(), json, out)),
     }
-    Ok(exit(error.exit_code()))
 }
 
 /// The folder of the daemon's socket: the command line's, else the config's, else the usual one.

@@ -1,8 +1,8 @@
 //! A config with five mistakes, and a bad config on a hub that has run before.
 
-use e2e::{Hub, Ingest, Mosquitto, Site, peers};
+use e2e::{Hub, Ingest, Mosquitto, PATIENCE, Site, peers};
 use serde_json::Value;
-use street::eventually;
+use street::{Process, eventually};
 
 use crate::{component, meter};
 
@@ -84,6 +84,36 @@ async fn every_setting_is_shown_with_where_it_comes_from() {
     let (code, out) = hub.curb(&["schema"]).await;
     let schema: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &schema["$schema"]), (Some(0), &"https://json-schema.org/draft/2020-12/schema".into()));
+}
+
+/// Standard output may go to a file that somebody wants figures, values or a config in.
+#[tokio::test]
+async fn what_went_wrong_is_told_beside_the_output_or_in_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let curb = street::binary("curb").unwrap();
+    let check = async |code: i32, words: &[&str]| {
+        let name = words.join("-").replace('/', "_");
+        let (status, out) = Process::run(&name, &curb, words, folder.path(), PATIENCE).await.unwrap();
+        let told = std::fs::read_to_string(folder.path().join(format!("{name}.log"))).unwrap();
+        assert_eq!((status.code(), out.len(), told.lines().count()), (Some(code), 0, 1), "{words:?}: {told}");
+
+        let words = [words, &["--json"]].concat();
+        let (status, out) = Process::run("json", &curb, &words, folder.path(), PATIENCE).await.unwrap();
+        let document: Value = serde_json::from_slice(&out).unwrap_or_else(|e| panic!("{words:?}: {e}: {out:?}"));
+        let log = std::fs::read(folder.path().join("json.log")).unwrap();
+        assert_eq!((status.code(), log.len()), (Some(code), 0), "{words:?}");
+        assert_eq!(document, serde_json::json!({ "v": 1, "error": told.trim_end() }), "{words:?}");
+    };
+    let (run_dir, config) = (["--run-dir", "/nonexistent"], ["--config", "/nonexistent/c"]);
+    check(3, &[&["status"], &run_dir[..]].concat()).await;
+    check(3, &[&["reload"], &run_dir[..]].concat()).await;
+    check(3, &[&["tap"], &run_dir[..]].concat()).await;
+    check(2, &["tap", "--at", "uplink", "-t", "meter/*"]).await;
+    check(3, &["tap", "--capture", "/nonexistent/c"]).await;
+    check(2, &["check", "--hub", "no name"]).await;
+    check(2, &[&["profiles", "no-such"], &config[..]].concat()).await;
+    check(2, &[&["read", "meter/voltage"], &config[..]].concat()).await;
+    check(2, &[&["store", "show"], &config[..], &["--set", "paths.state=/nonexistent"]].concat()).await;
 }
 
 #[tokio::test]
