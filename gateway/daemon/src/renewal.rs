@@ -4,7 +4,8 @@
 //! so what was found between two of them is not judged: a change is read when the files have been left alone from one
 //! look to the next. What is no whole set, or not of this hub, changes nothing but the faults.
 //!
-//! Deliberately absent: asking for a certificate, and writing one.
+//! Deliberately absent: asking for a certificate, and writing one; a way back to the set before, which is in no file any more:
+//! a set that is whole and that the core refuses is tried until somebody changes the files again.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

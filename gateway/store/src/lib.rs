@@ -12,8 +12,9 @@
 //! ```text
 //! front ──entries──►┌ writer ─────────────────────────────┐      front: handles, channels
 //!       ──requests─►│ queue (pure) ──changes──► disk ─────┼─►    queue: numbers, frozen bytes, counters; gaps beside it
-//!       ◄─messages──│  runs ahead                SQLite   │      disk: the only file with SQL
+//!       ◄─messages──│  runs ahead                SQLite   │      disk: the SQL
 //!                   └─────────────────────────────────────┘      mark: a small file that outlives the database
+//!                                                                check: after trouble, SQLite's own check of the file
 //! ```
 //!
 //! Deliberately absent: sending, retrying to send, and any idea of a connection (`uplink`); what may leave the hub

@@ -1,7 +1,10 @@
-//! What the core said of itself on the last connection, so that a restart without it knows, too.
+//! How long a message the core takes, so that a restart without it knows, too.
 //!
-//! 8 bytes in a [`curb_durable::File`] beside the database, little-endian: bytes of a message's payload at most. No file: it
-//! has said nothing. Written when it says something else, which is seldom.
+//! The uplink tells it at each connection, and when a refusal ("packet too large") has taught it a smaller size: what the core said of
+//! itself and what was learned of it are one number here, and what is told at the next connection takes its place.
+//!
+//! 8 bytes in a [`curb_durable::File`] beside the database, little-endian: bytes of a message's payload at most. No file: no
+//! bound is known. Written when it is another one, which is seldom.
 
 use std::path::Path;
 
@@ -12,7 +15,7 @@ pub(crate) struct ToldFile {
 }
 
 impl ToldFile {
-    /// What is known. What cannot be read is not known: the core says it again.
+    /// What is known. What cannot be read is not known: the next connection tells it again.
     pub(crate) fn read(folder: &Path) -> Self {
         let file = curb_durable::File::new(folder.join("payload-max"));
         let read = file.read().unwrap_or_else(|error| {
@@ -23,7 +26,7 @@ impl ToldFile {
         Self { file, payload_max: number.and_then(|number| usize::try_from(number).ok()) }
     }
 
-    /// The core has said it.
+    /// The uplink says it.
     ///
     /// # Errors
     /// It is known now, and cannot be kept over a restart.

@@ -40,7 +40,7 @@ pub trait Outbox: Send + Sync + 'static {
     fn set_aside(&self, row: RowId, code: u8) -> impl Future<Output = ()> + Send;
 
     /// The core takes messages of so many bytes of payload at most (`None`: no bound): make new ones no longer. Told when
-    /// a connection stands.
+    /// a connection stands, and when a refusal has taught a smaller size.
     fn payload_max(&self, bytes: Option<usize>) -> impl Future<Output = ()> + Send;
 
     /// Changes whenever there are new rows.

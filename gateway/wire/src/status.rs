@@ -19,7 +19,7 @@ pub struct Status {
     pub state: State,
     /// The daemon's life, `<counter>-<16 hex digits>`.
     pub run: String,
-    /// Counts the connections of this run, from 1.
+    /// The number of the connection in this run, from 1. Tries that came to nothing have numbers, too.
     pub connection: u64,
     /// The daemon's version.
     pub version: String,

@@ -31,7 +31,7 @@ ALTER TABLE told ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
 -- arrived: readings of messages in the gap's range that arrived, and were deleted because of their age.
 ALTER TABLE gap ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX message_of_age ON message (coalesce(time_ms, received_ms));
--- What a hub said of itself last: the newest by run and connection. queue_…: what waits on it; NULL where it did not say.
+-- What a hub said of itself last; a will that is older, by run and connection, is left out. queue_…: what waits on it; NULL where it did not say.
 CREATE TABLE status (
     hub            INTEGER PRIMARY KEY REFERENCES hub,
     received_ms    INTEGER NOT NULL,
