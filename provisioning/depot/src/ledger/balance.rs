@@ -58,6 +58,8 @@ pub(super) struct GapEntry {
     pub(super) count: u64,
     /// Readings of messages in the gap's range that came all the same.
     pub(super) arrived: u64,
+    /// When the record came, UTC in milliseconds since 1970.
+    pub(super) received_ms: i64,
 }
 
 /// Sums of readings.

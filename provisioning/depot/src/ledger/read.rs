@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::balance::{Account, Ended, GapEntry, Line, Loss, Sums, Told, add_days, balance, close_days, count};
-use super::side::{Finding, Side, Standing, judge};
+use super::side::{Evidence, Finding, Side, Standing, heard_ms, judge, uncounted};
 use crate::clock::day;
 use crate::db::{Access, Asked, Db, Row, cells};
 use crate::intervals::Interval;
@@ -46,6 +46,8 @@ pub(super) struct StreamBook {
     id: i64,
     pub(super) stream: String,
     pub(super) line: Line,
+    /// Readings in gap records whose counters may still be on the way.
+    uncounted: u64,
     pub(super) duplicates: u64,
     /// Why it does not close.
     pub(super) finding: Option<Finding>,
@@ -106,6 +108,7 @@ fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
             Ok((row.int(0)?, row.text(1)?, row.maybe_text(2)?))
         })?;
     let newest = runs.last().map(|run| run.0);
+    let heard_ms = heard_ms(standing, read_newest(db, newest)?);
     for (run_id, run, ended) in runs {
         let ended = match ended.as_deref() {
             Some("clean") => Ended::Clean,
@@ -115,9 +118,10 @@ fn read_hub(db: &mut Db, id: i64, site: String, hub: String) -> Asked<HubBook> {
             None => Ended::Unknown,
         };
         let mut streams = Vec::new();
-        for mut stream in read_streams(db, run_id, ended, &mut book.days)? {
-            let evident_ms = read_evidence(db, stream.id, &stream.line)?;
-            stream.finding = judge(&mut stream.line, standing, &mut left, evident_ms);
+        for mut stream in read_streams(db, run_id, ended, heard_ms, &mut book.days)? {
+            let hole_ms = read_evidence(db, stream.id, &stream.line)?;
+            let evidence = Evidence { hole_ms, uncounted: stream.uncounted };
+            stream.finding = judge(&mut stream.line, standing, &mut left, evidence);
             book.total.add(&stream.line.sums);
             book.duplicates += stream.duplicates;
             streams.push(stream);
@@ -136,6 +140,15 @@ fn read_standing(db: &mut Db, hub: i64) -> Asked<Option<Standing>> {
     })
 }
 
+/// When the newest reading was read whose message of this run has come, by the hub's clock while it was trusted. Without alarms,
+/// which overtake what waits.
+fn read_newest(db: &mut Db, run: Option<i64>) -> Asked<Option<i64>> {
+    let Some(run) = run else { return Ok(None) };
+    let sql = "SELECT max((SELECT time_ms FROM message WHERE message.stream = stream.id ORDER BY seq DESC LIMIT 1))
+               FROM stream WHERE run = ?1 AND name NOT LIKE '%.alarm'";
+    Ok(db.first(sql, cells![run], |row| row.maybe_int(0))?.flatten())
+}
+
 /// When the first message behind a stream's first hole came; 0 where none has.
 fn read_evidence(db: &mut Db, stream: i64, line: &Line) -> Asked<i64> {
     let Some(hole) = line.missing.first() else { return Ok(0) };
@@ -143,7 +156,13 @@ fn read_evidence(db: &mut Db, stream: i64, line: &Line) -> Asked<i64> {
     Ok(db.first(sql, cells![stream, hole.first], |row| row.maybe_int(0))?.flatten().unwrap_or(0))
 }
 
-fn read_streams(db: &mut Db, run: i64, ended: Ended, days: &mut BTreeMap<i64, Sums>) -> Asked<Vec<StreamBook>> {
+fn read_streams(
+    db: &mut Db,
+    run: i64,
+    ended: Ended,
+    heard_ms: Option<i64>,
+    days: &mut BTreeMap<i64, Sums>,
+) -> Asked<Vec<StreamBook>> {
     let heads: Vec<(i64, String, u64, Account)> = db.rows(
         "SELECT id, name, duplicates, seq, read, filtered, refused, delivered, receipted, durable
          FROM stream WHERE run = ?1 ORDER BY name",
@@ -178,7 +197,8 @@ fn read_streams(db: &mut Db, run: i64, ended: Ended, days: &mut BTreeMap<i64, Su
         account.covered = held.into_iter().collect();
         read_gaps(db, id, &mut account, days)?;
         add_days(days, told);
-        streams.push(StreamBook { id, stream, line: balance(&account), duplicates, finding: None });
+        let uncounted = uncounted(&account.gaps, ended, heard_ms);
+        streams.push(StreamBook { id, stream, line: balance(&account), uncounted, duplicates, finding: None });
     }
     Ok(streams)
 }
@@ -203,13 +223,14 @@ fn read_gaps(db: &mut Db, stream: i64, account: &mut Account, days: &mut BTreeMa
                            WHERE message.stream = gap.stream AND message.seq BETWEEN first AND last),
                 coalesce((SELECT (gap.from_ht + utc_offset) / 1000000 FROM clock JOIN stream ON stream.run = clock.run
                           WHERE stream.id = gap.stream AND utc_offset IS NOT NULL ORDER BY clock.seq LIMIT 1),
-                         received_ms)
+                         received_ms),
+                received_ms
          FROM gap WHERE stream = ?1",
         cells![stream],
         |row| {
             let messages = row.maybe_count(1)?.zip(row.maybe_count(2)?).map(|(first, last)| Interval { first, last });
             let reason: GapReason = row.text(0)?.parse().expect("the ingester stores reasons that it knows");
-            let entry = GapEntry { reason, count: row.count(3)?, arrived: row.count(4)? };
+            let entry = GapEntry { reason, count: row.count(3)?, arrived: row.count(4)?, received_ms: row.int(6)? };
             Ok(GapRow { entry, messages, at_ms: row.int(5)? })
         },
     )?;

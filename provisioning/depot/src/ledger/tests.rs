@@ -4,9 +4,9 @@ use curb_model::GapReason;
 use curb_wire::record::StreamCounts;
 use proptest::prelude::*;
 
-use super::balance::{Account, GapEntry, Loss, Sums, Told, add_days, balance, close_days};
+use super::balance::{Account, Ended, GapEntry, Loss, Sums, Told, add_days, balance, close_days};
 use super::read::{Ledger, read};
-use super::side::{Side, Standing, judge};
+use super::side::{Evidence, Side, Standing, heard_ms, judge, uncounted};
 use crate::ingest::Book;
 use crate::ingest::tests::in_memory;
 use crate::intervals::Interval;
@@ -190,7 +190,7 @@ fn a_line_that_does_not_close_says_which_side_is_wrong() {
     let check = |account: &Account, standing: Option<Standing>, expected: Option<(Side, &str)>| {
         let mut line = balance(account);
         let mut left = standing.and_then(|standing| standing.queue).unwrap_or_default();
-        let found = judge(&mut line, standing, &mut left, 100);
+        let found = judge(&mut line, standing, &mut left, Evidence { hole_ms: 100, uncounted: 0 });
         let found = found.as_ref().map(|finding| (finding.side, finding.text.as_str()));
         assert_eq!(found, expected, "{account:?}");
         assert_eq!(line.closes(), expected.is_none(), "{account:?}");
@@ -221,7 +221,7 @@ fn a_line_that_does_not_close_says_which_side_is_wrong() {
     assert_eq!(check(&gone, nothing, Some((Side::Core, text))), (0, 2));
     let text = "hub side: it read 2 more than it sent, filtered, refused or told a gap for";
     check(&account(10, 8, 5, &[(1, 5)]), nothing, Some((Side::Hub, text)));
-    let text = "hub side: the core holds 2 reading(s) that the hub never counted as read";
+    let text = "hub side: it sent or told a gap for 2 reading(s) that it never counted as read";
     check(&account(8, 10, 5, &[(1, 5)]), nothing, Some((Side::Hub, text)));
     // The run was cut off when number 3 was the last on the disk; 4 was sent from memory and never arrived.
     assert_eq!(check(&Account { durable: Some(3), ..hole.clone() }, nothing, None), (0, 0));
@@ -231,6 +231,72 @@ fn a_line_that_does_not_close_says_which_side_is_wrong() {
         nothing,
         Some((Side::Hub, &format!("hub side, or the way from it: {one} were never sent, and do not wait there"))),
     );
+}
+
+/// All of a stream was set aside or dropped, and the counters that belong to the gap come within a minute, behind what waits.
+#[test]
+fn counters_that_are_on_their_way_are_waited_for_and_not_longer() {
+    const TOLD_MS: i64 = 1_000_000;
+    let status = |online, received_ms, messages| {
+        let queue = Some(Loss { messages, readings: messages });
+        Some(Standing { received_ms, online, queue })
+    };
+    let waits = "waiting for counters: the hub has told 4 reading(s) as lost, and not yet as read";
+    let wrong = "hub side: it sent or told a gap for 4 reading(s) that it never counted as read";
+    let check = |read, ended, standing: Option<Standing>, newest_ms, expected: Option<(Side, &str)>| {
+        let mut account = account(read, 0, 2, &[(1, 2)]);
+        account.gaps = vec![GapEntry { reason: GapReason::SetAside, count: 4, arrived: 0, received_ms: TOLD_MS }];
+        let uncounted = uncounted(&account.gaps, ended, heard_ms(standing, newest_ms));
+        let (mut line, mut left) = (balance(&account), standing.and_then(|s| s.queue).unwrap_or_default());
+        let found = judge(&mut line, standing, &mut left, Evidence { hole_ms: 0, uncounted });
+        let found = found.as_ref().map(|finding| (finding.side, finding.text.as_str()));
+        assert_eq!(found, expected, "{read} {ended:?} {standing:?} {newest_ms:?}");
+    };
+    let (soon, later) = (TOLD_MS + 10_000, TOLD_MS + 100_000);
+    let (waits, wrong) = (Some((Side::Waits, waits)), Some((Side::Hub, wrong)));
+    check(4, Ended::Running, status(true, soon, 0), Some(soon), None);
+    check(0, Ended::Running, None, None, waits);
+    check(0, Ended::Running, status(true, soon, 0), Some(soon), waits);
+    check(0, Ended::Running, status(true, later, 5), None, waits);
+    check(0, Ended::Running, status(false, later, 0), None, waits);
+    check(0, Ended::Running, status(true, later, 0), None, wrong);
+    check(0, Ended::Running, status(true, later, 5), Some(later), wrong);
+    check(0, Ended::Clean, None, None, wrong);
+    check(0, Ended::Killed, status(true, soon, 0), None, wrong);
+    let fewer = "hub side: it sent or told a gap for 5 reading(s) that it never counted as read";
+    let mut more = account(0, 1, 3, &[(1, 3)]);
+    more.gaps = vec![GapEntry { reason: GapReason::Full, count: 4, arrived: 0, received_ms: TOLD_MS }];
+    let uncounted = uncounted(&more.gaps, Ended::Running, Some(TOLD_MS));
+    let finding = judge(&mut balance(&more), None, &mut Loss::default(), Evidence { hole_ms: 0, uncounted }).unwrap();
+    assert_eq!((finding.side, finding.text.as_str()), (Side::Hub, fewer), "what was sent has its counters with it");
+}
+
+#[test]
+fn a_stream_that_was_dropped_whole_waits_for_its_counters() {
+    let mut hub = SimHub::new("lamp-0042");
+    hub.overload("meter", 4);
+    let read_later = |hub: &mut SimHub, stream: &str| {
+        hub.read(stream, 1, 0, 0);
+        let sent = hub.sent.last_mut().unwrap();
+        sent.payload = String::from_utf8_lossy(&sent.payload).replace("1795555555.5", "3000000000.5").into_bytes();
+    };
+    let mut book = in_memory();
+    let mut store = |hub: &SimHub, from: usize| {
+        book.store_all(hub.sent[from..].iter().map(|sent| (sent.topic.as_str(), sent.payload.as_slice())));
+        let ledger = ledger_of(&mut book);
+        (ledger.hubs[0].side(), ledger.hubs[0].total.unaccounted)
+    };
+    assert_eq!(store(&hub, 0), (Some(Side::Waits), -4));
+    // An alarm may have left before what is older.
+    let mut sent = hub.sent.len();
+    read_later(&mut hub, "quiet.alarm");
+    assert_eq!(store(&hub, sent), (Some(Side::Waits), -4));
+    sent = hub.sent.len();
+    read_later(&mut hub, "lamp");
+    assert_eq!(store(&hub, sent), (Some(Side::Hub), -4), "the counters should have come before it");
+    sent = hub.sent.len();
+    hub.tell_counts();
+    assert_eq!(store(&hub, sent), (None, 0));
 }
 
 #[test]
@@ -338,7 +404,7 @@ fn the_newest_status_says_what_waits() {
 fn data_beats_a_gap_record_whether_or_not_the_hub_counted_it() {
     let check = |told: u64| {
         let mut account = account(10, 6, 5, &[(1, 5)]);
-        account.gaps = vec![GapEntry { reason: GapReason::Full, count: told, arrived: 2 }];
+        account.gaps = vec![GapEntry { reason: GapReason::Full, count: told, arrived: 2, received_ms: 0 }];
         let line = balance(&account);
         assert!(line.closes(), "{line:?}");
         assert_eq!(line.sums.gaps, [(GapReason::Full, 4)].into());
