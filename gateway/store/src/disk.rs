@@ -1,7 +1,8 @@
 //! The queue's SQLite file: one transaction per commit, and the reads behind `next`, acknowledgements and eviction.
 //!
 //! ```text
-//! run      counter · nonce · clean                         one row per run that has rows waiting, and the last one
+//! run      counter · nonce · clean · utc_offset            one row per run that has rows waiting, and the last one;
+//!                                                          what the last trusted clock said: UTC minus hub time
 //! stream   id · run · name · seq · read · filtered · refused · at · rows · bytes · readings
 //!                                                          counters since the run began; `at`: hub time of its last commit;
 //!                                                          the last three: what waits in `message`
@@ -31,7 +32,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use curb_model::{HubTime, Lane, Name, RunId, Stream};
+use curb_model::{HubTime, Lane, Name, RunId, Stream, UtcOffset};
 use curb_wire::record::StreamCounts;
 use rusqlite::{Connection, Row, params};
 
@@ -182,6 +183,10 @@ impl Disk {
         if connection.query_row(has_sum, [], |row| row.get::<_, i64>(0))? == 0 {
             connection.execute_batch("alter table message add column sum integer")?;
         }
+        let has_offset = "select count(*) from pragma_table_info('run') where name = 'utc_offset'";
+        if connection.query_row(has_offset, [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute_batch("alter table run add column utc_offset integer")?;
+        }
         connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
         connection.execute_batch(plugin::TABLE)?;
         self.connection = Some(connection);
@@ -226,11 +231,12 @@ impl Disk {
     fn load_counters(&self) -> Result<Loaded, Error> {
         let connection = self.connection()?;
         let mut loaded = Loaded::default();
-        let mut statement = connection.prepare("select counter, nonce, clean from run order by counter")?;
+        let mut statement = connection.prepare("select counter, nonce, clean, utc_offset from run order by counter")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id = RunId { counter: unsigned(row.get(0)?)?, nonce: row.get::<_, i64>(1)?.cast_unsigned() };
-            loaded.runs.push(RunState { id, clean: row.get(2)? });
+            let offset = row.get::<_, Option<i64>>(3)?.map(UtcOffset::from_nanos);
+            loaded.runs.push(RunState { id, clean: row.get(2)?, offset });
         }
         let mut statement = connection.prepare(
             "select id, run, name, seq, read, filtered, refused, at, rows, bytes, readings from stream order by id",
@@ -253,9 +259,11 @@ impl Disk {
     ) -> Result<(), Error> {
         let transaction = self.connection.as_mut().ok_or(Error::Missing)?.transaction()?;
         {
-            let mut run = transaction.prepare_cached("insert or replace into run values (?1, ?2, ?3)")?;
+            let mut run = transaction.prepare_cached("insert or replace into run values (?1, ?2, ?3, ?4)")?;
             for state in runs.iter().filter(|run| changes.runs.contains(&run.id)) {
-                run.execute(params![signed(state.id.counter), state.id.nonce.cast_signed(), state.clean])?;
+                let RunState { id, clean, offset } = *state;
+                let offset = offset.map(UtcOffset::as_nanos);
+                run.execute(params![signed(id.counter), id.nonce.cast_signed(), clean, offset])?;
             }
             let mut aside = transaction.prepare_cached(
                 "insert or replace into aside select m.row, r.counter || '-' || printf('%016x', r.nonce), s.name, m.seq, \

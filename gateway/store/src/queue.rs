@@ -126,7 +126,7 @@ impl Queue {
     /// The first message of the run. Forgets earlier runs of which nothing waits: their last word is in this record.
     pub(crate) fn open(&mut self, previous: Option<Previous>, at: HubTime) {
         self.began(at);
-        self.runs.push(RunState { id: self.run, clean: false });
+        self.runs.push(RunState::new(self.run, false));
         self.changes.runs.insert(self.run);
         let record = self.run_record(RunEvent::Opened, at, previous, BTreeMap::new());
         self.record(&Stream::run(), Lane::Run, at, record);
@@ -149,6 +149,11 @@ impl Queue {
     }
 
     pub(crate) fn clock_record(&mut self, event: ClockEvent, at: HubTime, offset: Option<UtcOffset>, trust: &str) {
+        // A clock that is lost leaves what it said: hub time goes on by itself.
+        if let Some(run) = self.runs.iter_mut().find(|run| run.id == self.run).filter(|_| offset.is_some()) {
+            run.offset = offset;
+            self.changes.runs.insert(run.id);
+        }
         let trust = trust.to_owned();
         let record = |id| ClockRecord { v: VERSION, id, event, ht: at, offset, trust }.encode();
         self.record(&Stream::clock(), Lane::Clock, at, record);

@@ -2,7 +2,8 @@ begin;
 create table run (
     counter integer primary key,
     nonce integer not null,
-    clean integer not null
+    clean integer not null,
+    utc_offset integer
 ) strict;
 create table stream (
     id integer primary key,

@@ -33,7 +33,7 @@ impl Queue {
         }
         if same_counter.is_none() {
             // Forgotten, as nothing of it waited.
-            self.runs.push(RunState { id: *run, clean: true });
+            self.runs.push(RunState::new(*run, true));
             self.changes.runs.insert(*run);
         }
         let id = self.stream_of(*run, stream).unwrap_or_else(|| self.add_stream(*run, stream));

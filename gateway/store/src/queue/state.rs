@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use curb_model::{HubTime, Lane, Name, RunId, Stream};
+use curb_model::{HubTime, Lane, Name, RunId, Stream, UtcOffset};
 use curb_wire::record::StreamCounts;
 
 use super::window::{NewRow, Window};
@@ -21,6 +21,15 @@ pub(crate) struct RunState {
     pub(crate) id: RunId,
     /// Whether it wrote its `closed` record.
     pub(crate) clean: bool,
+    /// UTC minus hub time, by the last clock that was trusted; `None` if none was. It holds for all hub times of the run.
+    pub(crate) offset: Option<UtcOffset>,
+}
+
+impl RunState {
+    /// One whose clock nobody has vouched for.
+    pub(crate) const fn new(id: RunId, clean: bool) -> Self {
+        Self { id, clean, offset: None }
+    }
 }
 
 /// What waits in the queue.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use curb_model::{Batch, Class, GapReason, HubClock};
+use curb_model::{Batch, Class, GapReason, HubClock, UtcOffset};
+use curb_wire::record::ClockEvent;
 use tokio::time::Instant;
 
 use super::support::{Core, append, batch, config, memory, settle, stream, writer};
@@ -75,22 +76,62 @@ fn what_is_too_old_is_told_and_not_sent_and_nothing_else_is() {
     check("before it would be written", &in_memory, (3, 5));
 }
 
-/// Nobody knows how long the hub was off: it ages from the start of this run.
+/// A start makes hub time leap, which is no age; a run before lasted as long as it did, which is. How long the hub was off
+/// between two runs a trusted clock knows, if there was one in both.
 #[test]
-fn what_an_earlier_run_has_read_ages_from_the_start_of_this_one() {
-    let check = |later_by: Duration, expected: (u64, u64)| {
+fn what_earlier_runs_have_read_is_as_old_as_anybody_knows() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    struct Case {
+        /// Between the reading and the end of its run, of a run in between, and since this one began.
+        lasts: [Duration; 3],
+        /// Whether the clock is trusted in each.
+        trusted: [bool; 3],
+        /// Off before this run.
+        off: Duration,
+        expected: (u64, u64),
+    }
+    let check = |case: &str, Case { lasts, trusted, off, expected }: Case| {
         let folder = tempfile::tempdir_in(memory()).unwrap();
         let config = expiring(config(folder.path()));
-        let mut first = writer(&config);
-        append_three(&mut first);
-        first.disk.close().unwrap();
-        let mut second = writer(&config);
-        assert!(second.clock.now().as_nanos() > 600_000_000_000, "hub time leaps at a start");
-        later(&mut second, later_by);
-        assert_eq!(end(&mut second), expected, "{later_by:?}");
+        // UTC, beside hub time.
+        let mut utc = Duration::from_secs(1_795_555_555);
+        for (run, lasts) in lasts.into_iter().enumerate() {
+            let mut writer = writer(&config);
+            let at = writer.clock.now();
+            let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap();
+            if trusted[run] {
+                let offset = UtcOffset::from_nanos(nanos(utc) - at.as_nanos());
+                writer.queue.clock_record(ClockEvent::Trusted, at, Some(offset), "ntp");
+                writer.queue.clock_record(ClockEvent::Lost, at, None, "ntp");
+            }
+            if run == 0 {
+                append_three(&mut writer);
+            }
+            utc += lasts;
+            later(&mut writer, lasts);
+            if run == 2 {
+                assert_eq!(end(&mut writer), expected, "{case}");
+                return;
+            }
+            if run == 1 {
+                utc += off;
+            }
+            writer.queue.close(writer.clock.now());
+            writer.commit();
+            writer.disk.close().unwrap();
+        }
     };
-    check(AFTER - Duration::from_secs(60), (3, 0));
-    check(AFTER + Duration::from_secs(1), (0, 3));
+    let (young, none) = (AFTER - Duration::from_secs(60), Duration::ZERO);
+    let half = AFTER / 2 + Duration::from_secs(1);
+    let case = |lasts, trusted, off, expected| Case { lasts, trusted, off, expected };
+    check("starts alone make nothing older", case([none; 3], [false; 3], none, (3, 0)));
+    check("this run alone", case([none, none, young], [false; 3], none, (3, 0)));
+    check("its own run counts", case([half, none, half], [false; 3], none, (0, 3)));
+    check("a run in between counts", case([none, half, half], [false; 3], none, (0, 3)));
+    check("all of them before", case([half, half, none], [false; 3], none, (0, 3)));
+    check("nobody knows that the hub was off", case([none; 3], [true, true, false], HOUR, (3, 0)));
+    check("nor when it was read", case([none; 3], [false, true, true], HOUR, (3, 0)));
+    check("a trusted clock knows both", case([none; 3], [true, false, true], HOUR, (0, 3)));
 }
 
 /// A back-log of days goes in bounded parts, each a commit.
