@@ -27,6 +27,8 @@ pub(crate) type Stream = TlsStream<TcpStream>;
 #[derive(Debug)]
 pub(crate) struct Dial<'a> {
     pub(crate) core: &'a Address,
+    /// The setting that it is from, for people.
+    pub(crate) setting: &'static str,
     /// What the connection goes through. None: nothing.
     pub(crate) proxy: Option<&'a Proxy>,
     pub(crate) tls: Arc<ClientConfig>,
@@ -41,7 +43,7 @@ impl Dial<'_> {
     /// Dropping the future drops what there is of the connection.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Stream, Lost> {
         let tcp = match self.proxy {
-            None => reach(self.core, &CORE, deadline).await?,
+            None => reach(self.core, &Peer { check: self.setting, ..CORE }, deadline).await?,
             Some(proxy) => {
                 let mut tcp = reach(&proxy.address, &PROXY, deadline).await?;
                 proxy::tunnel(&mut tcp, proxy, self.core, deadline).await?;

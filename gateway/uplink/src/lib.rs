@@ -36,6 +36,7 @@ mod route;
 mod run;
 mod session;
 mod size;
+mod unreached;
 mod wait;
 
 pub use address::{Address, Login, Proxy};

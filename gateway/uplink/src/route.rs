@@ -20,6 +20,14 @@ pub(crate) enum Route {
 }
 
 impl Route {
+    /// The setting that says where it leads.
+    pub(crate) const fn setting(self) -> &'static str {
+        match self {
+            Self::First => "core.url",
+            Self::Fallback => "core.fallback",
+        }
+    }
+
     /// The one after this one, if there is a fallback at all. `lasted`: how long the connection stood; none if there was none.
     pub(crate) fn next(self, lasted: Option<Duration>) -> Self {
         match self {

@@ -30,6 +30,7 @@ use crate::outbox::{Closed, Outbox};
 use crate::route::Route;
 use crate::session::{Document, Kept, READ_BYTES, READ_ROWS, Read, Report, Session};
 use crate::size::payload_max;
+use crate::unreached::Unreached;
 use crate::wait::{Call, Signal};
 
 use tell::{Goodbye, tell};
@@ -90,8 +91,8 @@ pub(crate) struct Room<O> {
     health: watch::Sender<Health>,
     desk: Desk,
     now: Health,
-    /// Why the last connection ended, until the next one stands.
-    lost: Option<Fault>,
+    /// Why the last connection ended, or none came about, until the next one stands.
+    unreached: Unreached,
     /// Why this connection brings no commands.
     deaf: Option<Fault>,
     /// What the next connection has to know.
@@ -128,7 +129,7 @@ impl<O: Outbox> Room<O> {
                 line_bytes: config.before.line_bytes,
                 ..Health::default()
             },
-            lost: None,
+            unreached: Unreached::default(),
             deaf: None,
             kept: Kept { air: Air::new(config.budget, config.before.line_bytes, Instant::now()), ..Kept::default() },
             started: Instant::now(),
@@ -152,7 +153,7 @@ impl<O: Outbox> Room<O> {
             (end, lasted) = self.connection().await;
             match end {
                 End::Stopped => return,
-                End::Lost(lost) => self.lost = Some(self.told(lost)),
+                End::Lost(lost) => self.lose(lost),
             }
             if self.config.fallback.is_some() {
                 self.route = self.route.next(lasted);
@@ -182,6 +183,7 @@ impl<O: Outbox> Room<O> {
         self.show(State::Connecting, self.kept.hold.fault().into_iter().collect());
         let dial = Dial {
             core: &address,
+            setting: self.route.setting(),
             proxy: self.config.proxy.as_ref(),
             tls: Arc::clone(&self.identity.tls),
             timeout: self.config.connect_timeout,
@@ -203,7 +205,7 @@ impl<O: Outbox> Room<O> {
                 return (End::Lost(lost), None);
             }
         };
-        self.lost = None;
+        self.unreached.clear();
         self.deaf = None;
         let connected = Instant::now();
         let mut session = Session::new(&self.config, broker, std::mem::take(&mut self.kept), connected);

@@ -54,7 +54,7 @@ async fn dialled(core: &Address, proxy: Option<Address>, timeout: Duration) -> L
         .with_no_client_auth();
     let login = Some(Login { user: "hub".to_owned(), password: "s3cr3t".to_owned() });
     let proxy = proxy.map(|address| Proxy { address, login });
-    let dial = Dial { core, proxy: proxy.as_ref(), tls: Arc::new(tls), timeout };
+    let dial = Dial { core, setting: "core.fallback", proxy: proxy.as_ref(), tls: Arc::new(tls), timeout };
     let lost = dial.connect(Instant::now() + timeout).await.unwrap_err();
     assert!(!lost.detail.contains("s3cr3t"), "{lost:?}");
     lost
@@ -85,7 +85,7 @@ async fn a_core_that_is_none_has_a_word_for_each_way_of_being_none() {
     // A label of 64 letters: no resolver is asked.
     let lost = dialled(&Address::new(format!("{}.example", "x".repeat(64)), 8883), None, LONG).await;
     assert_eq!(lost.word, "core-name", "{lost:?}");
-    assert!(lost.detail.contains("check core.url"), "{lost:?}");
+    assert!(lost.detail.contains("check core.fallback"), "{lost:?}");
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use curb_wire::record::Document as _;
 use curb_wire::status::{State as Presence, Status};
 
 use super::Room;
-use crate::health::{self, State};
+use crate::health::State;
 use crate::lost::Lost;
 use crate::outbox::Outbox;
 use crate::reason;
 use crate::session::Report;
 use crate::size::payload_max;
+use crate::unreached::Addresses;
 
 impl<O: Outbox> Room<O> {
     /// The status document of this connection.
@@ -29,26 +30,23 @@ impl<O: Outbox> Room<O> {
         }
     }
 
-    /// Why the connection is over, as a fault. Of two addresses it has to be said which one it was.
-    pub(super) fn told(&self, lost: Lost) -> Fault {
-        let Lost { word, detail, .. } = lost;
-        let at = self.address().to_string();
-        if self.config.fallback.is_none() || detail.contains(&at) {
-            return health::fault(word, detail);
-        }
-        health::fault(word, format!("{at}: {detail}"))
+    /// Notes why the connection is over, or none came about.
+    pub(super) fn lose(&mut self, lost: Lost) {
+        let addresses = if self.config.fallback.is_some() { Addresses::Two } else { Addresses::One };
+        let address = self.address().clone();
+        self.unreached.note(self.route, &address, addresses, lost);
     }
 
     /// Publishes the health, and logs each fault when it comes and when it goes.
     pub(super) fn show(&mut self, state: State, faults: Vec<Fault>) {
-        let faults: Vec<Fault> = self.lost.iter().cloned().chain(faults).collect();
+        let faults: Vec<Fault> = self.unreached.faults().cloned().chain(faults).collect();
         let changed = state != self.now.state || faults != self.now.faults;
         if changed {
             for fault in faults.iter().filter(|fault| self.is_news(fault)) {
-                tracing::warn!(word = fault.word, detail = fault.detail, "core");
+                tracing::warn!(word = fault.word, detail = fault.detail, "{}", fault.subject);
             }
-            for fault in self.now.faults.iter().filter(|old| faults.iter().all(|fault| fault.word != old.word)) {
-                tracing::info!(word = fault.word, "core: no longer");
+            for fault in self.now.faults.iter().filter(|old| faults.iter().all(|fault| !is_same(fault, old))) {
+                tracing::info!(word = fault.word, "{}: no longer", fault.subject);
             }
             self.now.state = state;
             self.now.faults = faults;
@@ -61,8 +59,12 @@ impl<O: Outbox> Room<O> {
 
     /// A fault whose text changes while it stands is not told again.
     fn is_news(&self, fault: &Fault) -> bool {
-        self.now.faults.iter().all(|old| old.word != fault.word)
+        self.now.faults.iter().all(|old| !is_same(old, fault))
     }
+}
+
+fn is_same(one: &Fault, other: &Fault) -> bool {
+    (&one.subject, one.word) == (&other.subject, other.word)
 }
 
 /// Whether the hub itself says that it goes.

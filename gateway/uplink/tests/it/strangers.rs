@@ -61,3 +61,25 @@ async fn a_stranger_in_the_cores_place_gets_nothing_and_is_called_one() {
         assert_eq!(city.queue.len(), 1);
     }
 }
+
+/// Each of two addresses has its own trouble: both are told, and neither goes with the other's next try.
+#[tokio::test]
+async fn of_two_addresses_that_fail_each_one_says_why() {
+    let city = City::new().await;
+    let stranger = Stranger::start(&city, &["-tls1_3"]).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let fallback = Some(Address::new("localhost", stranger.port));
+    let config = Config { core: Address::new("127.0.0.1", nobody), fallback, ..city.config() };
+    let uplink = city.uplink_with(config);
+    city.until(&uplink, "both have been tried", |_, health| health.faults.len() == 2).await;
+    let tries = uplink.health().connection;
+    let told = |_: &City, health: &curb_uplink::Health| {
+        let told: Vec<_> = health.faults.iter().map(|fault| (fault.subject.as_str(), fault.word)).collect();
+        assert_eq!(told, [("core", "core-unreachable"), ("fallback", "core-foreign-ca")]);
+        for (fault, port) in health.faults.iter().zip([nobody, stranger.port]) {
+            assert!(fault.detail.contains(&port.to_string()), "{fault:?}");
+        }
+        health.connection >= tries + 3
+    };
+    city.until(&uplink, "three more tries", told).await;
+}
