@@ -211,7 +211,11 @@ impl Error {
 pub(crate) fn listen(run_dir: &Path) -> Result<UnixListener, Error> {
     let path = run_dir.join(SOCKET);
     let error = |source| Error::Listen { path: path.clone(), source };
-    std::fs::create_dir_all(run_dir).map_err(error)?;
+    if !run_dir.exists() {
+        std::fs::create_dir_all(run_dir).map_err(error)?;
+        // The socket is for the group as well.
+        std::fs::set_permissions(run_dir, std::fs::Permissions::from_mode(0o750)).map_err(error)?;
+    }
     if std::os::unix::net::UnixStream::connect(&path).is_ok() {
         return Err(error(io::Error::new(io::ErrorKind::AddrInUse, "another curb listens here")));
     }

@@ -16,6 +16,7 @@ mod fill;
 mod fit;
 mod log;
 mod pace;
+mod private;
 mod profiles;
 mod reload;
 mod renewal;
@@ -48,6 +49,7 @@ use crate::config::Sources;
 const LEFT_BEHIND: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    private::begin();
     let command = Cli::parse().command;
     if matches!(command, Command::PluginHost) {
         return curb_pipeline::plugin_host();

@@ -23,6 +23,7 @@ use crate::config::{Loaded, Problem, Settings, load_last_good, save_last_good};
 use crate::control::{self, REQUEST_QUEUE, Request};
 use crate::log::{self, FaultLog};
 use crate::pace::Pace;
+use crate::private;
 use crate::renewal::{self, Watch};
 use crate::secret::Secret;
 use crate::signals::{Signals, Told, notify};
@@ -147,6 +148,7 @@ impl Daemon {
         let mut opened = assemble::open_store(&settings, &hub)?;
         let states = std::mem::take(&mut opened.states);
         let heritage = Heritage { states, secret: Secret::open(&settings.paths.state)? };
+        private::take(&settings.paths.state);
         let clock = HubClock::starting_at(opened.hub_time);
         let verdict = clock::look(settings.clock.trust, &clock).await;
         let turn = turn::take(&settings.paths.state).await;

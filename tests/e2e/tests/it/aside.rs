@@ -19,6 +19,19 @@ async fn shown(hub: &Hub) -> (Option<i32>, Value) {
     (code, serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}")))
 }
 
+/// Every file of a hub's state, whatever umask it was started with.
+fn for_its_user_only(state: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files =
+        |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+    let all: Vec<_> = files(state).into_iter().chain(files(&state.join("queue"))).collect();
+    assert!(all.iter().any(|file| file.file_name() == "queue.db-wal"), "{all:?}");
+    for file in all {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has {mode:o}", file.path());
+    }
+}
+
 /// A hub has read for a while without a core; then it meets one that takes only short packets.
 #[tokio::test]
 async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_the_ledger_closes() {
@@ -51,6 +64,7 @@ async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_th
         assert_eq!(facts, (&"meter".into(), &0x95.into(), &"packet too large".into(), &8.into()));
         assert!(row["last_ms"].as_i64().unwrap() >= row["first_ms"].as_i64().unwrap());
     }
+    for_its_user_only(&hub.config().with_file_name("state"));
     let file = site.path().join("refused.jsonl");
     let path = file.display().to_string();
     assert_eq!(store(&hub, &["export", "--aside", &path]).await.0, Some(0));
