@@ -311,7 +311,7 @@ impl Desk {
         let audit = Audit {
             ht: self.clock.now(),
             origin,
-            command: clip(command).to_owned(),
+            command: clip(command),
             correlation: correlation.map(|id| id[..id.len().min(ID_MAX)].to_vec()),
             outcome,
         };
@@ -361,12 +361,16 @@ fn not_done(error: &WriteError) -> Refusal {
 }
 
 fn refusal(word: &str, detail: impl Into<String>) -> Refusal {
-    Refusal { word: word.to_owned(), detail: clip(&detail.into()).to_owned() }
+    Refusal { word: word.to_owned(), detail: clip(&detail.into()) }
 }
 
-/// The beginning of a text that may be long.
-fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(TEXT_MAX)]
+/// A text that may be long, in [`TEXT_MAX`] bytes: its beginning, and a mark where the rest is left out.
+pub(crate) fn clip(text: &str) -> String {
+    const MARK: &str = "…";
+    if text.len() <= TEXT_MAX {
+        return text.to_owned();
+    }
+    format!("{}{MARK}", &text[..text.floor_char_boundary(TEXT_MAX - MARK.len())])
 }
 
 /// What is behind the lock is whole at any moment.

@@ -21,6 +21,8 @@ use curb_wire::command::{Audit, AuditRecord, Origin, Outcome, Proof, Refusal};
 use curb_wire::record::Identity;
 use serde::{Deserialize, Serialize};
 
+use crate::command::clip;
+
 /// The file's name in the state folder.
 const FILE: &str = "tool-writes";
 
@@ -30,9 +32,6 @@ const LOCK: &str = "tool-writes.lock";
 /// Writes that wait for a daemon at most: more than a commissioning has, and some 80 KiB. A script that writes for ever is
 /// told to start the daemon.
 const MOST: usize = 256;
-
-/// Of texts: bytes that are kept at most, as in any audit record.
-const TEXT_MAX: usize = 256;
 
 /// The version of the stored form.
 const VERSION: u32 = 1;
@@ -134,8 +133,7 @@ impl Spool {
     /// See [`Error`]; then it stays unconfirmed.
     pub(crate) fn finish(&mut self, result: Result<Proof, Refusal>) -> Result<(), Error> {
         if let Some(last) = self.stored.records.last_mut() {
-            last.audit.outcome.result =
-                result.map_err(|refusal| Refusal { detail: clipped(refusal.detail), ..refusal });
+            last.audit.outcome.result = result.map_err(|refusal| Refusal { detail: clip(&refusal.detail), ..refusal });
         }
         self.save()
     }
@@ -173,14 +171,8 @@ impl Spool {
 fn record(command: String, outcome: Outcome) -> AuditRecord {
     let run = RunId { counter: 0, nonce: 0 };
     let id = Identity { hub: String::new(), run, stream: String::new(), seq: 0 };
-    let command = clipped(command);
+    let command = clip(&command);
     AuditRecord { id, audit: Audit { ht: HubTime::ZERO, origin: Origin::Tool, command, correlation: None, outcome } }
-}
-
-/// The beginning of a text that may be long.
-fn clipped(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(TEXT_MAX));
-    text
 }
 
 fn read(file: &File) -> Result<Stored, Error> {

@@ -214,3 +214,13 @@ async fn a_write_of_somebody_on_the_hub_is_recorded_and_one_that_comes_at_the_en
     let sent = timeout(PATIENCE, hub.answers.recv()).await.unwrap().unwrap();
     assert_eq!(word(Answer::decode(&sent.payload).unwrap().outcome), "stopped");
 }
+
+#[test]
+fn a_text_that_is_cut_says_so_within_its_bound() {
+    let check = |text: &str, expected: &str| assert_eq!(super::clip(text), expected);
+    check("short", "short");
+    check(&"x".repeat(256), &"x".repeat(256));
+    check(&"x".repeat(257), &format!("{}…", "x".repeat(253)));
+    // No half letters: 126 of two bytes each, and one more would be too much.
+    check(&"é".repeat(200), &format!("{}…", "é".repeat(126)));
+}

@@ -27,6 +27,7 @@ use serde::de::DeserializeOwned;
 use self::form::{Changed, ExportLine, RowLine, Shown};
 use crate::cli::{CANNOT, DENIED, FINE, FOUND, StoreArgs, StoreCommand, StoreRows, USAGE, exit, fail};
 use crate::clock::{self, Verdict};
+use crate::command::clip;
 use crate::config::{Loaded, Settings};
 use crate::control::{self, Call, Op, SOCKET};
 use crate::spool::{self, Noted, Spool};
@@ -34,9 +35,6 @@ use crate::turn;
 
 pub(crate) use form::{Change, Exported};
 pub(crate) use shelves::Shelves;
-
-/// Bytes of a command's text in an audit record.
-const COMMAND_MAX: usize = 256;
 
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
@@ -276,9 +274,7 @@ impl Alone {
 /// As an audit record names it.
 fn command(change: Change, rows: &[i64]) -> String {
     let rows: String = rows.iter().map(|row| format!(" {row}")).collect();
-    let mut text = format!("store {}{rows}", change.as_str());
-    text.truncate(text.floor_char_boundary(COMMAND_MAX));
-    text
+    clip(&format!("store {}{rows}", change.as_str()))
 }
 
 async fn answer<T: DeserializeOwned>(run_dir: &Path, op: Op) -> Result<T, Error> {
