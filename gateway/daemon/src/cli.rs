@@ -45,6 +45,9 @@ pub(crate) fn fail(error: &dyn Error, code: u8, json: bool, out: &mut impl Write
     complain(&format!("failed to {}", crate::chain(error)), code, json, out)
 }
 
+/// Where the settings are if nobody says otherwise.
+pub(crate) const CONFIG: &str = "/etc/curb/curb.toml";
+
 /// The edge gateway for street furniture.
 #[derive(Debug, Parser)]
 #[command(name = "curb", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -231,16 +234,17 @@ pub(crate) enum StoreCommand {
         #[command(flatten)]
         at: StoreArgs,
     },
-    /// Copy messages to a new file that only you can read, as JSON lines
+    /// Copy messages to a new file that only you can read, or to standard output, as JSON lines
     #[command(
-        after_help = "Examples:\n  curb store export messages.jsonl\n  curb store export --aside refused.jsonl\n\n\
+        after_help = "Examples:\n  curb store export messages.jsonl\n  curb store export --aside refused.jsonl\n  \
+        curb store export - | jq .stream\n\n\
         Nothing is taken out of the queue. What the policy denies now is left out; then the exit code is 1."
     )]
     Export {
         /// Only what is set aside
         #[arg(long)]
         aside: bool,
-        /// The file; it must not be there yet
+        /// The file; it must not be there yet. - is standard output
         file: PathBuf,
         #[command(flatten)]
         at: StoreArgs,
@@ -293,7 +297,7 @@ pub(crate) struct StoreRows {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
     /// The config file
-    #[arg(long, value_name = "FILE", default_value = "/etc/curb/curb.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub(crate) config: PathBuf,
     /// The folder of drop-in files [default: conf.d beside the config file]
     #[arg(long, value_name = "DIR")]

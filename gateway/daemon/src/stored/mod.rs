@@ -8,14 +8,14 @@
 //! Beside a daemon everything goes through it: a second connection to its file is not safe. Deliberately absent: any change
 //! to what waits, or to the bytes of a message.
 
+mod export;
 mod form;
 pub(crate) mod serve;
 mod shelves;
 mod text;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,8 +24,8 @@ use curb_store::Workbench;
 use curb_wire::command::{Proof, Refusal};
 use serde::de::DeserializeOwned;
 
-use self::form::{Changed, ExportLine, RowLine, Shown};
-use crate::cli::{CANNOT, DENIED, FINE, FOUND, StoreArgs, StoreCommand, StoreRows, USAGE, exit, fail};
+use self::form::{Changed, Shown};
+use crate::cli::{CANNOT, CONFIG, DENIED, FINE, FOUND, StoreArgs, StoreCommand, StoreRows, USAGE, exit, fail};
 use crate::clock::{self, Verdict};
 use crate::command::clip;
 use crate::config::{Loaded, Settings};
@@ -49,6 +49,8 @@ enum Error {
     Open(#[source] curb_store::Error),
     #[error("use the queue in {}: a daemon has it whose socket is not in {}; --run-dir says where it is", state.display(), run_dir.display())]
     Elsewhere { state: PathBuf, run_dir: PathBuf },
+    #[error("read the settings {}", path.display())]
+    Settings { path: PathBuf, source: io::Error },
     #[error("know what may leave the hub: {config} has {problems} problems; `curb check` shows them")]
     Config { config: String, problems: usize },
     #[error("record the change, so it is not made")]
@@ -65,12 +67,19 @@ impl Error {
         let denied = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
         match self {
             Self::Control(error) => error.exit_code(),
-            Self::Open(curb_store::Error::Folder { source, .. }) | Self::File { source, .. } if denied(source) => {
+            Self::Open(curb_store::Error::Folder { source, .. })
+            | Self::File { source, .. }
+            | Self::Settings { source, .. }
+                if denied(source) =>
+            {
                 DENIED
             }
             Self::Unrecorded(spool::Error::Folder { .. }) => DENIED,
             Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => USAGE,
-            Self::Config { .. } | Self::Elsewhere { .. } | Self::Open(curb_store::Error::Absent { .. }) => USAGE,
+            Self::Config { .. }
+            | Self::Settings { .. }
+            | Self::Elsewhere { .. }
+            | Self::Open(curb_store::Error::Absent { .. }) => USAGE,
             Self::Json(_)
             | Self::Shelves(_)
             | Self::Open(_)
@@ -90,7 +99,7 @@ pub(crate) async fn run(command: StoreCommand, out: &mut impl Write) -> io::Resu
         StoreCommand::Show { at } => (show(&at, out).await, at.json),
         StoreCommand::Export { aside, file, at } => {
             let what = if aside { Exported::Aside } else { Exported::All };
-            (export(&at, what, &file, out).await, at.json)
+            (export::run(&at, what, &file, out).await, at.json)
         }
         StoreCommand::Release { rows, at } => (change(&at, Change::Release, rows, out).await, at.json),
         StoreCommand::Drop { rows, at } => (change(&at, Change::Drop, rows, out).await, at.json),
@@ -113,76 +122,6 @@ async fn show(args: &StoreArgs, out: &mut impl Write) -> Result<u8, Error> {
         text::show(&shown, out)?;
     }
     Ok(if shown.aside.is_empty() { FINE } else { FOUND })
-}
-
-async fn export(args: &StoreArgs, what: Exported, path: &Path, out: &mut impl Write) -> Result<u8, Error> {
-    let way = Way::find(args)?;
-    let error = |source| Error::File { path: path.to_owned(), source };
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(error)?;
-    let mut copy = Copy { file: BufWriter::new(file), messages: 0 };
-    let denied = match copied(way, what, &mut copy, path).await {
-        Ok(denied) => denied,
-        Err(error) => {
-            // Half of it looks like all of it.
-            fs::remove_file(path).ok();
-            return Err(error);
-        }
-    };
-    let messages = copy.messages;
-    if args.json {
-        writeln!(out, "{}", serde_json::json!({ "v": 1, "messages": messages, "denied": denied }))?;
-    } else {
-        writeln!(out, "{messages} messages in {}", path.display())?;
-        if denied > 0 {
-            writeln!(out, "{denied} left out: the policy denies what is in them")?;
-        }
-    }
-    Ok(if denied == 0 { FINE } else { FOUND })
-}
-
-/// A file of messages under way.
-struct Copy {
-    file: BufWriter<File>,
-    messages: u64,
-}
-
-impl Copy {
-    fn write(&mut self, row: &RowLine, path: &Path) -> Result<(), Error> {
-        self.messages += 1;
-        serde_json::to_writer(&mut self.file, row)?;
-        self.file.write_all(b"\n").map_err(|source| Error::File { path: path.to_owned(), source })
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()
-    }
-}
-
-/// Copies all; how many the policy denies.
-async fn copied(way: Way, what: Exported, copy: &mut Copy, path: &Path) -> Result<u64, Error> {
-    let denied = match way {
-        Way::Daemon(run_dir) => {
-            let mut call = control::ask(&run_dir, Op::StoreExport { what }).await?;
-            loop {
-                match line(&mut call).await? {
-                    ExportLine::Row(row) => copy.write(&row, path)?,
-                    ExportLine::End { denied } => break denied,
-                }
-            }
-        }
-        Way::Alone(alone) => {
-            let policy = alone.settings()?.pipeline.policy.clone();
-            let mut shelves = alone.shelves()?;
-            let mut export = shelves.export(what, policy);
-            while let Some(rows) = export.next().await? {
-                rows.iter().try_for_each(|row| copy.write(row, path))?;
-            }
-            export.denied
-        }
-    };
-    copy.finish().map_err(|source| Error::File { path: path.to_owned(), source })?;
-    Ok(denied)
 }
 
 async fn change(args: &StoreArgs, change: Change, rows: StoreRows, out: &mut impl Write) -> Result<u8, Error> {
@@ -213,7 +152,15 @@ struct Alone {
 }
 
 impl Way {
+    /// A file of settings that was asked for has to be there; without it the place of the queue would be a guess. A daemon whose
+    /// socket is found needs none.
     fn find(args: &StoreArgs) -> Result<Self, Error> {
+        let config = &args.config.config;
+        // Opening a pipe would wait until somebody writes there.
+        let read =
+            fs::metadata(config).and_then(|about| if about.is_file() { File::open(config).map(drop) } else { Ok(()) });
+        let unread = read.err().map(|source| Error::Settings { path: config.clone(), source });
+        let unread = if config == Path::new(CONFIG) { unread } else { unread.map_or(Ok(None), Err)? };
         let loaded = crate::config::load(&crate::sources(&args.config));
         let state = loaded.paths.state.clone();
         let configured = || loaded.settings.as_ref().map(|settings| settings.paths.run.clone());
@@ -222,6 +169,9 @@ impl Way {
         match std::os::unix::net::UnixStream::connect(&path) {
             Ok(_) => Ok(Self::Daemon(run_dir)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                if let Some(error) = unread {
+                    return Err(error);
+                }
                 if turn::is_taken(&state) {
                     return Err(Error::Elsewhere { state, run_dir });
                 }

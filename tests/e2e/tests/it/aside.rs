@@ -68,6 +68,9 @@ async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_th
     let file = site.path().join("refused.jsonl");
     let path = file.display().to_string();
     assert_eq!(store(&hub, &["export", "--aside", &path]).await.0, Some(0));
+    let (code, out) = store(&hub, &["export", "--aside", "-"]).await;
+    assert_eq!((code, out.lines().count()), (Some(0), aside.len()), "messages alone: {out}");
+    assert!(out.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{out}");
     assert_eq!(store(&hub, &["export", "--aside", &path]).await.0, Some(2), "a file that is there stays as it is");
     let text = std::fs::read_to_string(&file).unwrap();
     assert_eq!(text.lines().count(), aside.len());
@@ -101,6 +104,9 @@ async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_th
     };
     eventually(e2e::PATIENCE, "what was released", &[hub.process(), &ingest.process], back).await.unwrap();
     assert_eq!(shown(&hub).await.1["aside"].as_array().unwrap().len(), 0);
+    let none = site.path().join("none.jsonl");
+    let (code, said) = store(&hub, &["export", "--aside", &none.display().to_string()]).await;
+    assert_eq!((code, said.starts_with("0 messages"), none.exists()), (Some(0), true, false), "{said}");
     let audits = || ingest.messages().iter().filter(|message| message["stream"] == "_audit").count();
     let recorded = || (audits() >= 3).then_some(());
     eventually(e2e::PATIENCE, "records of what was done", &[hub.process(), &ingest.process], recorded).await.unwrap();
@@ -132,8 +138,7 @@ async fn what_the_policy_denies_now_is_neither_copied_out_nor_put_back() {
     let check = async |hub: &Hub, case: &str| {
         let (code, said) = store(hub, &["export", "--aside", &file]).await;
         assert_eq!(code, Some(1), "{case}: {said}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "", "{case}");
-        std::fs::remove_file(&file).unwrap();
+        assert!(said.contains("left out") && !std::path::Path::new(&file).exists(), "{case}: {said}");
         let (code, said) = store(hub, &["release", "--all"]).await;
         assert_eq!((code, said.contains("0 messages put back")), (Some(1), true), "{case}: {said}");
     };
@@ -141,6 +146,9 @@ async fn what_the_policy_denies_now_is_neither_copied_out_nor_put_back() {
     check(&hub, "with the daemon").await;
     assert_eq!(hub.stop().await, Some(0));
     check(&hub, "without").await;
+    let nowhere = site.path().join("nowhere.toml").display().to_string();
+    let (code, said) = hub.curb(&["store", "show", "--config", &nowhere]).await;
+    assert_eq!((code, said.contains(&nowhere)), (Some(2), true), "the queue of no other hub: {said}");
     assert_eq!(store(&hub, &["drop", "--all"]).await.0, Some(0));
     assert_eq!(shown(&hub).await.0, Some(0), "nothing is set aside");
 }
