@@ -189,6 +189,9 @@ impl Disk {
         }
         connection.execute_batch("create index if not exists message_alarm on message (row) where lane = 1")?;
         connection.execute_batch(plugin::TABLE)?;
+        connection.execute_batch(
+            "create index if not exists message_released on message (stream) where readings = 0 and lane < 2",
+        )?;
         self.connection = Some(connection);
         Ok(())
     }

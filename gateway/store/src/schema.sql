@@ -31,6 +31,7 @@ create table message (
 ) strict;
 create unique index message_identity on message (stream, seq);
 create index message_alarm on message (row) where lane = 1;
+create index message_released on message (stream) where readings = 0 and lane < 2;
 create table aside (
     row integer primary key,
     run text not null,

@@ -8,6 +8,7 @@
 //! With a daemon these go through its [`Store`]; without one through [`Workbench`](crate::Workbench), under the same lock.
 //! Deliberately absent: what the message says (`curb_wire`), and whether it may leave the hub (the policy).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use curb_model::{HubTime, Lane, RowId, RunId, Stream};
@@ -59,6 +60,8 @@ pub struct StreamWaiting {
     pub bytes: u64,
     /// Readings in them; without those of messages that were aside, of which a gap record tells.
     pub readings: u64,
+    /// Messages among them that were aside and are put back.
+    pub released: u64,
 }
 
 /// Why nothing was done, or not yet.
@@ -94,7 +97,7 @@ impl Store {
     /// What waits, by run and stream.
     ///
     /// # Errors
-    /// The store is closed.
+    /// The store is closed, or the disk cannot be read.
     ///
     /// # Cancel safety
     /// Safe: nothing is changed.
@@ -157,7 +160,9 @@ pub(crate) fn throw_away(disk: &Disk, queue: &mut Queue, rows: &[RowId]) -> Resu
 }
 
 /// What waits, by run and stream.
-pub(crate) fn waiting(queue: &Queue) -> Vec<StreamWaiting> {
+pub(crate) fn waiting(queue: &Queue, disk: &Disk) -> Result<Vec<StreamWaiting>, disk::Error> {
+    // A file that was moved aside has none.
+    let released = if disk.is_open() { disk.released()? } else { BTreeMap::new() };
     let streams = queue.streams.values().filter(|stream| stream.waiting.rows > 0);
     let line = |stream: &crate::queue::StreamState| StreamWaiting {
         run: stream.run,
@@ -165,8 +170,9 @@ pub(crate) fn waiting(queue: &Queue) -> Vec<StreamWaiting> {
         rows: stream.waiting.rows,
         bytes: stream.waiting.bytes,
         readings: stream.waiting.readings,
+        released: released.get(&stream.id).copied().unwrap_or(0).min(stream.waiting.rows),
     };
     let mut waiting: Vec<_> = streams.map(line).collect();
     waiting.sort();
-    waiting
+    Ok(waiting)
 }

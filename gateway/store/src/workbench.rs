@@ -49,9 +49,11 @@ impl Workbench {
     }
 
     /// What waits, by run and stream.
-    #[must_use]
-    pub fn waiting(&self) -> Vec<StreamWaiting> {
-        shelf::waiting(&self.queue)
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn waiting(&self) -> Result<Vec<StreamWaiting>, Error> {
+        shelf::waiting(&self.queue, &self.disk).map_err(|error| error_of(&self.disk, error))
     }
 
     /// As [`Store::look`](crate::Store::look).

@@ -93,8 +93,12 @@ pub(crate) struct WaitingLine {
     pub(crate) run: String,
     pub(crate) stream: String,
     pub(crate) messages: u64,
+    /// Without those of messages that were set aside and are put back: they were told as lost, and count when they arrive.
     pub(crate) readings: u64,
     pub(crate) bytes: u64,
+    /// Messages that were set aside and are put back.
+    #[serde(default)]
+    pub(crate) released: u64,
 }
 
 /// One line of an export on its way: a message, or the end.
@@ -164,8 +168,8 @@ impl Payload {
 }
 
 impl From<StreamWaiting> for WaitingLine {
-    fn from(StreamWaiting { run, stream, rows, bytes, readings }: StreamWaiting) -> Self {
-        Self { run: run.to_string(), stream, messages: rows, readings, bytes }
+    fn from(StreamWaiting { run, stream, rows, bytes, readings, released }: StreamWaiting) -> Self {
+        Self { run: run.to_string(), stream, messages: rows, readings, bytes, released }
     }
 }
 

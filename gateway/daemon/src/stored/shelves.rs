@@ -43,7 +43,7 @@ impl Shelves {
     async fn waiting(&mut self) -> Result<Vec<StreamWaiting>, Error> {
         match self {
             Self::Live(store) => Ok(store.waiting().await?),
-            Self::Alone(bench) => Ok(bench.waiting()),
+            Self::Alone(bench) => Ok(bench.waiting()?),
         }
     }
 

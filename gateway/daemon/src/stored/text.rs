@@ -28,8 +28,12 @@ pub(super) fn show(shown: &Shown, out: &mut impl Write) -> io::Result<()> {
         return writeln!(out, "nothing waits");
     }
     writeln!(out, "\nWAITS: STREAM     RUN                           MESSAGES  READINGS      BYTES")?;
-    for WaitingLine { run, stream, messages, readings, bytes } in &shown.waiting {
-        writeln!(out, "{stream:17} {run:28} {messages:>9} {readings:>9} {bytes:>10}")?;
+    for WaitingLine { run, stream, messages, readings, bytes, released } in &shown.waiting {
+        write!(out, "{stream:17} {run:28} {messages:>9} {readings:>9} {bytes:>10}")?;
+        match released {
+            0 => writeln!(out)?,
+            _ => writeln!(out, "  {released} put back; READINGS is without theirs, which the core was told as lost")?,
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What is aside, and what the queue holds as people look at it.
 
+use std::collections::BTreeMap;
+
 use curb_model::{Lane, RowId, RunId, Stream};
 use rusqlite::{OptionalExtension as _, Row};
 
@@ -30,6 +32,19 @@ impl Disk {
     pub(crate) fn is_aside(&self, row: RowId) -> Result<bool, Error> {
         let mut statement = self.connection()?.prepare_cached("select 1 from aside where row = ?1")?;
         Ok(statement.query_row([row.0], |_| Ok(())).optional()?.is_some())
+    }
+
+    /// Messages in the queue that were aside, by stream.
+    pub(crate) fn released(&self) -> Result<BTreeMap<i64, u64>, Error> {
+        // The index has these alone: the queue may be long.
+        let sql = "select stream, count(*) from message where readings = 0 and lane < 2 group by stream";
+        let mut statement = self.connection()?.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut released = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            released.insert(row.get(0)?, unsigned(row.get(1)?)?);
+        }
+        Ok(released)
     }
 
     /// Messages behind the row `after`, in order: at most `rows` of them, and some `bytes`, but at least one if there is one.

@@ -144,12 +144,14 @@ fn without_a_daemon_the_same_is_done_under_its_lock() {
 
     let mut bench = Workbench::open(folder.path()).unwrap();
     assert!(matches!(Store::open(config.clone()), Err(Error::Locked { .. })), "it holds the lock of a daemon");
-    let lamp = bench.waiting().into_iter().find(|waiting| waiting.stream == "lamp").unwrap();
-    assert_eq!((lamp.rows, lamp.readings), (1, 2));
+    let lamp = bench.waiting().unwrap().into_iter().find(|waiting| waiting.stream == "lamp").unwrap();
+    assert_eq!((lamp.rows, lamp.readings, lamp.released), (1, 2, 0));
     let kept = bench.look(Shelf::Aside, None, 10, usize::MAX).unwrap();
     assert_eq!((kept.len(), &kept[0].payload), (1, &message.payload));
     assert_eq!(bench.put_back(&[kept[0].row]).unwrap(), [kept[0].row]);
     assert_eq!(bench.put_back(&[kept[0].row]).unwrap(), []);
+    let meter = bench.waiting().unwrap().into_iter().find(|waiting| waiting.stream == "meter").unwrap();
+    assert_eq!((meter.rows, meter.readings, meter.released), (1, 0, 1), "its readings were told as lost");
     let queue = bench.look(Shelf::Queue, None, 100, usize::MAX).unwrap();
     assert!(queue.iter().any(|kept| (kept.run, kept.seq) == (run, 2)), "{queue:?}");
     drop(bench);

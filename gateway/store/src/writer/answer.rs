@@ -63,10 +63,7 @@ impl Writer {
             Request::Look { shelf, after, rows, bytes, reply } => {
                 self.look(shelf, after, rows, bytes).map(|kept| drop(reply.send(kept)))
             }
-            Request::Waiting(reply) => {
-                drop(reply.send(shelf::waiting(&self.queue)));
-                Ok(())
-            }
+            Request::Waiting(reply) => shelf::waiting(&self.queue, &self.disk).map(|waiting| drop(reply.send(waiting))),
             Request::PutBack { rows, reply } => self.put_back(&rows, reply),
             Request::ThrowAway { rows, reply } => self.throw_away(&rows, reply),
             Request::Close(_) => return,
