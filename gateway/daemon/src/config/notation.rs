@@ -52,12 +52,24 @@ fn with_unit(number: &str, bounds: &RangeInclusive<Duration>) -> String {
 pub(super) fn size(text: &str, bounds: &RangeInclusive<ByteSize>) -> Result<ByteSize, Misfit> {
     let [least, most] = [bounds.start(), bounds.end()].map(|bound| bound.to_string().replace(".0 ", " "));
     let misfit = Misfit::expected(format!("a size from {least} to {most}"));
-    let bare = text.parse::<f64>().is_ok();
+    let bare = text.trim().parse::<f64>().is_ok();
     match text.parse::<ByteSize>() {
-        _ if bare => Err(misfit.help(format!("add a unit: \"{text} MiB\" or \"{text} KiB\""))),
+        _ if bare => Err(misfit.help(size_with_unit(text.trim(), bounds))),
         Ok(size) if bounds.contains(&size) => Ok(size),
         Ok(_) => Err(misfit),
-        Err(_) => Err(misfit.help("units are KiB, MiB, GiB, kB, MB and GB")),
+        Err(_) => Err(misfit.help(SIZE_UNITS)),
+    }
+}
+
+const SIZE_UNITS: &str = "units are KiB, MiB, GiB, kB, MB and GB";
+
+/// What a size without a unit may have meant, as far as that fits, and what else there is.
+fn size_with_unit(number: &str, bounds: &RangeInclusive<ByteSize>) -> String {
+    let units = ["MiB", "KiB", "GiB"].map(|unit| format!("{number} {unit}"));
+    let fits = |text: &&String| text.parse::<ByteSize>().is_ok_and(|size| bounds.contains(&size));
+    match units.iter().find(fits) {
+        Some(meant) => format!("add a unit, as in {meant:?}; {SIZE_UNITS}"),
+        None => SIZE_UNITS.to_owned(),
     }
 }
 

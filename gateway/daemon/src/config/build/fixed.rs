@@ -162,7 +162,7 @@ pub(super) fn log(root: &Node, report: &mut Report) -> Option<LogSettings> {
 pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     let part: Part<'_, schema::Store> = section(root, "store", report)?;
     let limit = part.raw.limit.as_ref().map(|limit| limit.0.as_str());
-    let limit = part.notation(&["limit"], limit, |text| notation::size(text, &STORE_LIMIT), report)?;
+    let limit = part.notation(&["limit"], limit, |text| notation::size(text, &STORE_LIMIT), report);
     let when_full = match part.raw.when_full? {
         schema::WhenFull::DropOldest => WhenFull::DropOldest,
     };
@@ -170,7 +170,7 @@ pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     let commit_bytes = part.raw.commit_bytes.as_ref().map(|bytes| bytes.0.as_str());
     let commit_bytes =
         part.notation(&["commit_bytes"], commit_bytes, |text| notation::size(text, &COMMIT_BYTES), report);
-    Some(StoreSettings { limit, when_full, commit_every: commit_every?, commit_bytes: commit_bytes? })
+    Some(StoreSettings { limit: limit?, when_full, commit_every: commit_every?, commit_bytes: commit_bytes? })
 }
 
 /// `[plugins]`: where components without a path of their own lie, and how often state is written.

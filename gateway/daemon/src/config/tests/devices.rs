@@ -106,12 +106,19 @@ fn quantities_need_their_unit() {
     check(
         "[store]\nlimit = 256",
         r#"curb.toml:6:1: error: store.limit: found 256, expected a size from 1 MiB to 1 TiB
-  help: add a unit: "256 MiB" or "256 KiB""#,
+  help: add a unit, as in "256 MiB"; units are KiB, MiB, GiB, kB, MB and GB"#,
     );
     check(
         "[store]\nlimit = \"256\"",
         r#"curb.toml:6:1: error: store.limit: found "256", expected a size from 1 MiB to 1 TiB
-  help: add a unit: "256 MiB" or "256 KiB""#,
+  help: add a unit, as in "256 MiB"; units are KiB, MiB, GiB, kB, MB and GB"#,
+    );
+    check(
+        "[store]\nlimit = \"64\"\ncommit_bytes = \" 64 \"",
+        r#"curb.toml:6:1: error: store.limit: found "64", expected a size from 1 MiB to 1 TiB
+  help: add a unit, as in "64 MiB"; units are KiB, MiB, GiB, kB, MB and GB
+curb.toml:7:1: error: store.commit_bytes: found " 64 ", expected a size from 16 KiB to 16 MiB
+  help: add a unit, as in "64 KiB"; units are KiB, MiB, GiB, kB, MB and GB"#,
     );
     check(
         "[store]\nlimit = \"1 KiB\"",

@@ -101,7 +101,7 @@ curb.toml:15:16: warning: plugin.q.points.1: found "e/*", expected a glob that s
 curb.toml:16:1: error: plugin.q.settings: found 5, expected a table
 curb.toml:17:1: error: plugin.q.on_failure: found "ignore", expected "pass", "drop" or "hold"
 curb.toml:18:1: error: plugin.q.memory: found 8, expected a size from 64 KiB to 256 MiB
-  help: add a unit: "8 MiB" or "8 KiB""#,
+  help: add a unit, as in "8 MiB"; units are KiB, MiB, GiB, kB, MB and GB"#,
     );
     plugin(
         "component = \"/bin/sh\"\npoints = [\"*\"]\nsettings = { since = 1979-05-27 }",
@@ -182,7 +182,7 @@ conf.d/20-syntax.toml:2:1: error: log.level: found "loud", expected "error", "wa
 conf.d/20-syntax.toml:3:10: error: found a syntax error (unclosed table), expected `]`
 curb.toml:4:7: error: found a syntax error (string values must be quoted), expected literal string
 curb.toml:6:1: error: store.limit: found 5, expected a size from 1 MiB to 1 TiB
-  help: add a unit: "5 MiB" or "5 KiB"
+  help: add a unit, as in "5 MiB"; units are KiB, MiB, GiB, kB, MB and GB
 curb.toml:8:8: error: found a syntax error (string values must be quoted), expected literal string"#
     );
 
