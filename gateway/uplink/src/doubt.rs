@@ -13,7 +13,8 @@ use curb_model::RowId;
 
 use crate::reason::PACKET_TOO_LARGE;
 
-/// How long a size is taken for too large. Then one is tried: somebody may have raised the broker's limit.
+/// How long a size is taken for too large, or for one that passes. Then one is tried: somebody may have raised the broker's limit,
+/// or lowered it.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Packets that go alone at most: more than were in flight, so that the one that was meant is among them.
@@ -26,8 +27,8 @@ pub(crate) struct Doubt {
     suspects: u32,
     /// A packet of so many bytes was too large, and when.
     too_large: Option<(usize, Instant)>,
-    /// The largest packet that was taken: no size up to it is too large, whatever the broker says of one.
-    passed: usize,
+    /// The largest packet that was taken of late, and when: no size up to it is too large, whatever the broker says of one.
+    passed: Option<(usize, Instant)>,
     /// The row at which the last connection ended.
     stuck: Option<RowId>,
     /// How large packets are to be made, because the broker named one that was too large; and since when.
@@ -57,7 +58,7 @@ impl Doubt {
     /// word only are they set aside; but those that are made from here on are smaller, half of it until they pass. Says
     /// whether that is new.
     pub(crate) fn named(&mut self, size: usize, now: Instant) -> bool {
-        let smaller = (size / 2).max(self.passed.min(size.saturating_sub(1)));
+        let smaller = (size / 2).max(self.taken(now).min(size.saturating_sub(1)));
         let new = self.make_max(now).is_none_or(|max| smaller < max);
         if new {
             self.smaller = Some((smaller, now));
@@ -71,8 +72,15 @@ impl Doubt {
     }
 
     /// It had nothing against the size of one.
-    pub(crate) fn passed(&mut self, size: usize) {
-        self.passed = self.passed.max(size);
+    pub(crate) fn passed(&mut self, size: usize, now: Instant) {
+        if size >= self.taken(now) {
+            self.passed = Some((size, now));
+        }
+    }
+
+    /// The size up to which all were taken; 0 where none was of late: somebody may have lowered the broker's limit.
+    fn taken(&self, now: Instant) -> usize {
+        self.passed.filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED).map_or(0, |(size, _)| size)
     }
 
     /// The connection ended without a word; this was the oldest row unanswered.
@@ -87,7 +95,7 @@ impl Doubt {
     pub(crate) fn refused(&mut self, code: u8, in_flight: usize, size: usize, now: Instant) -> bool {
         let known = in_flight == 1;
         self.suspects = if known || in_flight == 0 { 0 } else { SUSPECTS };
-        if known && code == PACKET_TOO_LARGE && size > self.passed {
+        if known && code == PACKET_TOO_LARGE && size > self.taken(now) {
             self.too_large = Some((size, now));
         }
         known
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn after_a_packet_that_is_named_too_large_smaller_ones_are_made_until_they_pass() {
         let (mut doubt, now) = (Doubt::default(), Instant::now());
-        doubt.passed(300);
+        doubt.passed(300, now);
         assert!(doubt.named(1_000, now));
         assert_eq!((doubt.make_max(now), doubt.packet_max(now)), (Some(500), None), "nothing is set aside unsent");
         assert!(!doubt.named(1_000, now), "one that was made before");
@@ -135,9 +143,13 @@ mod tests {
     #[test]
     fn a_size_that_has_passed_is_not_learned_to_be_too_large() {
         let (mut doubt, now) = (Doubt::default(), Instant::now());
-        doubt.passed(700);
+        doubt.passed(700, now);
+        doubt.passed(600, now + REMEMBERED / 2);
         assert!(doubt.refused(PACKET_TOO_LARGE, 1, 700, now), "this one it is all the same");
         assert_eq!(doubt.packet_max(now), None);
+        let later = now + REMEMBERED;
+        assert!(doubt.refused(PACKET_TOO_LARGE, 1, 700, later));
+        assert_eq!(doubt.packet_max(later), Some(699), "somebody has lowered the limit");
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Session {
         self.rows_in_flight -= 1;
         let verdict = reason::verdict(code);
         if verdict != Verdict::Message {
-            self.doubt.passed(size);
+            self.doubt.passed(size, now);
         }
         match verdict {
             Verdict::Taken => {
