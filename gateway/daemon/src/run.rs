@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use curb_identity::Identity;
 use curb_model::{Fault, HubClock, Name, PointSet, Room};
 use curb_store::Store;
-use curb_uplink::Command;
+use curb_uplink::{Command, Uplink};
 use curb_wire::record::ClockEvent;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -243,8 +243,10 @@ impl Daemon {
         self.stop(signals).await
     }
 
-    async fn stop(self, mut signals: Signals) -> ExitCode {
+    async fn stop(mut self, mut signals: Signals) -> ExitCode {
+        // Now, for a kill while it stops, and with what the stop costs behind it.
         self.usage.keep();
+        let (line, uplink) = (self.rooms.line_bytes(), self.rooms.uplink.as_ref().map(Uplink::watch));
         tracing::info!("stops: sends what waits, at most {:?}", self.settings.core.grace);
         notify(&[sd_notify::NotifyState::Stopping]);
         let stopping = self.rooms.stop(self.settings.core.grace);
@@ -258,6 +260,10 @@ impl Daemon {
                 CANNOT
             }
         };
+        let line = uplink.map_or(line, |uplink| uplink.borrow().line_bytes);
+        let utc = self.clock.offset().map(|offset| self.clock.now().utc_millis(offset) / 1_000);
+        self.usage.look(line, utc, Instant::now());
+        self.usage.keep();
         let socket = self.settings.paths.run.join(control::SOCKET);
         if let Err(error) = std::fs::remove_file(&socket) {
             tracing::debug!(%error, "the control socket was gone already");

@@ -72,6 +72,26 @@ async fn a_budget_makes_messages_larger_and_what_does_not_fit_waits() {
     closes(&site, &ingest, hub).await;
 }
 
+/// What waits when a hub is stopped goes out then, and is paid for as well.
+#[tokio::test]
+async fn what_a_stop_sends_is_counted_with_the_bytes_of_the_day() {
+    let site = Site::new().await;
+    let broker = Mosquitto::start(&site).await;
+    let server = peers::libmodbus_tcp(&site).await;
+    let _ingest = Ingest::start(&site, &broker);
+    let mut hub = hub(&site, &broker, server.port, "linger = \"30s\"");
+    hub.start().await;
+    let polled = |status: &serde_json::Value| (status["buses"]["lan"]["answers"].as_u64()? > 60).then_some(());
+    hub.shows("readings that linger", polled).await;
+    let before = hub.status().await["usage"]["line_today"].as_u64().unwrap();
+    assert_eq!(hub.stop().await, Some(0));
+    let kept = std::fs::read(hub.config().with_file_name("state").join("usage")).unwrap();
+    let kept: serde_json::Value = serde_json::from_slice(&kept[16..]).unwrap();
+    let after = kept["this_month"]["line"].as_u64().unwrap() + kept["undated"]["line"].as_u64().unwrap();
+    // 15 rounds of eight points, at more than 20 bytes each.
+    assert!(after > before + 2_400, "{before} bytes before the stop, {after} after");
+}
+
 /// What the kernel has counted on the hub's connection to `port`: bytes of TCP both ways, and the headers of its segments.
 fn counted(port: u16) -> Option<u64> {
     let out = Command::new("ss").args(["-tinHO", "state", "established", "dport", "=", &format!(":{port}")]).output();
