@@ -9,7 +9,7 @@
 //! the writer; `collect` takes commits from the writer, and never waits to hand them on;
 //! `send` waits for the event loop to take what is to go out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,18 +20,19 @@ use curb_model::Name;
 use curb_wire::record::{Document as _, Receipt, VERSION};
 use curb_wire::topic::{PREFIX, Topics};
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish, SubscribeReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{DisconnectReasonCode, Filter, Packet, PubAckReason, Publish, SubscribeReasonCode};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Stop;
 use super::backoff::Backoff;
 use super::book::Due;
 use super::pace::Pace;
+use super::rival::Rival;
 use super::writer::Done;
 
 /// Publishes that the broker may have on their way to us. Enough for a full transaction while the next one fills. Not
@@ -61,6 +62,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(25);
 /// TCP, TLS and CONNACK together.
 const CONNECT_SECS: u64 = 15;
+/// How long an ingester whose session somebody has taken over leaves it to them, and up to as long again: a person has to
+/// see it in the log of both, and neither is to keep the other from its work every second.
+const TAKEN_OVER_WAIT: Duration = Duration::from_secs(30);
+/// What a person is to look for.
+const RIVAL: &str = "a second `depot ingest` with this certificate? Stop one of them, or give both the same --db and --group and \
+                     each a --name of its own";
 /// For the last acknowledgements and the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -142,6 +149,9 @@ enum Ended {
     /// Its text has its causes in it already.
     #[error("{0}")]
     Connection(Box<ConnectionError>),
+    /// Who comes back at once takes it over in turn, and so on for ever.
+    #[error("another client has taken over the session of {client_id}: {RIVAL}")]
+    TakenOver { client_id: String },
     #[error("the broker was silent for {} s", SILENCE.as_secs())]
     Silent,
     #[error("the broker refused the subscription to {filter} ({code:?}); allow it for this certificate")]
@@ -157,18 +167,29 @@ enum Ended {
 /// Keeps a session with the broker until asked to stop, or until the writer is gone.
 pub(super) async fn run(broker: &Broker, jobs: mpsc::Sender<Job>, mut done: mpsc::Receiver<Done>, mut stop: Stop) {
     let outbox = RefCell::new(Outbox::default());
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut rival) = (Backoff::default(), Rival::default());
     for number in 1.. {
         let began = Instant::now();
         outbox.borrow_mut().acks.clear();
         let (client, events) = AsyncClient::new(broker.options(), REQUESTS);
-        let session = Session { number, client: &client, broker, outbox: &outbox, added: Notify::new() };
+        let session =
+            Session { number, client: &client, broker, outbox: &outbox, stood: Cell::new(false), added: Notify::new() };
         let ended = session.run(events, &jobs, &mut done, &mut stop).await;
         if matches!(ended, Ended::Stopped | Ended::WriterGone) {
             return;
         }
-        let wait = backoff.after(began.elapsed(), fastrand::f64());
-        warn!(why = %ended, retry_in_ms = wait.as_millis(), "not connected");
+        let mut wait = backoff.after(began.elapsed(), fastrand::f64());
+        let was_closed = session.stood.get() && matches!(ended, Ended::Connection(_));
+        let is_fought = rival.closed_after(was_closed.then(|| began.elapsed()));
+        if matches!(ended, Ended::TakenOver { .. }) {
+            wait = TAKEN_OVER_WAIT.mul_f64(1.0 + fastrand::f64());
+            error!(why = %ended, retry_in_ms = wait.as_millis(), "not connected");
+        } else if is_fought {
+            let hint = format!("if another client has the id {}: {RIVAL}", broker.client_id);
+            error!(why = %ended, hint, retry_in_ms = wait.as_millis(), "not connected, again and again");
+        } else {
+            warn!(why = %ended, retry_in_ms = wait.as_millis(), "not connected");
+        }
         tokio::select! {
             () = sleep(wait) => {}
             () = stop.asked() => return,
@@ -216,6 +237,8 @@ struct Session<'a> {
     client: &'a AsyncClient,
     broker: &'a Broker,
     outbox: &'a RefCell<Outbox>,
+    /// The broker has taken the connection.
+    stood: Cell<bool>,
     /// Something was added to the outbox.
     added: Notify,
 }
@@ -255,7 +278,7 @@ impl Session<'_> {
             // Dropping a poll is safe here alone: after a time-out the whole event loop is dropped.
             let event = match timeout(SILENCE, events.poll()).await {
                 Err(_) => return Ended::Silent,
-                Ok(Err(error)) => return Ended::Connection(Box::new(error)),
+                Ok(Err(error)) => return ended(error, &self.broker.client_id),
                 Ok(Ok(event)) => event,
             };
             let Event::Incoming(packet) = event else { continue };
@@ -322,6 +345,7 @@ impl Session<'_> {
     fn take(&self, packet: Packet) -> Result<Option<Job>, Ended> {
         match packet {
             Packet::ConnAck(connack) => {
+                self.stood.set(true);
                 info!(session_present = connack.session_present, "connected");
             }
             Packet::SubAck(suback) => {
@@ -350,6 +374,18 @@ impl Session<'_> {
     }
 }
 
+/// Why a connection ended, from what the event loop says of it.
+fn ended(error: ConnectionError, client_id: &str) -> Ended {
+    if let ConnectionError::MqttState(StateError::ServerDisconnect {
+        reason_code: DisconnectReasonCode::SessionTakenOver,
+        ..
+    }) = error
+    {
+        return Ended::TakenOver { client_id: client_id.to_owned() };
+    }
+    Ended::Connection(Box::new(error))
+}
+
 async fn goodbye(events: &mut EventLoop, client: &AsyncClient) {
     if client.try_disconnect().is_err() {
         return;
@@ -360,3 +396,6 @@ async fn goodbye(events: &mut EventLoop, client: &AsyncClient) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ mod client;
 mod feed;
 mod keep;
 mod pace;
+mod rival;
 mod tls;
 mod writer;
 

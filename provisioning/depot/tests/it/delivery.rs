@@ -199,3 +199,17 @@ fn a_broker_that_comes_late_and_goes_away_is_used_again() {
     }
     assert_eq!(seen, [1, 2].into());
 }
+
+/// Two with one certificate throw each other out, and mosquitto does not say why. Each of them tells what a person can do.
+#[test]
+fn a_second_ingester_with_the_same_certificate_is_called_that() {
+    let site = Site::new();
+    let broker = site.broker();
+    let first = site.subscribed_ingester();
+    let second = site.ingester_of(&site.text("other.db"), &[]);
+    // Both log to one file.
+    let said = eventually("somebody suspects the other", &[&broker, &first, &second], || {
+        first.log().lines().find(|line| line.contains("again and again")).map(str::to_owned)
+    });
+    assert!(said.contains("ERROR") && said.contains("the id ingester:") && said.contains("--group"), "{said}");
+}
