@@ -66,8 +66,16 @@ pub(crate) enum Error {
     Connect { place: String, source: Failure },
     #[error("open {0}: no ingester has made its tables there yet")]
     EmptyDatabase(String),
-    #[error("open {place}: made by another version of depot (schema {found}, this one reads {expected})")]
-    Schema { place: String, found: i64, expected: i64 },
+    #[error("open {}: it is no database of `depot ingest`, and nothing was changed", .0.display())]
+    NotDepot(PathBuf),
+    #[error(
+        "open {place}: its tables are of version {found}, and this depot reads {expected}; `depot ingest` raises a file once it has been started on it"
+    )]
+    OldSchema { place: String, found: i64, expected: i64 },
+    #[error(
+        "open {place}: its tables are of version {found}, and this depot reads {expected}; use the newer depot that made them"
+    )]
+    NewSchema { place: String, found: i64, expected: i64 },
     #[error("{act} in the database")]
     Database { act: &'static str, source: Failure },
     #[error("start {0}")]
@@ -96,6 +104,7 @@ impl Error {
             | Self::Place { .. }
             | Self::EmptyDatabase(_)
             | Self::NoDatabase(_)
+            | Self::NotDepot(_)
             | Self::UnknownHub(_) => 2,
             Self::Read { .. }
             | Self::Write { .. }
@@ -106,7 +115,8 @@ impl Error {
             | Self::NotKey { .. }
             | Self::Tls { .. }
             | Self::Connect { .. }
-            | Self::Schema { .. }
+            | Self::OldSchema { .. }
+            | Self::NewSchema { .. }
             | Self::Database { .. }
             | Self::Start(..)
             | Self::ThreadPanicked => 3,

@@ -4,10 +4,11 @@
 //! would misread raises it. A SQLite file is raised step by step when an ingester opens it; a PostgreSQL database begins
 //! with version 2.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use postgres::Client;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::{Place, postgres as pg, sqlite};
 use crate::error::Error;
@@ -39,6 +40,31 @@ pub(super) fn raise_sqlite(db: &Connection, path: &Path) -> Result<(), Error> {
     check_sqlite(&db, path)?;
     db.execute_batch(ADDED).map_err(&failed)?;
     db.commit().map_err(&failed)
+}
+
+/// What a SQLite file that is not somebody else's has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// Nothing yet.
+    None,
+    Ours,
+}
+
+/// Refuses what is no database, and one that is not depot's: a hub's queue, say, whose version means something else.
+pub(super) fn check_ours(db: &Connection, path: &Path) -> Result<Tables, Error> {
+    // Of every version.
+    let sql = "SELECT count(*), coalesce(sum(name IN ('hub', 'run', 'stream', 'told')), 0) FROM sqlite_schema
+               WHERE type = 'table'";
+    let counted = db.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    match counted {
+        Ok((0, _)) => Ok(Tables::None),
+        Ok((_, 4)) => Ok(Tables::Ours),
+        Ok(_) => Err(Error::NotDepot(path.to_owned())),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(Error::NotDepot(path.to_owned()))
+        }
+        Err(error) => Err(sqlite::failed("read the tables")(error)),
+    }
 }
 
 /// Refuses a file of another version.
@@ -79,5 +105,9 @@ fn postgres_version(db: &mut impl postgres::GenericClient) -> Result<Option<i64>
 }
 
 fn check(found: i64, place: impl FnOnce() -> String) -> Result<(), Error> {
-    if found == VERSION { Ok(()) } else { Err(Error::Schema { place: place(), found, expected: VERSION }) }
+    match found.cmp(&VERSION) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(Error::OldSchema { place: place(), found, expected: VERSION }),
+        Ordering::Greater => Err(Error::NewSchema { place: place(), found, expected: VERSION }),
+    }
 }

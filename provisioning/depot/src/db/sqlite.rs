@@ -14,8 +14,13 @@ const PREPARED: usize = 96;
 
 /// Opens the file for a writer, and makes it if it is not there.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
+    if path.is_dir() {
+        return Err(Error::NotDepot(path.to_owned()));
+    }
     let db = Connection::open(path).map_err(failed("open or make the file"))?;
     set_up(&db)?;
+    // Before anything is changed: it may be somebody else's.
+    schema::check_ours(&db, path)?;
     // FULL: a commit is on the disk before the broker hears of it. WAL: readers do not stop the writer.
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;")
         .map_err(failed("set WAL mode"))?;
@@ -25,12 +30,22 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
 
 /// Opens the file for reading, while a writer may be at work.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
-    if !path.exists() {
-        return Err(Error::NoDatabase(path.to_owned()));
+    match std::fs::metadata(path) {
+        Ok(about) if about.is_dir() => return Err(Error::NotDepot(path.to_owned())),
+        Ok(_) => {}
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NoDatabase(path.to_owned()));
+        }
+        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     }
+    // SQLite has one word for all that keeps it from opening a file.
+    std::fs::File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(failed("open the file"))?;
     set_up(&db)?;
+    if schema::check_ours(&db, path)? == schema::Tables::None {
+        return Err(Error::EmptyDatabase(path.display().to_string()));
+    }
     schema::check_sqlite(&db, path)?;
     Ok(db)
 }

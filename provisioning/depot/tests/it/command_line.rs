@@ -4,6 +4,12 @@ use serde_json::Value;
 
 use crate::peers::{DEPOT, HUB, SITE, Site, ok, output};
 
+/// A file that these statements make.
+fn sqlite(path: &str, statements: &str) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch(&format!("VACUUM; {statements}")).unwrap();
+}
+
 #[test]
 fn exit_codes_tell_what_kind_of_failure_it_was() {
     let site = Site::new();
@@ -22,7 +28,20 @@ fn exit_codes_tell_what_kind_of_failure_it_was() {
     check(&["hub", "add", "ingester", "--dir", &ca], 2, "keeps it for the ingester");
     check(&["hub", "add", "x", "--dir", &site.text("nowhere")], 2, "depot init --site NAME");
     check(&["ledger", "--db", &site.text("no.db")], 2, "depot ingest");
-    check(&["ledger", "--db", &site.text("ca/site.toml")], 3, "file is not a database");
+    let no_ledger = |db: &str, code, says: &str| check(&["ledger", "--db", db], code, &format!("open {db}: {says}"));
+    let foreign = "it is no database of `depot ingest`, and nothing was changed";
+    no_ledger(&site.text("ca/site.toml"), 2, foreign);
+    no_ledger(&ca, 2, foreign);
+    // A hub's queue has a version, too.
+    sqlite(&site.text("queue.db"), "CREATE TABLE run (counter); CREATE TABLE stream (id); PRAGMA user_version = 1");
+    no_ledger(&site.text("queue.db"), 2, foreign);
+    sqlite(&site.text("empty.db"), "");
+    no_ledger(&site.text("empty.db"), 2, "no ingester has made its tables there yet");
+    let ours = "CREATE TABLE hub (id); CREATE TABLE run (id); CREATE TABLE stream (id); CREATE TABLE told (id);";
+    sqlite(&site.text("old.db"), &format!("{ours} PRAGMA user_version = 1"));
+    no_ledger(&site.text("old.db"), 3, "its tables are of version 1, and this depot reads 2; `depot ingest` raises");
+    sqlite(&site.text("new.db"), &format!("{ours} PRAGMA user_version = 3"));
+    no_ledger(&site.text("new.db"), 3, "its tables are of version 3, and this depot reads 2; use the newer depot");
     let (cert, key, roots) =
         (site.text("ca/core/ingest.crt"), site.text("ca/core/core.key"), site.text("ca/core/roots.pem"));
     let db = site.text("core.db");
@@ -47,6 +66,9 @@ fn exit_codes_tell_what_kind_of_failure_it_was() {
         assert!(out.status.code() == Some(2) && text.contains(says), "{args:?}: {text}");
     }
     check_ingest(ingest("mqtts://localhost", &key), 3, "ingest.crt with the key");
+    let own = site.text("ca/core/ingest.key");
+    let into_queue = ingest("mqtts://localhost", &own).map(|arg| if arg == db { site.text("queue.db") } else { arg });
+    check_ingest(into_queue, 2, foreign);
     check_ingest(ingest("mqtts://localhost", &roots), 3, "no PEM private key");
 }
 

@@ -248,6 +248,6 @@ fn a_database_is_refused_with_the_reason() {
     let _broker = site.broker();
     let ingester = subscribed(&site, &cluster.url(), "a");
     cluster.client("curb").execute("UPDATE depot SET version = 99", &[]).unwrap();
-    check(&cluster.url(), 3, "made by another version of depot (schema 99, this one reads 2)");
+    check(&cluster.url(), 3, "its tables are of version 99, and this depot reads 2; use the newer depot");
     drop(ingester);
 }
