@@ -195,6 +195,8 @@ pub(crate) struct PluginReport {
     pub(crate) filtered: u64,
     pub(crate) added: u64,
     pub(crate) rejected: u64,
+    /// Readings that it cannot handle although it handles those beside them.
+    pub(crate) poison: u64,
     pub(crate) bypassed: u64,
     pub(crate) dropped: u64,
     pub(crate) traps: u64,
@@ -349,6 +351,7 @@ fn plugin_report(plugin: curb_pipeline::PluginHealth) -> PluginReport {
         filtered: plugin.filtered,
         added: plugin.added,
         rejected: plugin.rejected,
+        poison: plugin.poison,
         bypassed: plugin.bypassed,
         dropped: plugin.dropped,
         traps: plugin.traps,

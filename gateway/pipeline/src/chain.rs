@@ -68,6 +68,11 @@ impl Selection {
         (!selection.places.is_empty()).then_some(selection)
     }
 
+    /// The place of a row in the batch.
+    pub(crate) fn place(&self, row: u32) -> Option<usize> {
+        usize::try_from(row).ok().and_then(|row| self.places.get(row)).copied()
+    }
+
     pub(crate) const fn rows(&self) -> usize {
         self.places.len()
     }
@@ -101,18 +106,16 @@ pub(crate) struct Tally {
 pub(crate) fn apply(
     batch: &mut Batch,
     selection: &Selection,
-    emission: Emission,
+    mut emission: Emission,
     grant: Grant<'_>,
 ) -> Result<(Vec<Batch>, Tally), Breach> {
-    let own = own_readings(emission.add, grant)?;
+    let own = own_readings(std::mem::take(&mut emission.add), grant)?;
     let mut verdicts = vec![Verdict::Unseen; batch.readings.len()];
     for &place in &selection.places {
         verdicts[place] = Verdict::LeftOut;
     }
     let mut judge = Judge { selection, verdicts };
-    judge.all(emission.keep.iter().map(|row| (*row, Verdict::Kept)))?;
-    judge.all(emission.remark.iter().map(|(row, quality)| (*row, Verdict::Marked(*quality))))?;
-    judge.all(emission.rejects.iter().map(|(row, _)| (*row, Verdict::Rejected)))?;
+    judge.answer(&emission)?;
     for (reading, verdict) in batch.readings.iter().zip(&judge.verdicts) {
         if let Verdict::Marked(quality) = verdict {
             remark(reading.sample.clone(), *quality)?;
@@ -121,6 +124,17 @@ pub(crate) fn apply(
     let mut tally = carry_out(batch, &judge.verdicts);
     tally.added = own.len() as u64;
     Ok((batches(own, batch.offset), tally))
+}
+
+/// Whether an answer to so many rows keeps to the contract.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn check(rows: usize, emission: &Emission, grant: Grant<'_>) -> Result<(), Breach> {
+    own_readings(emission.add.clone(), grant)?;
+    let selection = Selection { places: (0..rows).collect(), columns: Columns::default() };
+    let mut judge = Judge { selection: &selection, verdicts: vec![Verdict::LeftOut; rows] };
+    judge.answer(emission)
 }
 
 /// What a plugin says of itself, without a batch. Gives a batch per stream and class.
@@ -149,6 +163,12 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    fn answer(&mut self, emission: &Emission) -> Result<(), Breach> {
+        self.all(emission.keep.iter().map(|row| (*row, Verdict::Kept)))?;
+        self.all(emission.remark.iter().map(|(row, quality)| (*row, Verdict::Marked(*quality))))?;
+        self.all(emission.rejects.iter().map(|(row, _)| (*row, Verdict::Rejected)))
+    }
+
     fn all(&mut self, list: impl Iterator<Item = (u32, Verdict)>) -> Result<(), Breach> {
         let mut next = 0;
         for (row, verdict) in list {

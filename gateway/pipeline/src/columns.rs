@@ -57,6 +57,17 @@ const BYTES: u8 = 6;
 const EXACT: u64 = 1 << 53;
 
 impl Columns {
+    /// Adds the rows of another one.
+    pub(crate) fn append(&mut self, mut next: Self) {
+        let base = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        self.points.append(&mut next.points);
+        self.times.append(&mut next.times);
+        self.values.append(&mut next.values);
+        self.kinds.append(&mut next.kinds);
+        self.quality.append(&mut next.quality);
+        self.others.extend(next.others.into_iter().map(|(row, other)| (base.saturating_add(row), other)));
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.points.is_empty()
     }

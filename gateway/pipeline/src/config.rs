@@ -63,7 +63,8 @@ pub struct PluginConfig {
 }
 
 /// What becomes of readings that a plugin was to see, when it traps twice on them, declines them, rests, or cannot be
-/// started.
+/// started. Of a batch that it cannot handle only those that it cannot handle alone, if it handles the others; these are never
+/// held: they are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
     /// They pass as they are.

@@ -8,6 +8,7 @@ mod answer;
 mod configure;
 mod failure;
 mod leave;
+mod search;
 mod state;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -210,7 +211,10 @@ impl Flow {
                     self.trapped(place, "the host gave no answer, and was killed", now);
                     verdict = HostVerdict::Kill;
                 }
-                Phase::Saving { deadline } | Phase::Ticking { deadline } | Phase::Ending { deadline }
+                Phase::Saving { deadline }
+                | Phase::Ticking { deadline }
+                | Phase::Replaying { deadline, .. }
+                | Phase::Ending { deadline }
                     if *deadline <= now =>
                 {
                     self.trapped(place, "the host gave no answer, and was killed", now);
@@ -225,6 +229,7 @@ impl Flow {
                 | Phase::Starting { .. }
                 | Phase::Busy { .. }
                 | Phase::Ticking { .. }
+                | Phase::Replaying { .. }
                 | Phase::Saving { .. }
                 | Phase::Ending { .. }
                 | Phase::Ended
@@ -308,7 +313,7 @@ impl Flow {
         let deadline = stage.call_deadline(now);
         let slot = stage.slot;
         let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who waits heads a lane");
-        let columns = job.selection.as_ref().expect("it was made before waiting").columns.clone();
+        let columns = job.columns();
         let (at, offset) = (job.now, job.batch.offset);
         let time = self.tell_time(place, at, offset);
         self.send(&ToHost::Process { slot, now: time, columns });
@@ -368,7 +373,7 @@ impl Flow {
         let stage = &mut self.stages[place];
         stage.phase = phase;
         let state = match &stage.phase {
-            Phase::Down | Phase::Starting { .. } => PluginState::Starting,
+            Phase::Down | Phase::Starting { .. } | Phase::Replaying { .. } => PluginState::Starting,
             Phase::Idle
             | Phase::Busy { .. }
             | Phase::Ticking { .. }

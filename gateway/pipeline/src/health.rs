@@ -45,6 +45,8 @@ pub struct PluginHealth {
     pub rejected: u64,
     /// Readings that it made.
     pub added: u64,
+    /// Readings that it cannot handle although it handles others of the same batch; they are among `bypassed` or `rejected`.
+    pub poison: u64,
     /// Readings that passed unseen because it could not handle them.
     pub bypassed: u64,
     /// Readings that were dropped because it could not handle them.

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use curb_model::{Batch, HubTime, Name};
 
+use crate::bisect::{self, Bisect};
 use crate::chain::Selection;
+use crate::columns::Columns;
 use crate::config::HOLD_READINGS;
 
 /// A batch and how far it has come.
@@ -20,6 +22,8 @@ pub(crate) struct Job {
     pub(crate) done: Vec<Name>,
     /// What the plugin at hand sees of it.
     pub(crate) selection: Option<Selection>,
+    /// How it is taken apart, if the plugin at hand cannot handle it as a whole.
+    pub(crate) bisect: Option<Bisect>,
     /// How often the plugin at hand has trapped on it.
     pub(crate) traps: u32,
     /// How often the host has died under it.
@@ -30,13 +34,27 @@ impl Job {
     pub(crate) fn new(batch: Batch, now: HubTime) -> Self {
         // A reading may be younger than the clock was when the batch was taken in.
         let now = batch.readings.last().map_or(now, |last| now.max(last.at));
-        Self { batch, now, done: Vec::new(), selection: None, traps: 0, deaths: 0 }
+        Self { batch, now, done: Vec::new(), selection: None, bisect: None, traps: 0, deaths: 0 }
     }
 
     /// The plugin is behind it; the next one finds it fresh.
     pub(crate) fn pass(&mut self, plugin: Name) {
         self.done.push(plugin);
-        (self.selection, self.traps, self.deaths) = (None, 0, 0);
+        self.anew();
+    }
+
+    /// Whoever has it next finds it fresh.
+    pub(crate) fn anew(&mut self) {
+        (self.selection, self.bisect, self.traps, self.deaths) = (None, None, 0, 0);
+    }
+
+    /// What the plugin at hand is given of it.
+    pub(crate) fn columns(&self) -> Columns {
+        let columns = &self.selection.as_ref().expect("it was made before anybody waits for it").columns;
+        match &self.bisect {
+            None => columns.clone(),
+            Some(bisect) => bisect::rows(columns, &bisect.next()),
+        }
     }
 
     /// What it takes of the lane's room: a batch without readings still carries counts.

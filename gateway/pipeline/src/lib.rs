@@ -14,6 +14,7 @@
 //! | Module | |
 //! |---|---|
 //! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
+//! | `bisect` | which readings of a batch a plugin cannot handle (pure) |
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
 //! | `state` | what a plugin must not forget, as it is kept between runs (pure) |
 //! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
@@ -27,6 +28,7 @@
 //! Deliberately absent: native plugins, plugins that see another plugin's points, and anything that could keep a reading
 //! from passing because no plugin is configured: then there is no child at all.
 
+mod bisect;
 mod chain;
 mod codec;
 mod columns;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use curb_model::{Class, HubTime, Name, Point, PointName, Stream, ValueType};
 use tokio::time::Instant;
 
+use crate::columns::Columns;
 use crate::config::PluginConfig;
 use crate::lines::Lines;
-use crate::link::{Declared, Input, Load, Slot};
+use crate::link::{Declared, Input, Load, Now, Slot};
 use crate::state::{Ids, Saved};
 
 /// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
@@ -37,6 +38,8 @@ pub(crate) enum Phase {
     Busy { stream: Option<Stream>, deadline: Instant },
     /// Is told that time has passed.
     Ticking { deadline: Instant },
+    /// Sees once more what it has seen since its last snapshot: the next is this one of them.
+    Replaying { next: usize, deadline: Instant },
     /// Gives its state out.
     Saving { deadline: Instant },
     /// Is asked for its last word: another one takes its place, or nobody.
@@ -47,6 +50,13 @@ pub(crate) enum Phase {
     Resting { until: Instant },
     /// Will not run as it is configured.
     Failed,
+}
+
+/// A call that a plugin has answered well.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Past {
+    Batch(Now, Columns),
+    Tick(Now),
 }
 
 /// A plugin.
@@ -75,17 +85,41 @@ pub(crate) struct Stage {
     pub(crate) stateful: bool,
     /// Since when it has handled batches that no snapshot knows.
     pub(crate) dirty: Option<Instant>,
+    /// What it has been asked since, if it has state; and how many rows that are.
+    pub(crate) past: Vec<Past>,
+    pub(crate) past_rows: usize,
     /// How often it wants to be called although nothing was read, and when it was last.
     pub(crate) tick: Option<(Duration, Instant)>,
     /// The time that it was told last: it never goes back for it, whatever waited where.
     pub(crate) told: HubTime,
     /// It is in the next configuration no more, or otherwise: it gets nothing new.
     pub(crate) going: bool,
+    /// It was asked for its last word: there is no way back for it.
+    pub(crate) asked_last: bool,
+    /// It has given out what it held back.
+    pub(crate) finished: bool,
 }
 
 impl Stage {
     pub(crate) const fn name(&self) -> &Name {
         &self.config.name
+    }
+
+    /// It has answered this call well: its state has it from now on.
+    pub(crate) fn has_answered(&mut self, past: Past) {
+        if self.stateful {
+            self.past_rows += match &past {
+                Past::Batch(_, columns) => columns.len(),
+                Past::Tick(_) => 1,
+            };
+            self.past.push(past);
+        }
+    }
+
+    /// A snapshot has everything that it was asked.
+    pub(crate) fn is_clean(&mut self) {
+        (self.dirty, self.past_rows) = (None, 0);
+        self.past.clear();
     }
 
     /// When it wants to be called next.
@@ -134,6 +168,7 @@ impl Stage {
             | Phase::Busy { deadline, .. }
             | Phase::Ticking { deadline }
             | Phase::Saving { deadline }
+            | Phase::Replaying { deadline, .. }
             | Phase::Ending { deadline } => Some(*deadline),
             Phase::Resting { until } => Some(*until),
             Phase::Idle => self.next_tick(),

@@ -1,5 +1,6 @@
 //! The pure parts, by property. What takes a real host is in `tests/it`.
 
+mod bisect;
 mod chain;
 mod columns;
 mod flow;

@@ -6,6 +6,9 @@
 
 use curb_plugin::{Class, Filter, Now, Out, PointId, Quality, Rows, Saved, Setup, Stateful, Value};
 
+/// With `"attack": "poison-trap"` or `"poison-error"`: the value that it cannot handle.
+const POISON: f64 = 666.0;
+
 /// What a snapshot may have, and one byte.
 const TOO_LARGE: usize = (256 << 10) + 1;
 
@@ -58,6 +61,9 @@ impl Filter for Tally {
 
     fn process(&mut self, _: Now, rows: Rows<'_>, out: &mut Out) -> Result<(), String> {
         assert!(!(self.restored && self.is("poisoned")), "this state kills");
+        if rows.clone().any(|row| row.value == Some(Value::Number(POISON))) {
+            self.attack("poison")?;
+        }
         for row in rows {
             self.seen += 1;
             if self.seen.is_multiple_of(self.every) {

@@ -237,6 +237,13 @@ impl Families<'_, '_> {
         for (name, PluginReport { traps, .. }) in &report.plugins {
             self.sample(&[("plugin", name)], traps)?;
         }
+        self.counter(
+            "plugin_poison_total",
+            "Readings that the plugin cannot handle although it handles those beside them.",
+        )?;
+        for (name, PluginReport { poison, .. }) in &report.plugins {
+            self.sample(&[("plugin", name)], poison)?;
+        }
         self.gauge("plugin_state_bytes", "Bytes of what the plugin remembers.")?;
         for (name, PluginReport { state_bytes, .. }) in &report.plugins {
             self.sample(&[("plugin", name)], state_bytes)?;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, Stream};
+use curb_model::{Batch, Stream, UtcOffset};
 use tokio::time::Instant;
 
-use crate::chain::{self, Grant};
+use crate::chain::{self, Emission, Grant};
 use crate::columns::Columns;
 use crate::flow::Flow;
 use crate::lane::{Job, Lane};
-use crate::link::{Declared, FromHost, Metric, Refusal};
-use crate::stage::{BadPoint, Phase};
+use crate::link::{Declared, FromHost, Metric, Now, Refusal};
+use crate::stage::{BadPoint, Past, Phase};
 use crate::state::Saved;
 
 impl Flow {
@@ -36,12 +36,13 @@ impl Flow {
         let (starting, busy) = (matches!(phase, Phase::Starting { .. }), matches!(phase, Phase::Busy { .. }));
         let (saving, ending) = (matches!(phase, Phase::Saving { .. }), matches!(phase, Phase::Ending { .. }));
         let ticking = matches!(phase, Phase::Ticking { .. });
+        let replaying = if let Phase::Replaying { next, .. } = phase { Some(*next) } else { None };
         let asked = match &message {
             FromHost::Ready { .. } | FromHost::Refused { .. } | FromHost::Unrestored { .. } => starting,
-            FromHost::Done { .. } | FromHost::Declined { .. } => busy,
-            FromHost::Added { .. } => ticking || ending,
+            FromHost::Done { .. } | FromHost::Declined { .. } => busy || replaying.is_some(),
+            FromHost::Added { .. } => ticking || ending || replaying.is_some(),
             FromHost::Snapshot { .. } => saving || ending,
-            FromHost::Trapped { .. } => starting || busy || saving || ticking || ending,
+            FromHost::Trapped { .. } => starting || busy || saving || ticking || ending || replaying.is_some(),
             FromHost::Log { .. } => true,
         };
         if !asked {
@@ -49,6 +50,9 @@ impl Flow {
             return;
         }
         match message {
+            FromHost::Done { .. } | FromHost::Declined { .. } | FromHost::Added { .. } if replaying.is_some() => {
+                self.replay(place, replaying.map_or(0, |next| next + 1), now);
+            }
             FromHost::Ready { declared, stateful, tick_ms, .. } => match self.declare(place, declared) {
                 Ok(()) => {
                     let tick = Duration::from_millis(u64::from(tick_ms));
@@ -57,8 +61,7 @@ impl Flow {
                     let stage = &self.stages[place];
                     let points = stage.own.values().map(Arc::clone).collect();
                     self.board.plugin(stage.name(), |sheet| sheet.points = points);
-                    self.set(place, Phase::Idle);
-                    self.feed(place, now);
+                    self.replay(place, 0, now);
                 }
                 Err(error) => self.fail(place, "plugin-failed", error.to_string(), now),
             },
@@ -96,14 +99,7 @@ impl Flow {
         self.stages[place].declare(declared, ids)
     }
 
-    fn done(
-        &mut self,
-        place: usize,
-        emission: chain::Emission,
-        metrics: Vec<Metric>,
-        state: Option<Saved>,
-        now: Instant,
-    ) {
+    fn done(&mut self, place: usize, emission: Emission, metrics: Vec<Metric>, state: Option<Saved>, now: Instant) {
         self.state_moves(place, now);
         if self.stages[place].stateful && state.is_none() && emission.lets_out() {
             return self.trapped(place, "readings came out without the state behind them", now);
@@ -111,17 +107,54 @@ impl Flow {
         let Some(stream) = self.answered(place) else {
             return self.go_on(place, now);
         };
+        if self.head(&stream).bisect.is_some() {
+            return self.done_with_part(place, stream, emission, (metrics, state), now);
+        }
+        let past = self.call_of(place, &stream);
+        self.stages[place].has_answered(past);
+        let commit_first = state.is_some();
+        if let Some(state) = state {
+            self.remember(place, state, now);
+        }
+        self.apply(place, stream, emission, metrics, commit_first, now);
+    }
+
+    /// The call that the plugin is in, with this stream's first batch.
+    pub(super) fn call_of(&mut self, place: usize, stream: &Stream) -> Past {
+        let hub = self.stages[place].told.as_nanos();
+        let job = self.head(stream);
+        Past::Batch(Now { hub, utc_offset: job.batch.offset.map(UtcOffset::as_nanos) }, job.columns())
+    }
+
+    /// The batch that heads the lane of a stream which somebody has in hand.
+    pub(super) fn head(&mut self, stream: &Stream) -> &mut Job {
+        self.lanes.get_mut(stream).and_then(Lane::head).expect("who is in a call heads a lane")
+    }
+
+    /// The answer to a batch does what it says. `commit_first`: the state behind it is there, and goes ahead of it.
+    pub(super) fn apply(
+        &mut self,
+        place: usize,
+        stream: Stream,
+        emission: Emission,
+        metrics: Vec<Metric>,
+        commit_first: bool,
+        now: Instant,
+    ) {
         let stage = &self.stages[place];
         let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
         let selection = job.selection.as_ref().expect("it was made for the call");
-        let grant = Grant { points: &stage.own, rows_out: stage.config.limits.rows_out, now: stage.told };
+        // Parts of a batch may have added as much as each may.
+        let parts = if job.bisect.is_some() { u32::try_from(selection.rows()).unwrap_or(u32::MAX) } else { 1 };
+        let rows_out = stage.config.limits.rows_out.saturating_mul(parts);
+        let grant = Grant { points: &stage.own, rows_out, now: stage.told };
         match chain::apply(&mut job.batch, selection, emission, grant) {
             Ok((own, tally)) => {
                 let name = stage.name().clone();
                 job.pass(name.clone());
-                job.batch.commit_first |= state.is_some();
+                job.batch.commit_first |= commit_first;
                 self.board.plugin(&name, |sheet| sheet.health.count(tally, metrics));
-                let let_out = self.worked(place, own, state, now);
+                let let_out = self.worked(place, own, commit_first);
                 self.go_on(place, now);
                 let_out.into_iter().for_each(|job| self.enqueue(job, now));
                 self.advance(&stream, now);
@@ -145,7 +178,15 @@ impl Flow {
             Ok((own, tally)) => {
                 self.board.plugin(stage.name(), |sheet| sheet.health.count(tally, metrics));
                 let is_last = matches!(stage.phase, Phase::Ending { .. });
-                let let_out = self.worked(place, own, state, now);
+                let told = stage.told.as_nanos();
+                let time = Now { hub: told, utc_offset: self.clock.offset().map(UtcOffset::as_nanos) };
+                self.stages[place].has_answered(Past::Tick(time));
+                let commit_first = state.is_some();
+                if let Some(state) = state {
+                    self.remember(place, state, now);
+                }
+                let let_out = self.worked(place, own, commit_first);
+                self.stages[place].finished |= is_last;
                 self.set(place, if is_last { Phase::Ended } else { Phase::Idle });
                 self.feed(place, now);
                 let_out.into_iter().for_each(|job| self.enqueue(job, now));
@@ -155,13 +196,11 @@ impl Flow {
     }
 
     /// A plugin has answered well. Its state goes ahead of everything that it has let out; gives its own readings.
-    fn worked(&mut self, place: usize, own: Vec<Batch>, state: Option<Saved>, now: Instant) -> Vec<Job> {
+    fn worked(&mut self, place: usize, own: Vec<Batch>, commit_first: bool) -> Vec<Job> {
         let (name, at) = (self.stages[place].name().clone(), self.stages[place].told);
-        let commit_first = state.is_some();
         self.stages[place].failures = 0;
         self.state_works(place);
-        if let Some(state) = state {
-            self.remember(place, state, now);
+        if commit_first {
             self.write_state(&name);
         }
         own.into_iter().map(|batch| Job::new(Batch { commit_first, ..batch }, at)).collect()
@@ -175,6 +214,7 @@ impl Flow {
             | Phase::Starting { .. }
             | Phase::Idle
             | Phase::Ticking { .. }
+            | Phase::Replaying { .. }
             | Phase::Saving { .. }
             | Phase::Ending { .. }
             | Phase::Ended
@@ -183,7 +223,7 @@ impl Flow {
         }
     }
 
-    fn go_on(&mut self, place: usize, now: Instant) {
+    pub(super) fn go_on(&mut self, place: usize, now: Instant) {
         if matches!(self.stages[place].phase, Phase::Busy { .. }) {
             self.set(place, Phase::Idle);
             self.feed(place, now);

@@ -61,7 +61,7 @@ impl Flow {
         }
         for stream in streams {
             if let Some(head) = self.lanes.get_mut(&stream).and_then(Lane::head) {
-                (head.selection, head.traps, head.deaths) = (None, 0, 0);
+                head.anew();
             }
             self.advance(&stream, now);
         }
@@ -89,9 +89,13 @@ impl Flow {
             lines: Lines::default(),
             stateful: false,
             dirty: None,
+            past: Vec::new(),
+            past_rows: 0,
             tick: None,
             told: HubTime::ZERO,
             going: false,
+            asked_last: false,
+            finished: false,
         }
     }
 
@@ -103,8 +107,7 @@ impl Flow {
 
 /// Whether the plugin goes on undisturbed.
 pub(super) fn is_same(stage: &Stage, part: &Part, inputs: &[Input]) -> bool {
-    let ends = matches!(stage.phase, Phase::Ending { .. } | Phase::Ended);
-    !ends && stage.config == part.config && stage.component == part.component && stage.input_list == inputs
+    !stage.asked_last && stage.config == part.config && stage.component == part.component && stage.input_list == inputs
 }
 
 fn inputs(config: &PluginConfig, points: &PointSet, ids: &mut Ids) -> Vec<Input> {

@@ -26,12 +26,10 @@ impl Flow {
         let name = self.stages[place].name().clone();
         tracing::warn!(plugin = %name, reason = text, "plugin declined a batch");
         self.board.plugin(&name, |sheet| sheet.health.declined += 1);
-        // Decided before the next batch goes to it: it may have to rest.
-        self.set(place, Phase::Idle);
-        if let Some(stream) = stream {
-            self.failed_on(place, &stream, text, now);
+        match stream {
+            Some(stream) => self.failed_on_part(place, stream, text, false, now),
+            None => self.go_on(place, now),
         }
-        self.feed(place, now);
     }
 
     /// The instance is gone, or as good as gone.
@@ -42,10 +40,9 @@ impl Flow {
             sheet.health.traps += 1;
             sheet.trouble = Some(Trouble { word: "plugin-trapped", detail: text.to_owned(), over: Some(now) });
         });
-        self.state_trapped(place, now);
         // A trap that is no batch's counts against the plugin alone.
         let alone = match self.stages[place].phase {
-            Phase::Starting { .. } | Phase::Saving { .. } | Phase::Ticking { .. } => true,
+            Phase::Starting { .. } | Phase::Saving { .. } | Phase::Ticking { .. } | Phase::Replaying { .. } => true,
             // Its last word is lost, and nothing else: it is not started again.
             Phase::Ending { .. } => return self.set(place, Phase::Ended),
             Phase::Down | Phase::Idle | Phase::Busy { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {
@@ -53,23 +50,33 @@ impl Flow {
             }
         };
         let Some(stream) = self.answered(place) else {
+            self.state_trapped(place, false, now);
             if alone {
                 self.stages[place].failures += 1;
             }
             return self.restart(place, now);
         };
-        let head = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
+        let head = self.head(&stream);
         head.traps += 1;
-        if head.traps < TRAPS {
+        let (is_first, is_search) = (head.traps < TRAPS, head.bisect.is_some());
+        self.state_trapped(place, is_search, now);
+        if is_first {
             self.stages[place].waiting.push_front(stream);
             self.reset(place, now);
         } else {
-            self.set(place, Phase::Down);
-            self.failed_on(place, &stream, text, now);
-            if self.stages[place].phase == Phase::Down {
-                self.restart(place, now);
-            }
+            self.failed_on_part(place, stream, text, true, now);
         }
+    }
+
+    /// It is the plugin that fails, not some of the readings. `is_dead`: its instance as well.
+    pub(super) fn plugin_failed_on(&mut self, place: usize, stream: &Stream, text: &str, is_dead: bool, now: Instant) {
+        // Decided before the next batch goes to it: it may have to rest.
+        self.set(place, if is_dead { Phase::Down } else { Phase::Idle });
+        self.failed_on(place, stream, text, now);
+        if is_dead && self.stages[place].phase == Phase::Down {
+            self.restart(place, now);
+        }
+        self.feed(place, now);
     }
 
     /// The host hangs over starting the plugin, and will be killed.
@@ -183,6 +190,7 @@ impl Flow {
             | Phase::Idle
             | Phase::Busy { .. }
             | Phase::Ticking { .. }
+            | Phase::Replaying { .. }
             | Phase::Saving { .. }
             | Phase::Ending { .. }
             | Phase::Ended => false,

@@ -44,14 +44,16 @@ impl Flow {
                     self.ask_last_word(place, now);
                     is_time = false;
                 }
-                Phase::Busy { .. } | Phase::Ticking { .. } | Phase::Saving { .. } | Phase::Ending { .. } => {
-                    is_time = false;
-                }
+                Phase::Busy { .. }
+                | Phase::Ticking { .. }
+                | Phase::Replaying { .. }
+                | Phase::Saving { .. }
+                | Phase::Ending { .. } => is_time = false,
                 Phase::Down | Phase::Starting { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {}
             }
         }
         if is_time && let Some((parts, points)) = self.next.take() {
-            self.forget_the_removed(&parts);
+            self.forget_the_finished();
             self.configure_now(parts, &points, now);
         }
     }
@@ -67,15 +69,14 @@ impl Flow {
             ToHost::Finish { slot, now: self.tell_time(place, at, offset) }
         };
         self.send(&question);
-        self.stages[place].phase = Phase::Ending { deadline };
+        let stage = &mut self.stages[place];
+        (stage.phase, stage.asked_last) = (Phase::Ending { deadline }, true);
     }
 
     /// Whoever has given out what it held back remembers nothing any more.
-    fn forget_the_removed(&mut self, parts: &[Part]) {
-        let gone = |stage: &&crate::stage::Stage| {
-            stage.phase == Phase::Ended && !parts.iter().any(|part| part.config.name == *stage.name())
-        };
-        let names: Vec<_> = self.stages.iter().filter(gone).map(|stage| stage.name().clone()).collect();
+    fn forget_the_finished(&mut self) {
+        let finished = self.stages.iter().filter(|stage| stage.finished);
+        let names: Vec<_> = finished.map(|stage| stage.name().clone()).collect();
         for name in names {
             if self.states.remove(&name).is_some() {
                 self.outbox.push_back(Leaving::Forget { plugin: name });

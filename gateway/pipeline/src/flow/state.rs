@@ -1,7 +1,7 @@
 //! The state of plugins: asked for, kept in memory, written with the output that it belongs to.
 //!
 //! What lets readings out comes with the state behind it, and both leave together, the state first. After other calls a plugin
-//! is asked once a second, so that a trap costs no more than that; and what has changed is written each `state_every`, and at
+//! is asked once a second, and sees once more what came behind that if it traps; and what has changed is written each `state_every`, and at
 //! the end. A state that was written is never younger than the output that was not: so nothing is told twice.
 
 use std::time::Duration;
@@ -13,11 +13,14 @@ use crate::flow::Flow;
 use crate::health::Trouble;
 use crate::leaving::Leaving;
 use crate::link::ToHost;
-use crate::stage::Phase;
+use crate::stage::{Past, Phase};
 use crate::state::{Saved, to_bytes};
 
 /// How long calls may be without a snapshot in memory.
 pub(super) const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+
+/// Rows that are kept for a plugin to see once more; with so many it is asked for a snapshot before its time. Half a megabyte.
+const PAST_ROWS: usize = 4_096;
 
 /// Traps in a row of a plugin with state, before it starts without: what it remembers may be what kills it. More than a bad
 /// batch costs under any `on_failure` but `hold`.
@@ -49,7 +52,7 @@ impl Flow {
 
     /// The plugin has given its state out.
     pub(super) fn remember(&mut self, place: usize, saved: Saved, now: Instant) {
-        self.stages[place].dirty = None;
+        self.stages[place].is_clean();
         let name = self.stages[place].name().clone();
         self.board.plugin(&name, |sheet| sheet.health.state_bytes = saved.data.len() as u64);
         match self.states.get_mut(&name) {
@@ -69,9 +72,18 @@ impl Flow {
         }
     }
 
-    /// The plugin has trapped; what it did since the last snapshot is forgotten.
-    pub(super) fn state_trapped(&mut self, place: usize, now: Instant) {
-        self.stages[place].dirty = None;
+    /// The plugin has trapped on a batch, or on nothing at all, and begins anew from its last snapshot. `is_search`: a part of a
+    /// batch is tried, of which some must fail.
+    pub(super) fn state_trapped(&mut self, place: usize, is_search: bool, now: Instant) {
+        let stage = &mut self.stages[place];
+        stage.dirty = None;
+        if matches!(stage.phase, Phase::Replaying { .. } | Phase::Starting { .. }) {
+            // What it has seen before kills it now: that is lost.
+            stage.is_clean();
+        }
+        if is_search {
+            return;
+        }
         let Some(memory) = self.states.get_mut(self.stages[place].name()) else { return };
         memory.traps += 1;
         if memory.traps >= TRAPS {
@@ -83,6 +95,7 @@ impl Flow {
     pub(super) fn forget(&mut self, place: usize, why: &str, now: Instant) {
         let name = self.stages[place].name().clone();
         self.states.remove(&name);
+        self.stages[place].is_clean();
         let detail = format!("starts without what it remembered: {why}");
         tracing::error!(plugin = %name, word = "plugin-state", reason = why, "plugin starts without its state");
         self.board.plugin(&name, |sheet| {
@@ -110,10 +123,27 @@ impl Flow {
         due.iter().for_each(|name| self.write_state(name));
     }
 
+    /// A fresh instance is there: what it has seen since the snapshot that it started from it sees once more, and its answers are
+    /// not heard. So it is as if it had never trapped.
+    pub(super) fn replay(&mut self, place: usize, next: usize, now: Instant) {
+        let stage = &mut self.stages[place];
+        let Some(past) = stage.past.get(next).cloned() else {
+            self.set(place, Phase::Idle);
+            return self.feed(place, now);
+        };
+        let (slot, deadline) = (stage.slot, stage.call_deadline(now));
+        stage.phase = Phase::Replaying { next, deadline };
+        stage.dirty.get_or_insert(now);
+        self.send(&match past {
+            Past::Batch(time, columns) => ToHost::Process { slot, now: time, columns },
+            Past::Tick(time) => ToHost::Tick { slot, now: time },
+        });
+    }
+
     /// Whether an idle plugin has to give its state out before its next batch; at the end, behind its last one.
     pub(super) fn snapshot_is_due(&self, place: usize, now: Instant) -> bool {
         let stage = &self.stages[place];
-        let long = |since| now >= since + SNAPSHOT_EVERY;
+        let long = |since| now >= since + SNAPSHOT_EVERY || stage.past_rows >= PAST_ROWS;
         stage.dirty.is_some_and(|since| if self.closing.is_some() { stage.waiting.is_empty() } else { long(since) })
     }
 

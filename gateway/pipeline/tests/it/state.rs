@@ -226,3 +226,35 @@ async fn a_state_that_kills_its_plugin_is_given_up() {
     assert_eq!((told, rig.health().plugins.values().next().unwrap().states_lost), (1.0, 1));
     drop(rig.end().await);
 }
+
+#[tokio::test]
+async fn one_reading_that_it_cannot_handle_costs_that_reading_and_no_count() {
+    for (attack, on_failure, traps) in
+        [("poison-trap", OnFailure::Drop, 5), ("poison-trap", OnFailure::Pass, 5), ("poison-error", OnFailure::Drop, 0)]
+    {
+        let settings = json!({ "every": 2, "attack": attack });
+        let mut rig = Rig::start(vec![PluginConfig { on_failure, ..plugin("tally", "tally", "meter/*", settings) }]);
+        let mut told = Vec::new();
+        // One is seen before; then a batch of eight with one among them; then one more.
+        for values in [&[1.0][..], &[1.0, 2.0, 3.0, 4.0, 5.0, 666.0, 7.0, 8.0], &[1.0]] {
+            let readings = values.iter().map(|value| rig.number("meter/power", *value)).collect();
+            rig.send("meter", readings).await;
+        }
+        let mut dropped = 0;
+        while told.len() < 4 {
+            let batch = rig.receive().await;
+            told.extend(totals(&batch));
+            dropped += batch.dropped.iter().map(|dropped| dropped.count).sum::<u64>();
+        }
+        // Nine readings that it can handle: seven of the eight, although it began anew many times between.
+        assert_eq!(told, [2.0, 4.0, 6.0, 8.0], "{attack}");
+        let health = rig.eventually("told", |health| health.faults.iter().any(|f| f.word == "plugin-poison")).await;
+        assert!(health.faults[0].detail.contains("1 readings of meter/power"), "{:?}", health.faults);
+        let tally = health.plugins.values().next().unwrap().clone();
+        assert_eq!((tally.poison, tally.traps, tally.state), (1, traps, PluginState::Running), "{attack}");
+        let expected = if on_failure == OnFailure::Pass { (0, 1) } else { (1, 0) };
+        assert_eq!((tally.rejected, tally.bypassed), expected, "{attack}");
+        let rest: u64 = rig.end().await.iter().flat_map(|batch| &batch.dropped).map(|dropped| dropped.count).sum();
+        assert_eq!(dropped + rest, tally.rejected, "{attack}");
+    }
+}

@@ -45,6 +45,7 @@ fn report() -> Report {
         filtered: 302,
         added: 303,
         rejected: 304,
+        poison: 312,
         bypassed: 305,
         dropped: 306,
         traps: 307,
