@@ -1,6 +1,6 @@
 //! Settings, as the operator writes them, and what they mean.
 
-use curb_plugin::Settings;
+use curb_plugin::{Settings, join};
 
 use crate::rule::{Band, Table};
 
@@ -26,7 +26,7 @@ pub(crate) fn bands<'a, P: Ord>(
         }
     }
     match points.names().next() {
-        Some(name) => Err(["points: ", name, " is not among the points that this plugin sees"].concat()),
+        Some(name) => Err(join(&["points: ", name, " is not among the points that this plugin sees"])),
         None => Ok((Band { threshold: default, max_silence }, bands)),
     }
 }
@@ -35,6 +35,6 @@ fn threshold(setting: &str, value: f64) -> Result<f64, String> {
     if value.is_finite() && value >= 0.0 {
         Ok(value)
     } else {
-        Err([setting, ": expected a number that is not negative"].concat())
+        Err(join(&[setting, ": expected a number that is not negative"]))
     }
 }

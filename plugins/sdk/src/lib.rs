@@ -51,7 +51,7 @@ pub use bindings::stateful::exports::curb::plugin::state::Saved;
 pub use log::{counter_add, debug, error, gauge_set, info, warn};
 pub use out::Out;
 pub use rows::{Quality, Row, Rows, Value};
-pub use settings::{Setting, Settings};
+pub use settings::{Setting, Settings, join};
 pub use setup::{PointId, Setup};
 
 /// A plugin without state that outlives it.
