@@ -50,7 +50,7 @@ pub use bindings::curb::plugin::types::Now;
 pub use bindings::stateful::exports::curb::plugin::state::Saved;
 pub use log::{counter_add, debug, error, gauge_set, info, warn};
 pub use out::Out;
-pub use rows::{Quality, Row, Rows, Value};
+pub use rows::{Quality, Reason, Row, Rows, Value};
 pub use settings::{Setting, Settings, join};
 pub use setup::{PointId, Setup};
 

@@ -15,6 +15,24 @@ impl Quality {
     /// A value that is older than it should be.
     pub const STALE: Self = Self(7 << 2 | 1);
 
+    /// No value, for this reason.
+    #[must_use]
+    pub const fn bad(reason: Reason) -> Self {
+        Self(reason.0 << 2 | 2)
+    }
+
+    /// A value that cannot quite be relied on, for this reason.
+    #[must_use]
+    pub const fn uncertain(reason: Reason) -> Self {
+        Self(reason.0 << 2 | 1)
+    }
+
+    /// Why it is not good; [`Reason::NONE`] if it is.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        Reason(self.0 >> 2)
+    }
+
     /// Whether the value can be relied on.
     #[must_use]
     pub const fn is_good(self) -> bool {
@@ -26,6 +44,33 @@ impl Quality {
     pub const fn is_bad(self) -> bool {
         self.0 & 3 == 2
     }
+}
+
+/// Why a reading is not good. The code of the contract; 32 and more are exceptions of Modbus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reason(pub u8);
+
+impl Reason {
+    /// It is good.
+    pub const NONE: Self = Self(0);
+    /// No answer in time.
+    pub const TIMEOUT: Self = Self(1);
+    /// The check sum did not fit.
+    pub const CRC: Self = Self(2);
+    /// The frame had the wrong shape.
+    pub const FRAMING: Self = Self(3);
+    /// The bytes are no value of the point's type.
+    pub const DECODE: Self = Self(4);
+    /// The value lies outside the range that makes sense.
+    pub const RANGE: Self = Self(5);
+    /// There is no value.
+    pub const ABSENT: Self = Self(6);
+    /// The value is older than it should be.
+    pub const STALE: Self = Self(7);
+    /// The clock was not trusted.
+    pub const CLOCK: Self = Self(8);
+    /// The port or connection is gone.
+    pub const PORT: Self = Self(9);
 }
 
 /// What was read.
