@@ -259,7 +259,6 @@ macro_rules! manifest {
 
             #[cfg(target_arch = "wasm32")]
             #[unsafe(link_section = "curb-plugin")]
-            #[used]
             static MANIFEST: [u8; TEXT.len()] = {
                 let mut bytes = [0; TEXT.len()];
                 let mut i = 0;
