@@ -36,6 +36,8 @@
 pub mod bindings;
 mod host;
 mod log;
+#[doc(hidden)]
+pub mod manifest;
 mod out;
 mod rows;
 mod settings;
@@ -119,6 +121,8 @@ pub mod glue {
     use crate::bindings::exports::curb::plugin::transform::{Plan, Setup as RawSetup};
     use crate::{Filter, Out, Rows, Saved, Setup, Stateful};
 
+    const NO_INIT: &str = "called before init";
+
     /// Nothing to give out.
     #[must_use]
     pub fn no_rows() -> Columns {
@@ -139,9 +143,7 @@ pub mod glue {
     /// # Errors
     /// The plugin says that it cannot.
     pub fn tick<P: Filter>(slot: &mut Option<P>, now: Now) -> Result<Columns, String> {
-        let mut out = Out::default();
-        slot.as_mut().ok_or("tick was called before init")?.tick(now, &mut out)?;
-        Ok(out.into_emission().add)
+        added(slot, now, P::tick)
     }
 
     /// Asks for what is held back.
@@ -149,8 +151,16 @@ pub mod glue {
     /// # Errors
     /// The plugin says that it cannot.
     pub fn finish<P: Filter>(slot: &mut Option<P>, now: Now) -> Result<Columns, String> {
+        added(slot, now, P::finish)
+    }
+
+    fn added<P: Filter>(
+        slot: &mut Option<P>,
+        now: Now,
+        call: fn(&mut P, Now, &mut Out) -> Result<(), String>,
+    ) -> Result<Columns, String> {
         let mut out = Out::default();
-        slot.as_mut().ok_or("finish was called before init")?.finish(now, &mut out)?;
+        call(slot.as_mut().ok_or(NO_INIT)?, now, &mut out)?;
         Ok(out.into_emission().add)
     }
 
@@ -159,7 +169,7 @@ pub mod glue {
     /// # Errors
     /// The plugin says that it cannot.
     pub fn process<P: Filter>(slot: &mut Option<P>, now: Now, readings: &Columns) -> Result<Emission, String> {
-        let plugin = slot.as_mut().ok_or("process was called before init")?;
+        let plugin = slot.as_mut().ok_or(NO_INIT)?;
         let mut out = Out::default();
         plugin.process(now, Rows::new(readings), &mut out)?;
         Ok(out.into_emission())
@@ -170,7 +180,7 @@ pub mod glue {
     /// # Errors
     /// The plugin says that it cannot.
     pub fn snapshot<P: Stateful>(slot: &Option<P>) -> Result<Saved, String> {
-        slot.as_ref().ok_or("snapshot was called before init")?.snapshot()
+        slot.as_ref().ok_or(NO_INIT)?.snapshot()
     }
 
     /// Takes the state in.
@@ -178,7 +188,7 @@ pub mod glue {
     /// # Errors
     /// The plugin says that it cannot.
     pub fn restore<P: Stateful>(slot: &mut Option<P>, saved: Saved) -> Result<(), String> {
-        slot.as_mut().ok_or("restore was called before init")?.restore(saved)
+        slot.as_mut().ok_or(NO_INIT)?.restore(saved)
     }
 }
 
@@ -259,15 +269,7 @@ macro_rules! manifest {
 
             #[cfg(target_arch = "wasm32")]
             #[unsafe(link_section = "curb-plugin")]
-            static MANIFEST: [u8; TEXT.len()] = {
-                let mut bytes = [0; TEXT.len()];
-                let mut i = 0;
-                while i < bytes.len() {
-                    bytes[i] = TEXT.as_bytes()[i];
-                    i += 1;
-                }
-                bytes
-            };
+            static MANIFEST: [u8; $crate::manifest::dense(TEXT)] = $crate::manifest::squeeze(TEXT);
         };
     };
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
+use crate::manifest;
 use crate::settings::{Setting, Settings};
 
 fn json() -> impl Strategy<Value = Json> {
@@ -43,6 +44,15 @@ proptest! {
             let ours = Settings::parse(&text).map_err(TestCaseError::fail)?;
             prop_assert!(same(&Setting::Table(ours), &value), "{text}");
         }
+    }
+
+    #[test]
+    fn a_squeezed_manifest_says_the_same(value in json()) {
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let dense = value.to_string();
+        prop_assert_eq!(manifest::dense(&text), dense.len());
+        let squeezed = manifest::squeeze::<16_384>(&text);
+        prop_assert_eq!(squeezed.get(..dense.len()), Some(dense.as_bytes()));
     }
 
     #[test]
