@@ -90,3 +90,48 @@ fn a_setting_that_does_not_fit_is_named() {
     assert_eq!(settings.text("e"), Ok(None));
     assert_eq!(settings.finish(), Err("f: no such setting".to_owned()));
 }
+
+#[test]
+fn an_own_name_that_cannot_be_says_what_to_write() {
+    let names = |text: &str| crate::Names::take(&mut Settings::parse(text).unwrap()).unwrap();
+    let check = |text: &str, inputs: &[&str], expected: Result<&str, &str>| {
+        let mut names = names(text);
+        let given = inputs.iter().map(|input| names.give(input, "mean")).collect::<Result<Vec<_>, _>>();
+        let told = given.and_then(|given| names.finish().map(|()| given.join(" ")));
+        match (told, expected) {
+            (Ok(told), Ok(expected)) => assert_eq!(told, expected),
+            (Err(told), Err(expected)) => assert!(told.contains(expected), "{told}"),
+            (told, expected) => panic!("{told:?}, not {expected:?}"),
+        }
+    };
+    check("{}", &["meter/power", "lamp/power"], Ok("meter-power-mean lamp-power-mean"));
+    check(r#"{"names":{"meter/power":"power"}}"#, &["meter/power"], Ok("power-mean"));
+    let long = "street-lighting-cabinet/power-l1";
+    check("{}", &[long], Err("names: street-lighting-cabinet-power-l1-mean is longer than 32"));
+    check("{}", &[long], Err("; choose one, as in names = { \"street-lighting-cabinet/power-l1\" = \"short\" }"));
+    check(
+        "{}",
+        &["a/b-c", "a-b/c"],
+        Err("names: a-b-c-mean is what there is of a/b-c; choose one, as in names = { \"a-b/c\" ="),
+    );
+    check(r#"{"names":{"a/b":"x"}}"#, &["a/c"], Err("names: a/b is not among the points"));
+    check(r#"{"names":{"a/b":"Power"}}"#, &["a/b"], Err("names: Power-mean is not made of a-z, 0-9 and -"));
+    check(r#"{"names":{"a/b":""}}"#, &["a/b"], Err("names: -mean is not made of"));
+    check(r#"{"names":{"a/b":1}}"#, &["a/b"], Err("names: \"a/b\": expected a text"));
+}
+
+#[test]
+fn packed_numbers_come_back_and_torn_bytes_are_refused() {
+    use crate::{Pack, Unpack};
+    let mut pack = Pack::default();
+    pack.u8(1).u16(2).u32(3).i64(-4).f64(-0.5);
+    let bytes = pack.into_bytes();
+    let read = |bytes: &[u8]| {
+        let mut from = Unpack::new(bytes);
+        let all = (from.u8(), from.u16(), from.u32(), from.i64(), from.f64());
+        from.finish().map(|()| all)
+    };
+    assert_eq!(read(&bytes), Ok((1, 2, 3, -4, -0.5)));
+    (0..bytes.len()).for_each(|len| assert!(read(&bytes[..len]).is_err()));
+    assert!(read(&[&bytes[..], &[0]].concat()).is_err());
+}
