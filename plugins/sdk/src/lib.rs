@@ -60,6 +60,11 @@ pub use rows::{Quality, Reason, Row, Rows, Value};
 pub use settings::{Setting, Settings, join};
 pub use setup::{PointId, Setup};
 
+/// Of every component, in place of that of std, which takes eight of its 64 KB.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// A plugin without state that outlives it.
 pub trait Filter: Sized {
     /// Called once for each fresh instance. Declare the plugin's own points here.
