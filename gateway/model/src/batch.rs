@@ -62,8 +62,6 @@ pub struct Batch {
     pub counts: Counts,
     /// What is missing from `readings`, and why.
     pub dropped: Vec<Dropped>,
-    /// Whether it must be on disk before it is sent, as alarms must: a plugin with state has let it out.
-    pub commit_first: bool,
 }
 
 impl Batch {
@@ -71,7 +69,7 @@ impl Batch {
     #[must_use]
     pub fn read(stream: Stream, class: Class, offset: Option<UtcOffset>, readings: Vec<Reading>) -> Self {
         let counts = Counts { read: readings.len() as u64, filtered: 0, refused: 0 };
-        Self { stream, class, offset, readings, counts, dropped: Vec::new(), commit_first: false }
+        Self { stream, class, offset, readings, counts, dropped: Vec::new() }
     }
 
     /// Takes all readings out and notes them as dropped for `reason`. For a queue that is full and a plugin that is off.
@@ -89,7 +87,6 @@ impl Batch {
         self.readings.append(&mut next.readings);
         self.counts.add(next.counts);
         self.dropped.append(&mut next.dropped);
-        self.commit_first |= next.commit_first;
     }
 
     /// Whether every reading that was made is here, filtered, refused or told of as dropped.

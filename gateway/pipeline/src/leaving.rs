@@ -9,8 +9,7 @@ use curb_model::{Batch, Name};
 pub enum Leaving {
     /// Readings.
     Batch(Batch),
-    /// What a plugin must not forget. To be on disk before any batch behind it that is to be committed first
-    /// ([`Batch::commit_first`]) is sent.
+    /// What a plugin must not forget. To be on disk before anything behind it is sent.
     State {
         /// Whose it is; it takes the place of what was kept of that plugin before.
         plugin: Name,

@@ -328,7 +328,8 @@ impl Queue {
         stream.waiting.add(cost);
         stream.at = stream.at.max(last);
         self.changes.streams.insert(id);
-        self.changes.commit_first |= lane != Lane::Data;
+        // What is behind a plugin's state may have been let out with it.
+        self.changes.commit_first |= lane != Lane::Data || !self.changes.plugins.is_empty();
         self.changes.rows.insert(new);
     }
 

@@ -111,12 +111,7 @@ impl Flow {
             return self.done_with_part(place, stream, emission, (metrics, state), now);
         }
         let past = self.call_of(place, &stream);
-        self.stages[place].has_answered(past);
-        let commit_first = state.is_some();
-        if let Some(state) = state {
-            self.remember(place, state, now);
-        }
-        self.apply(place, stream, emission, metrics, commit_first, now);
+        self.apply(place, stream, emission, metrics, Some((past, state)), now);
     }
 
     /// The call that the plugin is in, with this stream's first batch.
@@ -131,14 +126,14 @@ impl Flow {
         self.lanes.get_mut(stream).and_then(Lane::head).expect("who is in a call heads a lane")
     }
 
-    /// The answer to a batch does what it says. `commit_first`: the state behind it is there, and goes ahead of it.
+    /// The answer to a batch does what it says. `call`: what was asked, and the state behind the answer, if this is one answer.
     pub(super) fn apply(
         &mut self,
         place: usize,
         stream: Stream,
         emission: Emission,
         metrics: Vec<Metric>,
-        commit_first: bool,
+        call: Option<(Past, Option<Saved>)>,
         now: Instant,
     ) {
         let stage = &self.stages[place];
@@ -148,13 +143,16 @@ impl Flow {
         let parts = if job.bisect.is_some() { u32::try_from(selection.rows()).unwrap_or(u32::MAX) } else { 1 };
         let rows_out = stage.config.limits.rows_out.saturating_mul(parts);
         let grant = Grant { points: &stage.own, rows_out, now: stage.told };
+        let lets_out = emission.lets_out();
         match chain::apply(&mut job.batch, selection, emission, grant) {
             Ok((own, tally)) => {
                 let name = stage.name().clone();
                 job.pass(name.clone());
-                job.batch.commit_first |= commit_first;
                 self.board.plugin(&name, |sheet| sheet.health.count(tally, metrics));
-                let let_out = self.worked(place, own, commit_first);
+                if let Some((past, state)) = call {
+                    self.has_answered(place, past, state, now);
+                }
+                let let_out = self.worked(place, own, lets_out);
                 self.go_on(place, now);
                 let_out.into_iter().for_each(|job| self.enqueue(job, now));
                 self.advance(&stream, now);
@@ -180,12 +178,8 @@ impl Flow {
                 let is_last = matches!(stage.phase, Phase::Ending { .. });
                 let told = stage.told.as_nanos();
                 let time = Now { hub: told, utc_offset: self.clock.offset().map(UtcOffset::as_nanos) };
-                self.stages[place].has_answered(Past::Tick(time));
-                let commit_first = state.is_some();
-                if let Some(state) = state {
-                    self.remember(place, state, now);
-                }
-                let let_out = self.worked(place, own, commit_first);
+                self.has_answered(place, Past::Tick(time), state, now);
+                let let_out = self.worked(place, own, true);
                 self.stages[place].finished |= is_last;
                 self.set(place, if is_last { Phase::Ended } else { Phase::Idle });
                 self.feed(place, now);
@@ -195,15 +189,23 @@ impl Flow {
         }
     }
 
+    /// A plugin has answered this well, with this state behind it.
+    pub(super) fn has_answered(&mut self, place: usize, past: Past, state: Option<Saved>, now: Instant) {
+        self.stages[place].has_answered(past);
+        if let Some(state) = state {
+            self.remember(place, state, now);
+        }
+    }
+
     /// A plugin has answered well. Its state goes ahead of everything that it has let out; gives its own readings.
-    fn worked(&mut self, place: usize, own: Vec<Batch>, commit_first: bool) -> Vec<Job> {
+    fn worked(&mut self, place: usize, own: Vec<Batch>, lets_out: bool) -> Vec<Job> {
         let (name, at) = (self.stages[place].name().clone(), self.stages[place].told);
         self.stages[place].failures = 0;
         self.state_works(place);
-        if commit_first {
+        if lets_out {
             self.write_state(&name);
         }
-        own.into_iter().map(|batch| Job::new(Batch { commit_first, ..batch }, at)).collect()
+        own.into_iter().map(|batch| Job::new(batch, at)).collect()
     }
 
     /// The answer that a plugin owed is here; whose batch it was, if anybody still waits for it.

@@ -29,10 +29,7 @@ impl Flow {
             return self.failed_on_part(place, stream, &breach.to_string(), true, now);
         }
         self.board.plugin(stage.name(), |sheet| sheet.health.count(chain::Tally::default(), metrics));
-        self.stages[place].has_answered(past);
-        if let Some(state) = state {
-            self.remember(place, state, now);
-        }
+        self.has_answered(place, past, state, now);
         self.state_works(place);
         let bisect = self.head(&stream).bisect.as_mut().expect("a part is of a batch that was taken apart");
         match bisect.handled(emission) {
@@ -92,9 +89,8 @@ impl Flow {
                 sheet.trouble = Some(Trouble { word: "plugin-poison", detail, over: Some(now) });
             });
         }
-        let commit_first = self.stages[place].stateful && emission.lets_out();
         let passes = self.stages[place].config.on_failure == OnFailure::Pass;
-        self.apply(place, stream, emission, Vec::new(), commit_first, now);
+        self.apply(place, stream, emission, Vec::new(), None, now);
         if passes {
             let count = poison.len() as u64;
             self.board.plugin(&name, |sheet| {

@@ -31,11 +31,9 @@ async fn send(rig: &mut Rig, count: u32) -> Vec<f64> {
     let mut told = Vec::new();
     for n in 0..count {
         let batch = rig.through("meter", vec![rig.number("meter/power", f64::from(n))]).await;
-        assert_eq!(batch.commit_first, !batch.readings.is_empty(), "{batch:?}");
         // The count comes beside the reading that it came with.
         if !batch.readings.is_empty() {
             let other = rig.receive().await;
-            assert!(other.commit_first, "{other:?}");
             told.extend(totals(&batch).into_iter().chain(totals(&other)));
         }
     }

@@ -41,7 +41,6 @@ impl Queue {
             return;
         }
         stream.untold = false;
-        self.changes.commit_first |= batch.commit_first;
         stream.held |= !self.released && batch.offset.is_none();
         let held = stream.held;
         // From the last to the first, so that the next one is at hand.

@@ -109,7 +109,7 @@ pub(crate) struct Changes {
     pub(crate) runs: BTreeSet<RunId>,
     /// Messages that are in memory only.
     pub(crate) rows: Window,
-    /// Whether one among them must be on disk before it is sent: anything but data, and data that plugins with state let out.
+    /// Whether one among them must be on disk before it is sent: anything but data, and data behind a plugin's state.
     pub(crate) commit_first: bool,
     /// The newest state of plugins. Written with all rows or not at all, so that none is older than what was let out behind it.
     pub(crate) plugins: BTreeMap<Name, PluginState>,

@@ -153,7 +153,6 @@ impl World {
                 }
                 batch.offset = batch.offset.filter(|_| dated);
                 if let (TALLY, Some(last)) = (STREAMS[stream], values.last()) {
-                    batch.commit_first = true;
                     self.state = *last;
                     let bytes = Some(last.to_le_bytes().into());
                     self.writer.queue.keep_state(tally(), bytes, self.writer.clock.now());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, Class, Name};
+use curb_model::{Class, Name};
 use rusqlite::Connection;
 use tokio::time::Instant;
 
@@ -34,7 +34,7 @@ fn state_and_what_was_let_out_with_it_are_one_commit_before_it_is_sent() {
     let mut writer = writer(&Config { commit_every: NEVER, ..config(folder.path()) });
     keep(&mut writer, "tally", b"10");
     assert!(!writer.queue.changes.is_urgent(), "it waits for what it belongs to");
-    let output = Batch { commit_first: true, ..batch("tally.count", &writer.clock, [10]) };
+    let output = batch("tally.count", &writer.clock, [10]);
     writer.queue.append(&output, writer.clock.now());
     let commits = writer.commits;
     let messages = writer.next(Class::Data, None, 10, usize::MAX).unwrap().messages;
