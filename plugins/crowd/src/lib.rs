@@ -20,7 +20,8 @@ mod state;
 mod tests;
 
 use curb_plugin::{
-    Class, Filter, Now, Out, PointId, Quality, Reason, Row, Rows, Saved, Setup, Stateful, Value, counter_add, join,
+    Class, Filter, Now, Out, PointId, Quality, Reason, Row, Rows, Saved, Setup, Stateful, Value, counter_add, dashed,
+    join,
 };
 
 use crate::memory::Memory;
@@ -188,13 +189,6 @@ fn whole(number: f64, most: u64) -> Result<u64, Reason> {
     if (0.0..=most as f64).contains(&whole) { Ok(whole as u64) } else { Err(Reason::RANGE) }
 }
 
-/// `device-point` of `device/point`.
-fn plain(name: &str) -> String {
-    let device = name.bytes().take_while(|byte| *byte != b'/').count();
-    let (device, point) = name.split_at_checked(device).unwrap_or((name, ""));
-    join(&[device, "-", point.get(1..).unwrap_or("")])
-}
-
 impl Filter for Crowd {
     fn init(setup: &Setup) -> Result<Self, String> {
         let mut settings = setup.settings()?;
@@ -206,7 +200,7 @@ impl Filter for Crowd {
         for (input, name, unit) in setup.inputs() {
             let mut add = || {
                 let mut own = own.table(name)?.unwrap_or_default();
-                let output = own.text("name")?.unwrap_or_else(|| plain(name));
+                let output = own.text("name")?.unwrap_or_else(|| dashed(name));
                 let rule = all.read(&mut own)?.rule()?;
                 own.finish()?;
                 if noise.is_none() && matches!(rule.mode, Mode::Noise { .. }) {

@@ -53,11 +53,11 @@ pub use bindings::curb::plugin::points::Class;
 pub use bindings::curb::plugin::types::Now;
 pub use bindings::stateful::exports::curb::plugin::state::Saved;
 pub use log::{counter_add, debug, error, gauge_set, info, warn};
-pub use names::Names;
+pub use names::{Names, dashed};
 pub use out::Out;
 pub use pack::{Pack, Unpack};
 pub use rows::{Quality, Reason, Row, Rows, Value};
-pub use settings::{Setting, Settings, join};
+pub use settings::{Setting, Settings, join, number};
 pub use setup::{PointId, Setup};
 
 /// Of every component, in place of that of std, which takes eight of its 64 KB.

@@ -8,6 +8,14 @@ use crate::{Setting, Settings, join};
 /// What a name may have.
 const LONGEST: usize = 32;
 
+/// `device-point` of `device/point`.
+#[must_use]
+pub fn dashed(input: &str) -> String {
+    let mut name = String::new();
+    input.chars().for_each(|c| name.push(if c == '/' { '-' } else { c }));
+    name
+}
+
 /// The names given out so far, and those that the operator chose.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -30,12 +38,11 @@ impl Names {
     /// # Errors
     /// The name is none, or stands for another input already; the text says what to write into the settings.
     pub fn give(&mut self, input: &str, what: &str) -> Result<String, String> {
-        let mut name = String::new();
-        match self.chosen.get(input) {
-            None => input.chars().for_each(|c| name.push(if c == '/' { '-' } else { c })),
-            Some(Setting::Text(text)) => name.push_str(text),
+        let mut name = match self.chosen.get(input) {
+            None => dashed(input),
+            Some(Setting::Text(text)) => text.clone(),
             Some(_) => return Err(join(&["names: \"", input, "\": expected a text"])),
-        }
+        };
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let is_name = !name.is_empty() && name.bytes().all(is_plain);
         name.extend(["-", what]);

@@ -66,9 +66,11 @@ fn numbers_that_people_write_are_exact() {
     for text in ["0.5", "-0.1", "5", "5.0", "1e3", "2.5E-3", "123456.789", "0.000001", "1e22", "999999999999999"] {
         let mut settings = Settings::parse(&[r#"{"n":"#, text, "}"].concat()).unwrap();
         assert_eq!(settings.number("n"), Ok(Some(text.parse().unwrap())), "{text}");
+        assert_eq!(crate::number(text), text.parse().ok(), "{text}");
     }
     for text in ["-", "1.", ".5", "1e", "1e999", "+1", "0x1"] {
         assert!(Settings::parse(&[r#"{"n":"#, text, "}"].concat()).is_err(), "{text}");
+        assert_eq!(crate::number(text), None, "{text}");
     }
 }
 
