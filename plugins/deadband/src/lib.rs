@@ -1,8 +1,12 @@
 //! Deadband: a reading that says nothing new stays on the hub.
 //!
-//! Settings: `default` (a number, 0 if left out: every change passes), `points` (a table from `device/point` to another
-//! threshold), `max_silence` (a duration like `"60s"`; left out, a point may be silent for ever). The rule itself stands
-//! in [`rule::Memory::passes`]. It forgets at a restart, which only sends more.
+//! Settings: `default` (a number, 0 if left out: every change passes), `percent` (a share of the last value that passed, 0 if left
+//! out), `points` (a table from `device/point` to another threshold, or to a table of `threshold` and `percent`), `max_silence` (a
+//! duration like `"60s"`; left out, a point may be silent for ever). The rule itself stands in [`rule::Memory::passes`]. It forgets at
+//! a restart, which only sends more.
+//!
+//! Deliberately absent: ticks. Behind the longest silence the next reading passes; nothing is told of a point that is not read, for
+//! a value must be a reading. That a device is silent is news which the hub has by itself, as bad readings.
 
 pub mod rule;
 mod settings;

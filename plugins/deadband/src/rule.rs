@@ -5,8 +5,11 @@ use crate::{Held, Sample};
 /// How far a value must move, and how long a point may be silent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Band {
-    /// A number passes if it differs from the last one that passed by this much or more. 0: every number passes.
+    /// A number passes if it differs from the last one that passed by this much or more. 0: every number passes, unless `percent`
+    /// says otherwise.
     pub threshold: f64,
+    /// It must differ by this many hundredths of the last one that passed as well, and differ at all. 0: it need not.
+    pub percent: f64,
     /// A reading passes if the last one that passed is this old or older, in nanoseconds. `None`: silence may last.
     pub max_silence: Option<i64>,
 }
@@ -62,7 +65,8 @@ impl<P: Ord> Memory<P> {
     /// 2. A bad reading passes, always: each is news of a failure, and "no change" must not look like "no contact".
     /// 3. A reading of another quality (good, uncertain, bad, or another reason) than the last that passed passes.
     /// 4. A reading passes if the last that passed is `max_silence` old or older.
-    /// 5. A number passes if |it − the last number that passed| ≥ `threshold`.
+    /// 5. A number passes if |it − the last number that passed| ≥ `threshold`, and with `percent` if it is also ≥ that share of
+    ///    |the last number that passed| and not 0.
     /// 6. Anything else (bits, text, bytes, a value of another kind) passes if it differs from the last that passed.
     ///
     /// Differences are taken from the last reading that *passed*, so that a slow drift is never hidden.
@@ -89,7 +93,12 @@ fn is_news(last: &Passed, at: i64, sample: &Sample, band: Band) -> bool {
         return true;
     }
     match (value, &last.sample.value) {
-        (Held::Number(now), Some(Held::Number(then))) => (now - then).abs() >= band.threshold,
+        (Held::Number(now), Some(Held::Number(then))) => {
+            let change = (now - then).abs();
+            // Next to 0 a share is nothing: there the threshold is the floor, and a meter that stays at 0 is silent without one.
+            let is_share = band.percent == 0.0 || (change > 0.0 && change * 100.0 >= band.percent * then.abs());
+            change >= band.threshold && is_share
+        }
         (now, then) => Some(now) != then.as_ref(),
     }
 }
