@@ -48,6 +48,7 @@ mod setup;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 pub use bindings::curb::plugin::points::Class;
 pub use bindings::curb::plugin::types::Now;
@@ -59,6 +60,7 @@ pub use pack::{Pack, Unpack};
 pub use rows::{Quality, Reason, Row, Rows, Value};
 pub use settings::{Setting, Settings, join, number};
 pub use setup::{PointId, Setup};
+pub use timeline::{Passed, Timeline};
 
 /// Of every component, in place of that of std, which takes eight of its 64 KB.
 #[cfg(target_arch = "wasm32")]
@@ -108,7 +110,8 @@ pub trait Filter: Sized {
 /// minute of those (`plugins.state_every`).
 pub trait Stateful: Filter {
     /// What must be known to go on as if nothing had happened, and the version of these bytes; at most 256 KiB. Point ids may
-    /// stand in it: they stay as they are for as long as it is kept. There is no clock: keep [`Now`] if time away matters.
+    /// stand in it: they stay as they are for as long as it is kept. There is no clock, and hub time over a restart
+    /// does not grow by what has passed: keep a [`Timeline`] if time away matters.
     ///
     /// # Errors
     /// The answer before it does not count, and this instance is thrown away.

@@ -137,3 +137,45 @@ fn packed_numbers_come_back_and_torn_bytes_are_refused() {
     (0..bytes.len()).for_each(|len| assert!(read(&bytes[..len]).is_err()));
     assert!(read(&[&bytes[..], &[0]].concat()).is_err());
 }
+
+#[test]
+fn times_from_before_a_restart_are_those_of_utc() {
+    use crate::{Now, Pack, Passed, Timeline, Unpack};
+    const SECOND: i64 = 1_000_000_000;
+    let now =
+        |time: i64, offset: Option<i64>| Now { time: time * SECOND, utc_offset: offset.map(|offset| offset * SECOND) };
+    let check = |before: Now, behind: Now, expected: Passed| {
+        let mut timeline = Timeline::default();
+        assert_eq!(timeline.pass(before), Passed::Steady);
+        let mut pack = Pack::default();
+        timeline.save(&mut pack);
+        let bytes = pack.into_bytes();
+        let mut timeline = Timeline::load(&mut Unpack::new(&bytes));
+        assert_eq!(timeline.pass(behind), expected, "{before:?} {behind:?}");
+        assert_eq!(timeline.pass(behind), Passed::Steady);
+    };
+    // A start leaps ten minutes ahead, of which ten seconds have passed.
+    check(now(100, Some(5_000)), now(700, Some(4_410)), Passed::Slept(590 * SECOND));
+    // A hub that was off for a day.
+    check(now(100, Some(5_000)), now(110, Some(91_390)), Passed::Slept(-86_390 * SECOND));
+    // A restart of the plugin alone.
+    check(now(100, Some(5_000)), now(101, Some(5_000)), Passed::Slept(0));
+    check(now(100, Some(5_000)), now(100, Some(4_999)), Passed::Slept(0));
+    // UTC went back, or is not known.
+    check(now(100, Some(5_000)), now(101, Some(4_990)), Passed::Unknown);
+    check(now(100, None), now(101, Some(5_000)), Passed::Unknown);
+    check(now(100, Some(5_000)), now(101, None), Passed::Unknown);
+}
+
+#[test]
+fn a_clock_that_loses_its_trust_still_tells_what_has_passed() {
+    use crate::{Now, Pack, Passed, Timeline, Unpack};
+    let mut timeline = Timeline::default();
+    timeline.pass(Now { time: 1, utc_offset: Some(50) });
+    assert_eq!(timeline.pass(Now { time: 2, utc_offset: None }), Passed::Steady);
+    let mut pack = Pack::default();
+    timeline.save(&mut pack);
+    let bytes = pack.into_bytes();
+    let mut timeline = Timeline::load(&mut Unpack::new(&bytes));
+    assert_eq!(timeline.pass(Now { time: 20, utc_offset: Some(40) }), Passed::Slept(10));
+}
