@@ -64,6 +64,7 @@ install: plugins ## install curb, its unit and the standard plugins on this mach
 	install -D -m 0644 $(COMPONENTS)/crowd.wasm $(DESTDIR)/usr/lib/curb/plugins/crowd.wasm
 	install -D -m 0644 $(COMPONENTS)/derive.wasm $(DESTDIR)/usr/lib/curb/plugins/derive.wasm
 	install -D -m 0644 $(COMPONENTS)/window.wasm $(DESTDIR)/usr/lib/curb/plugins/window.wasm
+	install -D -m 0644 $(COMPONENTS)/rate.wasm $(DESTDIR)/usr/lib/curb/plugins/rate.wasm
 	install -D -m 0644 provisioning/packaging/curb.service $(DESTDIR)/usr/lib/systemd/system/curb.service
 	install -D -m 0644 provisioning/packaging/curb.sysusers $(DESTDIR)/usr/lib/sysusers.d/curb.conf
 	install -D -m 0644 gateway/daemon/curb.example.toml $(DESTDIR)/usr/share/doc/curb/curb.example.toml
