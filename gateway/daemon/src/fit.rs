@@ -4,7 +4,7 @@
 //! The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
 
 use boon::{Compiler, ErrorKind, InstanceToken, Schemas, UrlLoader, ValidationError};
-use curb_pipeline::{PluginConfig, inspect};
+use curb_pipeline::{OnFailure, PluginConfig, inspect};
 use serde_json::Value;
 
 use crate::config::{Loaded, Merged, Problem};
@@ -34,7 +34,13 @@ pub(crate) fn of(loaded: &Loaded) -> Unfit {
                 unfit.components.push(format!("plugin.{}.component: failed to {why}", plugin.name));
             }
             Ok(inspected) => {
-                let Some(schema) = inspected.manifest.and_then(|manifest| manifest.settings) else { continue };
+                let Some(manifest) = inspected.manifest else { continue };
+                if manifest.withholds && plugin.on_failure == OnFailure::Pass {
+                    let key = ["plugin", plugin.name.as_str(), "on_failure"].map(str::to_owned);
+                    let expected = "\"drop\" or \"hold\": what this plugin sees must not leave the hub as it is";
+                    unfit.settings.push(loaded.merged.problem(&key, "\"pass\"".to_owned(), expected.to_owned()));
+                }
+                let Some(schema) = manifest.settings else { continue };
                 match wrong(plugin, &schema, &loaded.merged) {
                     Ok(problems) => unfit.settings.extend(problems),
                     Err(why) => unfit.components.push(format!("plugin.{}.component: {why}", plugin.name)),

@@ -1,7 +1,8 @@
 //! What a component says of itself, read without running it: the custom section `curb-plugin`, of the component or of a module in
 //! it. Pure.
 //!
-//! Deliberately absent: believing it. A name in here gives no right; settings are refused by the plugin's `init` in the end.
+//! Deliberately absent: believing it. A name in here gives no right; settings are refused by the plugin's `init` in the end. All
+//! that it can do is to have less leave the hub.
 
 use serde::Deserialize;
 use wasmparser::{Parser, Payload};
@@ -21,6 +22,9 @@ pub struct Manifest {
     pub version: String,
     /// JSON Schema (2020-12) of the settings.
     pub settings: Option<serde_json::Value>,
+    /// Whether what it sees must not leave the hub as it is: when it fails, its readings are dropped and never pass.
+    #[serde(default)]
+    pub withholds: bool,
 }
 
 /// Why there is no manifest to be had.

@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::HostCommand;
+use crate::config::{HostCommand, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::gather::Gather;
 use crate::health::{Board, Trouble};
 use crate::policy::{Gate, Policy};
 use crate::process::{Heard, Process};
-use crate::{Config, Error, Health, Leaving, component};
+use crate::{Config, Error, Health, Leaving, component, manifest};
 
 /// Batches that wait for the next room. When so many do, no more are taken in, and the source feels it.
 const OUTBOX: usize = 64;
@@ -130,15 +130,26 @@ impl Setup {
         if let Some(twice) = config.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
             return Err(Error::DuplicatePlugin { name: twice.name.clone() });
         }
-        let parts = config.plugins.iter().cloned().map(|config| {
+        let parts = config.plugins.iter().cloned().map(|mut config| {
             let component = component::read(&config.component).map(Arc::from).map_err(|error| {
                 let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
                 format!("cannot {error}{why}").into()
             });
+            withhold(&mut config, &component);
             Part { config, component }
         });
         let Config { host, cache, policy, state_every, plugins: _ } = config;
         Ok(Self { parts: parts.collect(), points, host, cache, policy, state_every })
+    }
+}
+
+/// A plugin that withholds what it sees does so when it fails, too, whatever the operator has written. What cannot be read says
+/// nothing: what must never leave the hub is the policy's affair.
+fn withhold(config: &mut PluginConfig, component: &Result<Arc<[u8]>, Box<str>>) {
+    let manifest = component.as_ref().ok().and_then(|bytes| manifest::read(bytes).ok().flatten());
+    if config.on_failure == OnFailure::Pass && manifest.is_some_and(|manifest| manifest.withholds) {
+        tracing::warn!(plugin = %config.name, "what the plugin sees must not leave the hub; on_failure is \"drop\"");
+        config.on_failure = OnFailure::Drop;
     }
 }
 

@@ -271,4 +271,4 @@ impl Stateful for Crowd {
 #[cfg(target_arch = "wasm32")]
 curb_plugin::export_stateful!(Crowd);
 
-curb_plugin::manifest!("../settings.json");
+curb_plugin::manifest!("../settings.json", withholds);

@@ -265,16 +265,27 @@ macro_rules! export_stateful {
 
 /// Puts name and version of the crate, and the JSON Schema of its settings from this file (relative to the source file), into the
 /// component, where a hub and `curb check` read them without running it. Once per crate.
+///
+/// With `withholds` behind the file it says as well that what the plugin sees must not leave the hub as it is: when the plugin
+/// fails, its readings are dropped, also where the operator has written `on_failure = "pass"`.
 #[macro_export]
 macro_rules! manifest {
     ($schema:literal) => {
+        $crate::manifest!(@text $schema, "false");
+    };
+    ($schema:literal, withholds) => {
+        $crate::manifest!(@text $schema, "true");
+    };
+    (@text $schema:literal, $withholds:literal) => {
         const _: () = {
             const TEXT: &str = ::core::concat!(
                 "{\"name\":\"",
                 ::core::env!("CARGO_PKG_NAME"),
                 "\",\"version\":\"",
                 ::core::env!("CARGO_PKG_VERSION"),
-                "\",\"settings\":",
+                "\",\"withholds\":",
+                $withholds,
+                ",\"settings\":",
                 ::core::include_str!($schema),
                 "}"
             );

@@ -43,7 +43,9 @@ const MANIFEST: &[u8] = br#"{"name":"quiet","version":"1.2.3","settings":{"type"
 #[test]
 fn a_manifest_is_read_from_a_module_or_a_component_around_it() {
     let settings = Some(serde_json::json!({ "type": "object" }));
-    let expected = Manifest { name: "quiet".to_owned(), version: "1.2.3".to_owned(), settings };
+    let expected = Manifest { name: "quiet".to_owned(), version: "1.2.3".to_owned(), settings, withholds: false };
+    let withholds = br#"{"name":"quiet","version":"1","withholds":true}"#;
+    assert!(read(&wasm(true, &[withholds])).unwrap().unwrap().withholds);
     for is_component in [false, true] {
         assert_eq!(read(&wasm(is_component, &[MANIFEST])).unwrap(), Some(expected.clone()));
         assert_eq!(read(&wasm(is_component, &[])).unwrap(), None);

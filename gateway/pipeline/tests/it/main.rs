@@ -8,4 +8,5 @@ mod deadband;
 mod hostile;
 mod life;
 mod rig;
+mod standard;
 mod state;
