@@ -42,6 +42,17 @@ impl Default for HostCommand {
     }
 }
 
+/// What runs the code of plugins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Compiled to the machine's own code.
+    #[default]
+    Cranelift,
+    /// Compiled to a code that is interpreted: slower, and an answer to an error in the generator of machine code on the day that
+    /// it becomes known.
+    Pulley,
+}
+
 /// One plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginConfig {
@@ -56,6 +67,8 @@ pub struct PluginConfig {
     pub settings: serde_json::Value,
     /// Secret of this hub and plugin, for noise that can be replayed here and predicted nowhere else.
     pub seed: Vec<u8>,
+    /// What runs its code.
+    pub engine: Engine,
     /// What becomes of readings that it cannot handle.
     pub on_failure: OnFailure,
     /// What it may use.

@@ -53,7 +53,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
+pub use config::{Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 pub use host::{Inspected, inspect, plugin_host};

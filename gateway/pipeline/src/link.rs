@@ -16,6 +16,7 @@ use std::io::{self, Read};
 use crate::chain::Emission;
 use crate::codec::{Body, Damaged, Writer};
 use crate::columns::Columns;
+use crate::config::Engine;
 use crate::state::Saved;
 
 /// Longest frame. A component (at most [`COMPONENT_MAX`]) must fit with its settings; a batch is a hundredth of it.
@@ -72,6 +73,7 @@ pub(crate) struct Load {
     /// The id of the first other point that it declares; the next has the next.
     pub(crate) first_own: u32,
     pub(crate) state: Option<Saved>,
+    pub(crate) engine: Engine,
     pub(crate) memory: u64,
     pub(crate) call_ms: u32,
     pub(crate) init_ms: u32,
@@ -221,6 +223,7 @@ impl Message for ToHost {
                 .list(&load.own, |w, (name, id)| w.text(name).u32(*id))
                 .u32(load.first_own)
                 .option(load.state.as_ref(), Writer::saved)
+                .u8(u8::from(load.engine == Engine::Pulley))
                 .u64(load.memory)
                 .u32(load.call_ms)
                 .u32(load.init_ms),
@@ -246,6 +249,7 @@ impl Message for ToHost {
                 own: r.list(8, |r| Ok((r.text()?, r.u32()?)))?,
                 first_own: r.u32()?,
                 state: r.option(Body::saved)?,
+                engine: if r.flag()? { Engine::Pulley } else { Engine::Cranelift },
                 memory: r.u64()?,
                 call_ms: r.u32()?,
                 init_ms: r.u32()?,

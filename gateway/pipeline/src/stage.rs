@@ -143,6 +143,7 @@ impl Stage {
             own: ids.own.iter().map(|(name, id)| (name.clone(), *id)).collect(),
             first_own: self.first_own,
             state,
+            engine: self.config.engine,
             memory: self.config.limits.memory,
             call_ms: ms(self.config.limits.call_time),
             init_ms: ms(self.config.limits.init_time),

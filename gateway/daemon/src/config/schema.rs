@@ -139,6 +139,14 @@ pub(super) enum WhenFull {
 pub(super) struct Plugins {
     pub(super) dir: Option<String>,
     pub(super) state_every: Option<Quantity>,
+    pub(super) engine: Option<Engine>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Engine {
+    Cranelift,
+    Pulley,
 }
 
 /// `[policy]`.

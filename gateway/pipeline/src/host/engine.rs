@@ -2,7 +2,16 @@
 
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
 
+use crate::config::Engine as Kind;
 use crate::host::guest::Guest;
+
+/// The interpreter's code, for this machine's width and order of bytes.
+const PULLEY: &str = match (cfg!(target_pointer_width = "64"), cfg!(target_endian = "little")) {
+    (true, true) => "pulley64",
+    (true, false) => "pulley64be",
+    (false, true) => "pulley32",
+    (false, false) => "pulley32be",
+};
 
 /// Stack of the guest's code. A filter needs a few KiB; the thread's stack has room for it many times over.
 const WASM_STACK: usize = 256 << 10;
@@ -23,8 +32,11 @@ const MEMORIES: usize = 4;
 /// An engine for one plugin, with address space reserved for its memory and no more: the 4 GiB that the engine takes by
 /// default cannot be mapped on a small hub. Every proposal that filters do not need is off, because each is code that
 /// could be wrong.
-pub(super) fn engine(memory: u64) -> wasmtime::Result<Engine> {
+pub(super) fn engine(kind: Kind, memory: u64) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
+    if kind == Kind::Pulley {
+        config.target(PULLEY)?;
+    }
     config
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)

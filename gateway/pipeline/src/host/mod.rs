@@ -146,7 +146,7 @@ fn start(
     outlet: &Outlet,
 ) -> io::Result<Option<(SyncSender<Question>, JoinHandle<()>)>> {
     let slot = load.slot;
-    let engine = match engine::engine(load.memory) {
+    let engine = match engine::engine(load.engine, load.memory) {
         Ok(engine) => engine,
         Err(error) => {
             outlet.send(&FromHost::Refused { slot, refusal: Refusal::Component, text: format!("{error:#}") });
@@ -194,7 +194,8 @@ pub struct Inspected {
 pub fn inspect(component: &Path) -> Result<Inspected, Error> {
     let path = || PathBuf::from(component);
     let bytes = crate::component::read(component)?;
-    let engine = engine::engine(crate::Limits::default().memory).map_err(|error| Error::Engine(error.into()))?;
+    let engine = engine::engine(crate::Engine::default(), crate::Limits::default().memory)
+        .map_err(|error| Error::Engine(error.into()))?;
     let compiled = wasmtime::component::Component::new(&engine, &bytes)
         .map_err(|source| Error::CompileComponent { path: path(), source: source.into() })?;
     let linked =

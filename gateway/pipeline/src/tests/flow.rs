@@ -77,6 +77,7 @@ fn parts(policies: [OnFailure; 2], first: bool, second: bool) -> Vec<Part> {
             points: globs.map(|glob| Glob::parse(glob).unwrap()).to_vec(),
             settings: serde_json::Value::Null,
             seed: Vec::new(),
+            engine: crate::config::Engine::default(),
             on_failure,
             limits: Limits::default(),
         },

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::batches;
 use crate::chain::{Emission, Selection};
 use crate::columns::Columns;
+use crate::config::Engine;
 use crate::link::{
     Declared, FRAME_MAX, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost, read_frame,
     take_frame,
@@ -33,6 +34,7 @@ fn to_host() -> impl Strategy<Value = ToHost> {
                     slot,
                     own: vec![(name.clone(), init_ms), (settings.clone(), slot)],
                     state,
+                    engine: if memory % 2 == 0 { Engine::Cranelift } else { Engine::Pulley },
                     name,
                     seed: component.clone(),
                     component,

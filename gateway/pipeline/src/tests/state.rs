@@ -47,6 +47,7 @@ pub(super) fn part(globs: &[&str]) -> Part {
         points: globs.iter().map(|glob| Glob::parse(glob).unwrap()).collect(),
         settings: serde_json::Value::Null,
         seed: Vec::new(),
+        engine: crate::config::Engine::default(),
         // What it cannot handle is not let out as if it had seen it.
         on_failure: OnFailure::Drop,
         limits: Limits::default(),

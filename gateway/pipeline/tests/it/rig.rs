@@ -9,7 +9,7 @@ use curb_model::{
     Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample, Stream, Value, ValueType,
 };
 use curb_pipeline::{
-    Config, Health, HostCommand, Leaving, Limits, OnFailure, Pipeline, PluginConfig, Policy, STATE_EVERY,
+    Config, Engine, Health, HostCommand, Leaving, Limits, OnFailure, Pipeline, PluginConfig, Policy, STATE_EVERY,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -46,6 +46,7 @@ pub(crate) fn plugin(name: &str, file: &str, points: &str, settings: serde_json:
         points: vec![Glob::parse(points).unwrap()],
         settings,
         seed: b"secret of a test".to_vec(),
+        engine: Engine::default(),
         on_failure: OnFailure::Pass,
         limits: Limits::default(),
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use curb_model::{Batch, Class, Reason, Sample, Value};
-use curb_pipeline::{OnFailure, PluginConfig, PluginState, inspect};
+use curb_pipeline::{Engine, OnFailure, PluginConfig, PluginState, inspect};
 use serde_json::json;
 
 use crate::rig::{Rig, component, plugin};
@@ -112,6 +112,50 @@ async fn window_closes_by_a_tick_when_a_device_falls_silent() {
     }
     assert_eq!(count, 3.0);
     drop(rig.end().await);
+}
+
+#[tokio::test]
+async fn the_interpreter_gives_what_the_machines_own_code_gives() {
+    let settings = json!({ "points": { "sum": { "expr": "meter/power * 1.8 + 32 - meter/volts / 7" } } });
+    let mut heard = Vec::new();
+    for engine in [Engine::Cranelift, Engine::Pulley] {
+        let sums = plugin("sums", "derive", "meter/*", settings.clone());
+        let tally = plugin("tally", "tally", "meter/*", json!({ "every": 3 }));
+        let plugins = [sums, tally].map(|plugin| PluginConfig { engine, ..plugin }).to_vec();
+        let rig = Rig::start(plugins.clone());
+        for n in 0..20 {
+            let readings = ["meter/power", "meter/volts"].map(|point| rig.number(point, f64::from(n) * 0.37));
+            rig.send("meter", readings.to_vec()).await;
+        }
+        let (rest, states) = rig.end_with_states().await;
+        let told = rest.iter().flat_map(|batch| [said(batch, "sums"), said(batch, "tally")].concat());
+        heard.push(told.map(|(_, value)| value.map(f64::to_bits)).collect::<Vec<_>>());
+        // What one remembers the other goes on with: that is how a hub changes.
+        let other = if engine == Engine::Pulley { Engine::Cranelift } else { Engine::Pulley };
+        let plugins = plugins.into_iter().map(|plugin| PluginConfig { engine: other, ..plugin }).collect();
+        let mut rig = Rig::start_with(plugins, states);
+        let readings = [1.0, 2.0].map(|n| rig.number("meter/power", n)).to_vec();
+        rig.send("meter", readings).await;
+        assert_eq!(hear(&mut rig, "tally", 1).await, [("total".to_owned(), Some(42.0))], "40 were seen before");
+        assert_eq!(rig.health().plugins.values().map(|plugin| plugin.traps).sum::<u64>(), 0);
+        drop(rig.end().await);
+    }
+    assert!(heard[0].len() > 30, "{heard:?}");
+    assert_eq!(heard[0], heard[1]);
+}
+
+#[tokio::test]
+async fn the_interpreter_stops_what_does_not_stop() {
+    for (attack, words) in [("spin", "longer than 250ms"), ("bomb", "bytes of memory"), ("recursion", "process:")] {
+        let bad =
+            PluginConfig { engine: Engine::Pulley, ..plugin("bad", "hostile", "air/*", json!({ "attack": attack })) };
+        let mut rig = Rig::start(vec![bad]);
+        rig.through("air", vec![rig.number("air/pm", 1.0)]).await;
+        let said = format!("{:?}", rig.health().faults);
+        assert!(said.contains("plugin-trapped") && said.contains(words), "{attack}: {said}");
+        assert_eq!(rig.health().restarts, 0, "{attack}: the host died of it");
+        drop(rig.end().await);
+    }
 }
 
 #[tokio::test]

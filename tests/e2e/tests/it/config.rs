@@ -305,8 +305,15 @@ defautl = 0.5
 
 [plugin.quiet.settings.points]
 "meter/power" = "much"
+
+[plugin.people]
+component = "CROWD"
+points = ["meter/power"]
+on_failure = "pass"
+settings = { kind = "sum", mode = "round" }
 "#;
     let settings = settings.replace("COMPONENT", &component("deadband.wasm").display().to_string());
+    let settings = settings.replace("CROWD", &component("crowd.wasm").display().to_string());
     let hub = Hub::with_core(&site, "mqtts://localhost:8883", &settings);
     let (code, out) = hub.curb(&["check", "--json", "--config", &hub.config().display().to_string()]).await;
     let report: Value = serde_json::from_str(&out).unwrap();
@@ -324,6 +331,7 @@ defautl = 0.5
         (
             Some(2),
             vec![
+                ("plugin.people.on_failure", line("on_failure")),
                 ("plugin.quiet.settings.default", line("default")),
                 ("plugin.quiet.settings.defautl", line("defautl")),
                 ("plugin.quiet.settings.max_silence", line("max_silence")),

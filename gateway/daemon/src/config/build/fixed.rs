@@ -21,6 +21,7 @@ use crate::config::settings::{
     StoreSettings, WhenFull,
 };
 use crate::config::typed::Table;
+use curb_pipeline::Engine;
 
 /// How long until an unheard message is tried again: shorter would be a loop, longer would outlast a work day's outage
 /// unnoticed.
@@ -173,11 +174,29 @@ pub(super) fn store(root: &Node, report: &mut Report) -> Option<StoreSettings> {
     Some(StoreSettings { limit: limit?, when_full, commit_every: commit_every?, commit_bytes: commit_bytes? })
 }
 
-/// `[plugins]`: where components without a path of their own lie, and how often state is written.
-pub(super) fn plugins(root: &Node, report: &mut Report) -> (Option<PathBuf>, Option<Duration>) {
-    let Some(part): Option<Part<'_, schema::Plugins>> = section(root, "plugins", report) else { return (None, None) };
-    let state_every = part.duration("state_every", part.raw.state_every.as_ref(), &STATE_EVERY, report);
-    (part.path("dir", part.raw.dir.as_deref(), report), state_every)
+/// `[plugins]`: what holds for all of them.
+#[derive(Debug, Default)]
+pub(super) struct AllPlugins {
+    /// Where components without a path of their own lie.
+    pub(super) dir: Option<PathBuf>,
+    /// How often state is written.
+    pub(super) state_every: Option<Duration>,
+    /// What runs their code.
+    pub(super) engine: Engine,
+}
+
+pub(super) fn plugins(root: &Node, report: &mut Report) -> AllPlugins {
+    let Some(part): Option<Part<'_, schema::Plugins>> = section(root, "plugins", report) else {
+        return AllPlugins::default();
+    };
+    AllPlugins {
+        dir: part.path("dir", part.raw.dir.as_deref(), report),
+        state_every: part.duration("state_every", part.raw.state_every.as_ref(), &STATE_EVERY, report),
+        engine: part.raw.engine.map_or_else(Engine::default, |engine| match engine {
+            schema::Engine::Cranelift => Engine::Cranelift,
+            schema::Engine::Pulley => Engine::Pulley,
+        }),
+    }
 }
 
 /// `[paths]` when the configuration is wrong about them.

@@ -62,17 +62,17 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
     let identity = fixed::identity(root, report);
     let clock = fixed::clock(root, report);
     let store = fixed::store(root, report);
-    let (component_dir, state_every) = fixed::plugins(root, report);
+    let all_plugins = fixed::plugins(root, report);
 
     let field = field::build(root, report);
-    let plugins = plugin::build(root, &field.names, &component_dir, surroundings, report);
+    let plugins = plugin::build(root, &field.names, &all_plugins, surroundings, report);
     let policy = policy::build(root, &field.names, &plugins, report);
     let pipeline = curb_pipeline::Config {
         plugins,
         policy,
         host: curb_pipeline::HostCommand::default(),
         // What is wrong with it is reported.
-        state_every: state_every.unwrap_or(curb_pipeline::STATE_EVERY),
+        state_every: all_plugins.state_every.unwrap_or(curb_pipeline::STATE_EVERY),
         cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),
     };
     let points = PointSet::default().and(point::all(&field.source)).with_usages(point::usages(&field.source));

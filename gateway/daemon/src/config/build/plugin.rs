@@ -10,6 +10,7 @@ use curb_model::{Glob, Name};
 use curb_pipeline::{Limits, OnFailure, PluginConfig};
 
 use super::field::FieldNames;
+use super::fixed::AllPlugins;
 use super::{Part, Surroundings, named};
 use crate::config::node::Node;
 use crate::config::notation;
@@ -27,7 +28,7 @@ const CALL_TIME: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration
 pub(super) fn build(
     root: &Node,
     field: &FieldNames,
-    component_dir: &Option<PathBuf>,
+    all: &AllPlugins,
     surroundings: Surroundings,
     report: &mut Report,
 ) -> Vec<PluginConfig> {
@@ -39,7 +40,7 @@ pub(super) fn build(
             let misfit = Misfit::expected("a name that no device has: both own points and streams by their names");
             report.wrong(part.origin(&[]), &part.key(&[]), format!("the name {:?}", name.as_str()), misfit);
         }
-        let plugin = plugin(name, part, field, &names, component_dir.as_deref(), surroundings, report);
+        let plugin = plugin(name, part, field, &names, all, surroundings, report);
         plugins.extend(plugin.map(|plugin| (part.raw.order.unwrap_or(0), plugin)));
     }
     // By name within one order, since the table is by name: stable over reloads.
@@ -52,14 +53,14 @@ fn plugin(
     part: &Part<'_, schema::Plugin>,
     field: &FieldNames,
     plugins: &BTreeSet<Name>,
-    component_dir: Option<&Path>,
+    all: &AllPlugins,
     surroundings: Surroundings,
     report: &mut Report,
 ) -> Option<PluginConfig> {
     let raw = &part.raw;
     part.missing(&["component"], Misfit::expected("the plugin's file: component = \"deadband.wasm\""), report);
     part.missing(&["points"], Misfit::expected("what it sees: points = [\"meter/*\"]"), report);
-    let component = component(part, component_dir, surroundings, report);
+    let component = component(part, all.dir.as_deref(), surroundings, report);
     let points = raw.points.as_ref().map(|points| {
         if points.is_empty() {
             part.wrong(&["points"], Misfit::expected("at least one glob, such as \"meter/*\""), report);
@@ -77,6 +78,7 @@ fn plugin(
         settings: raw.settings.clone().unwrap_or_default().into(),
         // The hub's, and not a setting: see `secret`.
         seed: Vec::new(),
+        engine: all.engine,
         on_failure: raw.on_failure.map_or_else(OnFailure::default, |on_failure| match on_failure {
             schema::OnFailure::Pass => OnFailure::Pass,
             schema::OnFailure::Drop => OnFailure::Drop,

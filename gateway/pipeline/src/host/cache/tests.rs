@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::Cache;
+use crate::config::Engine as Kind;
 use crate::host::engine::engine;
 
 const EMPTY: &[u8] = b"(component)";
@@ -11,7 +12,7 @@ const EMPTY: &[u8] = b"(component)";
 fn cached() -> (tempfile::TempDir, Cache, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::open(&folder.path().join("cache"));
-    cache.compile(&engine(1 << 20).unwrap(), EMPTY).unwrap();
+    cache.compile(&engine(Kind::default(), 1 << 20).unwrap(), EMPTY).unwrap();
     let file = fs::read_dir(folder.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     (folder, cache, file)
 }
@@ -21,9 +22,9 @@ fn what_was_compiled_is_found_again() {
     let (_folder, cache, file) = cached();
     assert!(super::verified(&file).is_some());
     let before = fs::metadata(&file).unwrap().modified().unwrap();
-    cache.compile(&engine(1 << 20).unwrap(), EMPTY).unwrap();
+    cache.compile(&engine(Kind::default(), 1 << 20).unwrap(), EMPTY).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before, "compiled again");
-    cache.compile(&engine(2 << 20).unwrap(), EMPTY).unwrap();
+    cache.compile(&engine(Kind::default(), 2 << 20).unwrap(), EMPTY).unwrap();
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 2, "another configuration is another file");
 }
 
@@ -52,6 +53,6 @@ fn a_folder_that_others_may_enter_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let cache = Cache::open(folder.path());
-    cache.compile(&engine(1 << 20).unwrap(), EMPTY).unwrap();
+    cache.compile(&engine(Kind::default(), 1 << 20).unwrap(), EMPTY).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
