@@ -297,7 +297,7 @@ impl Flow {
 
     /// Gives an idle plugin the next batch, or asks for its state or tells it the time first.
     fn feed(&mut self, place: usize, now: Instant) {
-        if self.stages[place].phase != Phase::Idle || self.stages[place].going {
+        if self.stages[place].phase != Phase::Idle || (self.stages[place].going && !self.is_searching(place)) {
             return;
         }
         if self.snapshot_is_due(place, now) {

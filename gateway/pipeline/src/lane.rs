@@ -81,6 +81,11 @@ impl Lane {
         self.jobs.front_mut()
     }
 
+    /// Whether the first batch is being taken apart.
+    pub(crate) fn is_taken_apart(&self) -> bool {
+        self.jobs.front().is_some_and(|job| job.bisect.is_some())
+    }
+
     /// Takes the first batch off, done.
     pub(crate) fn pop(&mut self) -> Option<Job> {
         let job = self.jobs.pop_front();

@@ -40,6 +40,11 @@ impl Flow {
                 continue;
             }
             match stage.phase {
+                // A batch that it has seen half of is its own to the end.
+                Phase::Idle if self.is_searching(place) => {
+                    self.feed(place, now);
+                    is_time = false;
+                }
                 Phase::Idle => {
                     self.ask_last_word(place, now);
                     is_time = false;
@@ -49,6 +54,7 @@ impl Flow {
                 | Phase::Replaying { .. }
                 | Phase::Saving { .. }
                 | Phase::Ending { .. } => is_time = false,
+                Phase::Starting { .. } if self.is_searching(place) => is_time = false,
                 Phase::Down | Phase::Starting { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {}
             }
         }

@@ -8,6 +8,7 @@ use crate::chain::{self, Emission, Grant, Selection};
 use crate::config::OnFailure;
 use crate::flow::Flow;
 use crate::health::Trouble;
+use crate::lane::Lane;
 use crate::link::Metric;
 use crate::state::Saved;
 
@@ -60,6 +61,12 @@ impl Flow {
             Verdict::GoOn => self.next_part(place, stream, now),
             Verdict::Done | Verdict::GiveUp => self.found(place, stream, now),
         }
+    }
+
+    /// Whether the plugin has a batch of which it has seen a part.
+    pub(super) fn is_searching(&self, place: usize) -> bool {
+        let first = self.stages[place].waiting.front();
+        first.and_then(|stream| self.lanes.get(stream)).is_some_and(Lane::is_taken_apart)
     }
 
     fn next_part(&mut self, place: usize, stream: Stream, now: Instant) {

@@ -64,6 +64,30 @@ fn a_successor_starts_behind_the_batch_in_hand_with_what_is_remembered() {
 }
 
 #[test]
+fn a_batch_that_is_taken_apart_stays_with_whom_it_began() {
+    let mut street = Street::new([].into());
+    street.settle();
+    street.batch(4);
+    // It traps twice on the batch, and once on the first half of it.
+    let mut traps = 3;
+    while traps > 0 {
+        let is_batch = matches!(street.questions[0], ToHost::Process { .. });
+        street.answer(if is_batch { Answer::Trap } else { Answer::KeepAll });
+        traps -= usize::from(is_batch);
+    }
+    configure(&mut street, vec![changed(&["meter/*"])]);
+    street.batch(1);
+    street.settle();
+    assert_eq!(street.kept(), Some(5), "each row is seen once, by one of the two");
+    let passed: usize = street
+        .out
+        .iter()
+        .map(|leaving| if let Leaving::Batch(batch) = leaving { batch.readings.len() } else { 0 })
+        .sum();
+    assert_eq!(passed, 5);
+}
+
+#[test]
 fn the_removed_gives_its_last_word_and_is_forgotten() {
     let mut street = Street::new([].into());
     street.settle();

@@ -65,6 +65,10 @@ fn plugin(
         if points.is_empty() {
             part.wrong(&["points"], Misfit::expected("at least one glob, such as \"meter/*\""), report);
         }
+        for (index, _) in points.iter().enumerate().filter(|(_, text)| is_of(text, plugins)) {
+            let misfit = Misfit::expected("points of devices: no plugin sees what another one makes");
+            part.doubtful(&["points", &index.to_string()], misfit, report);
+        }
         globs(part, "points", points, field, plugins, report)
     });
     let memory = raw.memory.as_ref().map(|text| text.0.as_str());
@@ -108,6 +112,11 @@ fn component(
     Some(path)
 }
 
+/// Whether a glob is over the points of one of these plugins.
+fn is_of(glob: &str, plugins: &BTreeSet<Name>) -> bool {
+    glob.split_once('/').is_some_and(|(owner, _)| plugins.iter().any(|name| name.as_str() == owner))
+}
+
 /// Globs over points, below `key`. One that no point matches is doubtful.
 pub(super) fn globs<T: Table>(
     part: &Part<'_, T>,
@@ -129,9 +138,7 @@ pub(super) fn globs<T: Table>(
             continue;
         };
         // What points a plugin will make is known only when it runs.
-        let of_plugin =
-            text.split_once('/').is_some_and(|(owner, _)| plugins.iter().any(|name| name.as_str() == owner));
-        if text != "*" && !of_plugin && !field.points.iter().any(|point| glob.matches(point)) {
+        if text != "*" && !is_of(text, plugins) && !field.points.iter().any(|point| glob.matches(point)) {
             let points: Vec<_> = field.points.iter().map(ToString::to_string).collect();
             let help = did_you_mean(text, points.iter().map(String::as_str));
             let misfit = Misfit { expected: "a glob that some point matches".to_owned(), help };

@@ -93,7 +93,8 @@ curb.toml:13:9: error: plugin.q.points: found nothing, expected what it sees: po
         r#"curb.toml:15:11: error: plugin.q.points.0: found "d", expected a glob over device/point, such as "meter/*" or "*/power"
   help: did you mean "d/*"?
 curb.toml:15:23: error: plugin.q.points.2: found "D/*", expected a glob over device/point, such as "meter/*" or "*/power"
-curb.toml:15:16: warning: plugin.q.points.1: found "e/*", expected a glob that some point matches"#,
+curb.toml:15:16: warning: plugin.q.points.1: found "e/*", expected a glob that some point matches
+curb.toml:15:30: warning: plugin.q.points.3: found "q/*", expected points of devices: no plugin sees what another one makes"#,
     );
     plugin(
         "component = \"/bin/sh\"\npoints = []\nsettings = 5\non_failure = \"ignore\"\nmemory = 8",
