@@ -79,8 +79,10 @@ impl Bisect {
         if self.failures >= FAILURES { Verdict::GiveUp } else { self.verdict() }
     }
 
-    /// The answer to the whole batch, and the rows that the plugin cannot handle.
-    pub(crate) fn finish(self) -> (Emission, Vec<u32>) {
+    /// The answer to the whole batch, and the rows that the plugin cannot handle. Readings that parts have added are in the order
+    /// of their times, as those of one answer are.
+    pub(crate) fn finish(mut self) -> (Emission, Vec<u32>) {
+        self.merged.add.sort_by_time();
         (self.merged, self.poison)
     }
 

@@ -3,6 +3,7 @@
 //! The codes here are those of `plugins/wit`. Nothing here trusts what comes back: columns become readings only through
 //! [`Columns::into_readings`], which checks every row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use curb_model::{HubTime, Point, Reading, Reason, Sample, Value};
@@ -66,6 +67,25 @@ impl Columns {
         self.kinds.append(&mut next.kinds);
         self.quality.append(&mut next.quality);
         self.others.extend(next.others.into_iter().map(|(row, other)| (base.saturating_add(row), other)));
+    }
+
+    /// Puts the rows into the order of their times; those of one time keep theirs.
+    pub(crate) fn sort_by_time(&mut self) {
+        if self.times.is_sorted() {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|row| self.times[*row]);
+        let mut others: HashMap<u32, Other> = std::mem::take(&mut self.others).into_iter().collect();
+        let row_number = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
+        let numbered = order.iter().enumerate();
+        self.others =
+            numbered.filter_map(|(new, old)| Some((row_number(new), others.remove(&row_number(*old))?))).collect();
+        self.points = order.iter().map(|row| self.points[*row]).collect();
+        self.values = order.iter().map(|row| self.values[*row]).collect();
+        self.kinds = order.iter().map(|row| self.kinds[*row]).collect();
+        self.quality = order.iter().map(|row| self.quality[*row]).collect();
+        self.times = order.iter().map(|row| self.times[*row]).collect();
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -114,11 +114,12 @@ impl Flow {
         self.apply(place, stream, emission, metrics, Some((past, state)), now);
     }
 
-    /// The call that the plugin is in, with this stream's first batch.
-    pub(super) fn call_of(&mut self, place: usize, stream: &Stream) -> Past {
-        let hub = self.stages[place].told.as_nanos();
+    /// The call that the plugin is in, with this stream's first batch; of one without state nobody wants to know.
+    pub(super) fn call_of(&mut self, place: usize, stream: &Stream) -> Option<Past> {
+        let stage = &self.stages[place];
+        let hub = stage.stateful.then(|| stage.told.as_nanos())?;
         let job = self.head(stream);
-        Past::Batch(Now { hub, utc_offset: job.batch.offset.map(UtcOffset::as_nanos) }, job.columns())
+        Some(Past::Batch(Now { hub, utc_offset: job.batch.offset.map(UtcOffset::as_nanos) }, job.columns()))
     }
 
     /// The batch that heads the lane of a stream which somebody has in hand.
@@ -133,15 +134,14 @@ impl Flow {
         stream: Stream,
         emission: Emission,
         metrics: Vec<Metric>,
-        call: Option<(Past, Option<Saved>)>,
+        call: Option<(Option<Past>, Option<Saved>)>,
         now: Instant,
     ) {
         let stage = &self.stages[place];
         let job = self.lanes.get_mut(&stream).and_then(Lane::head).expect("who is in a call heads a lane");
         let selection = job.selection.as_ref().expect("it was made for the call");
-        // Parts of a batch may have added as much as each may.
-        let parts = if job.bisect.is_some() { u32::try_from(selection.rows()).unwrap_or(u32::MAX) } else { 1 };
-        let rows_out = stage.config.limits.rows_out.saturating_mul(parts);
+        // What parts of a batch have added was checked with each.
+        let rows_out = if job.bisect.is_some() { u32::MAX } else { stage.config.limits.rows_out };
         let grant = Grant { points: &stage.own, rows_out, now: stage.told };
         let lets_out = emission.lets_out();
         match chain::apply(&mut job.batch, selection, emission, grant) {
@@ -178,7 +178,7 @@ impl Flow {
                 let is_last = matches!(stage.phase, Phase::Ending { .. });
                 let told = stage.told.as_nanos();
                 let time = Now { hub: told, utc_offset: self.clock.offset().map(UtcOffset::as_nanos) };
-                self.has_answered(place, Past::Tick(time), state, now);
+                self.has_answered(place, Some(Past::Tick(time)), state, now);
                 let let_out = self.worked(place, own, true);
                 self.stages[place].finished |= is_last;
                 self.set(place, if is_last { Phase::Ended } else { Phase::Idle });
@@ -190,8 +190,10 @@ impl Flow {
     }
 
     /// A plugin has answered this well, with this state behind it.
-    pub(super) fn has_answered(&mut self, place: usize, past: Past, state: Option<Saved>, now: Instant) {
-        self.stages[place].has_answered(past);
+    pub(super) fn has_answered(&mut self, place: usize, past: Option<Past>, state: Option<Saved>, now: Instant) {
+        if let Some(past) = past {
+            self.stages[place].has_answered(past);
+        }
         if let Some(state) = state {
             self.remember(place, state, now);
         }

@@ -10,6 +10,7 @@ use crate::flow::Flow;
 use crate::health::Trouble;
 use crate::lane::Lane;
 use crate::link::Metric;
+use crate::stage::Phase;
 use crate::state::Saved;
 
 impl Flow {
@@ -78,6 +79,16 @@ impl Flow {
     fn found(&mut self, place: usize, stream: Stream, now: Instant) {
         let head = self.head(&stream);
         let (emission, poison) = head.bisect.clone().expect("it was searched").finish();
+        let rows = head.selection.as_ref().map_or(0, Selection::rows);
+        let stage = &self.stages[place];
+        let grant = Grant { points: &stage.own, rows_out: u32::MAX, now: stage.told };
+        // Each part kept to the contract, and so does the whole; if it did not, asking again would not mend it.
+        if let Err(breach) = chain::check(rows, &emission, grant) {
+            self.head(&stream).bisect = None;
+            let is_dead = matches!(self.stages[place].phase, Phase::Starting { .. });
+            return self.plugin_failed_on(place, &stream, &breach.to_string(), is_dead, now);
+        }
+        let head = self.head(&stream);
         let places = head.selection.as_ref().expect("it was made for the call");
         let points: Vec<String> = poison
             .iter()

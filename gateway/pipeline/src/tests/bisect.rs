@@ -52,6 +52,29 @@ proptest! {
     }
 
     #[test]
+    fn what_parts_have_added_comes_out_in_the_order_of_its_times(
+        parts in prop::collection::vec((batches(), 0..50_i64), 2..5),
+    ) {
+        let mut bisect = Bisect::of(parts.len()).unwrap();
+        let mut made = Vec::new();
+        for (batch, later) in parts {
+            let ids = batch.readings.iter().map(|r| (r.point.name.clone(), 3)).collect();
+            let mut add = Selection::of(&batch, &ids).map(|selection| selection.columns).unwrap_or_default();
+            add.times.iter_mut().for_each(|time| *time += later);
+            made.extend((0..add.len()).map(|row| rows(&add, &(row..row + 1))));
+            while bisect.next().len() > 1 {
+                bisect.failed(OnFailure::Drop, "halve it");
+            }
+            bisect.handled(Emission { add, ..Emission::default() });
+        }
+        let (emission, _) = bisect.finish();
+        let out: Vec<_> = (0..emission.add.len()).map(|row| rows(&emission.add, &(row..row + 1))).collect();
+        // Nothing is lost or changed, and a stable sort of it is what comes out.
+        made.sort_by_key(|row| row.times[0]);
+        prop_assert_eq!(out, made);
+    }
+
+    #[test]
     fn a_part_of_columns_is_what_a_part_of_the_batch_would_give(batch in batches(), cuts in any::<[prop::sample::Index; 2]>()) {
         prop_assume!(!batch.readings.is_empty());
         let ids = batch.readings.iter().map(|r| (r.point.name.clone(), 3)).collect();
