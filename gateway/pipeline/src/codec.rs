@@ -3,7 +3,7 @@
 
 use crate::columns::{Columns, Other};
 use crate::link::{Metric, Now};
-use crate::state::Saved;
+use crate::state::{SNAPSHOT_MAX, Saved};
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -223,7 +223,11 @@ impl<'a> Body<'a> {
     }
 
     pub(crate) fn saved(&mut self) -> Result<Saved, Damaged> {
-        Ok(Saved { version: self.u32()?, data: self.bytes()?.into() })
+        let (version, data) = (self.u32()?, self.bytes()?);
+        if data.len() > SNAPSHOT_MAX {
+            return Err(Damaged::Long(data.len() - SNAPSHOT_MAX));
+        }
+        Ok(Saved { version, data: data.into() })
     }
 
     pub(crate) fn now(&mut self) -> Result<Now, Damaged> {

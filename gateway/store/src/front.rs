@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Keeps what a plugin must not forget, instead of what it said before, for [`Opened::states`](crate::Opened::states) of the
-    /// next run. It is on disk before anything accepted later is sent, and without that within `commit_every`.
+    /// next run. It is on disk within `commit_every`, and before anything accepted later is sent.
     ///
     /// # Errors
     /// The run has ended.

@@ -273,11 +273,13 @@ impl Queue {
             self.changes.streams = known.rows.iter().map(|new| new.stored.stream).collect();
             self.changes.rows = known.rows;
             self.changes.plugins = known.plugins;
+            self.changes.behind_state = known.behind_state;
         }
     }
 
     /// What a plugin must not forget, instead of what it said before; `None`: nothing any more.
     pub(crate) fn keep_state(&mut self, plugin: Name, bytes: Option<Arc<[u8]>>, at: HubTime) {
+        self.changes.behind_state.get_or_insert(self.next_row);
         let since = self.changes.plugins.get(&plugin).map_or(at, |state| state.since);
         let state = PluginState { since, bytes };
         self.plugins.insert(plugin.clone(), state.clone());
@@ -328,8 +330,7 @@ impl Queue {
         stream.waiting.add(cost);
         stream.at = stream.at.max(last);
         self.changes.streams.insert(id);
-        // What is behind a plugin's state may have been let out with it.
-        self.changes.commit_first |= lane != Lane::Data || !self.changes.plugins.is_empty();
+        self.changes.commit_first |= lane != Lane::Data;
         self.changes.rows.insert(new);
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::chain::{self, Emission, Grant};
 use crate::columns::Columns;
 use crate::flow::Flow;
+use crate::host::TICK_LEAST_MS;
 use crate::lane::{Job, Lane};
 use crate::link::{Declared, FromHost, Metric, Now, Refusal};
 use crate::stage::{BadPoint, Past, Phase};
@@ -55,8 +56,8 @@ impl Flow {
             }
             FromHost::Ready { declared, stateful, tick_ms, .. } => match self.declare(place, declared) {
                 Ok(()) => {
-                    let tick = Duration::from_millis(u64::from(tick_ms));
-                    self.stages[place].tick = (!tick.is_zero()).then_some((tick, now));
+                    let tick = Duration::from_millis(u64::from(tick_ms.max(TICK_LEAST_MS)));
+                    self.stages[place].tick = (tick_ms > 0).then_some((tick, now));
                     self.stages[place].stateful = stateful;
                     let stage = &self.stages[place];
                     let points = stage.own.values().map(Arc::clone).collect();

@@ -30,6 +30,7 @@ use crate::Error;
 use crate::host::cache::Cache;
 pub(crate) use crate::host::guest::OWN_POINTS;
 use crate::host::plugin::Question;
+pub(crate) use crate::host::plugin::TICK_LEAST_MS;
 use crate::host::ticker::Ticker;
 use crate::link::{FromHost, LinkError, Load, Message, Refusal, Slot, ToHost, read_frame};
 use crate::manifest::{self, Manifest};

@@ -35,7 +35,7 @@ pub(super) enum Question {
 }
 
 /// The least time between two ticks, in milliseconds. Protects the readings behind them: a tick may take as long as a batch.
-const TICK_LEAST_MS: u32 = 100;
+pub(crate) const TICK_LEAST_MS: u32 = 100;
 
 /// The name of the export that tells the world `stateful-filter` from `filter`.
 const STATE: &str = "curb:plugin/state@0.1.0";

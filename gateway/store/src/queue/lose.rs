@@ -14,10 +14,10 @@ impl Queue {
         self.settle();
         let lost_changes = std::mem::take(&mut self.changes);
         self.changes.rows = lost_changes.replaced.into_values().chain(lost_changes.rows.iter().cloned()).collect();
-        self.changes.commit_first = lost_changes.commit_first
-            || !self.plugins.is_empty()
-            || self.changes.rows.iter().any(|new| new.stored.lane != Lane::Data);
+        self.changes.commit_first =
+            lost_changes.commit_first || self.changes.rows.iter().any(|new| new.stored.lane != Lane::Data);
         self.changes.plugins = self.plugins.clone();
+        self.changes.behind_state = (!self.plugins.is_empty()).then_some(0);
         self.changes.runs = self.runs.iter().map(|run| run.id).collect();
         self.counts = None;
         let kept_rows: BTreeSet<i64> = self.changes.rows.iter().map(|new| new.stored.row).collect();

@@ -109,10 +109,12 @@ pub(crate) struct Changes {
     pub(crate) runs: BTreeSet<RunId>,
     /// Messages that are in memory only.
     pub(crate) rows: Window,
-    /// Whether one among them must be on disk before it is sent: anything but data, and data behind a plugin's state.
+    /// Whether one among them must be on disk before it is sent: anything but data.
     pub(crate) commit_first: bool,
     /// The newest state of plugins. Written with all rows or not at all, so that none is older than what was let out behind it.
     pub(crate) plugins: BTreeMap<Name, PluginState>,
+    /// The first row that may have been let out with one of them: from there on all wait for this commit.
+    pub(crate) behind_state: Option<i64>,
     /// Records that nobody has been given yet, rewritten in place.
     pub(crate) replaced: BTreeMap<i64, NewRow>,
     /// Rows to copy aside, with the broker's reason code.

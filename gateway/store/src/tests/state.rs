@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Class, Name};
+use curb_model::{Batch, Class, Name};
 use rusqlite::Connection;
 use tokio::time::Instant;
 
@@ -29,17 +29,31 @@ fn kept(writer: &Writer) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn state_and_what_was_let_out_with_it_are_one_commit_before_it_is_sent() {
+fn what_was_let_out_waits_for_the_state_that_it_came_with_and_nothing_else_does() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = writer(&Config { commit_every: NEVER, ..config(folder.path()) });
-    keep(&mut writer, "tally", b"10");
-    assert!(!writer.queue.changes.is_urgent(), "it waits for what it belongs to");
-    let output = batch("tally.count", &writer.clock, [10]);
-    writer.queue.append(&output, writer.clock.now());
+    let sent = |writer: &mut Writer| -> Vec<String> {
+        let messages = writer.next(Class::Data, None, 100, usize::MAX).unwrap().messages;
+        messages.iter().filter(|message| message.readings > 0).map(|message| message.stream.to_string()).collect()
+    };
+    let now = writer.clock.now();
+    writer.queue.append(&batch("meter", &writer.clock, [1]), now);
+    // The newest counts: a busy plugin is one commit, not many.
+    for n in 0..20 {
+        keep(&mut writer, "tally", format!("{n}").as_bytes());
+        writer.queue.append(&batch("tally.count", &writer.clock, [n]), now);
+    }
     let commits = writer.commits;
-    let messages = writer.next(Class::Data, None, 10, usize::MAX).unwrap().messages;
-    assert!(messages.iter().any(|message| message.stream.as_str() == "tally.count"));
-    assert_eq!((writer.commits, kept(&writer)), (commits + 1, vec![("tally".into(), b"10".to_vec())]));
+    assert_eq!((sent(&mut writer), writer.commits), (vec!["meter".to_owned()], commits));
+    writer.commit();
+    assert_eq!((writer.commits, kept(&writer)), (commits + 1, vec![("tally".into(), b"19".to_vec())]));
+    assert_eq!(sent(&mut writer).len(), 21);
+    // An alarm waits for nobody: it takes the state along.
+    keep(&mut writer, "tally", b"20");
+    let alarm = Batch { class: Class::Alarm, ..batch("watch.alarm", &writer.clock, [1]) };
+    writer.queue.append(&alarm, now);
+    let messages = writer.next(Class::Alarm, None, 10, usize::MAX).unwrap().messages;
+    assert_eq!((messages.len(), kept(&writer)), (1, vec![("tally".into(), b"20".to_vec())]));
 }
 
 #[test]

@@ -118,7 +118,12 @@ impl Writer {
         // A release that is not written yet puts rows of the disk before those in memory.
         let mut found = on_disk;
         let is_meant = |new: &&NewRow| (new.stored.lane == Lane::Alarm) == (class == Class::Alarm);
-        for new in changes.rows.behind(after).filter(|_| changes.release.is_none()).filter(is_meant) {
+        // Rows behind a plugin's state wait, too: what is told before its state is kept could be told twice. But not for a disk that
+        // refuses.
+        let from = changes.behind_state.filter(|_| self.due.retry.is_none()).unwrap_or(i64::MAX);
+        let may_go = |new: &&NewRow| new.stored.row < from;
+        let in_memory = changes.rows.behind(after).filter(|_| changes.release.is_none()).take_while(may_go);
+        for new in in_memory.filter(is_meant) {
             is_whole = is_whole && take.admits(new.stored.len);
             if !is_whole {
                 break;
