@@ -257,6 +257,7 @@ impl World {
     /// committed, and no more than what happened; in between, the ledger must close all the same.
     fn lose_memory(&mut self) {
         let run = self.writer.queue.run();
+        let refuses = self.full || self.is_refused();
         let on_disk = self.writer.disk.load().unwrap().streams;
         for ((of, stream), truth) in self.truth.iter_mut().filter(|((of, _), _)| *of == run) {
             let durable = self.durable.get(&(*of, stream.clone())).cloned().unwrap_or_default();
@@ -273,6 +274,14 @@ impl World {
             truth.filtered = left(|counts| counts.filtered, durable.filtered, truth.filtered);
             truth.refused = left(|counts| counts.refused, durable.refused, truth.refused);
             truth.messages.truncate(usize::try_from(messages).unwrap());
+            // While a disk refuses, a gap record goes out from memory, and behind it the message whose counters have it. A kill
+            // between them leaves the core with a loss that no counter has: a known limit, and never the other way round.
+            let account = self.core.account(run, stream);
+            let known = account.delivered() + account.told.filtered + account.told.refused + account.lost();
+            if refuses && known > account.told.read {
+                account.told.read = known;
+                truth.read = truth.read.max(known);
+            }
         }
     }
 
