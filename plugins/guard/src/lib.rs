@@ -20,7 +20,7 @@ pub mod still;
 mod tests;
 pub mod window;
 
-use curb_plugin::{Filter, Now, Out, PointId, Quality, Row, Rows, Setup, Value, counter_add};
+use curb_plugin::{Filter, Now, Out, PointId, Quality, Row, Rows, Setup, counter_add};
 
 use crate::spike::Spike;
 use crate::step::Step;
@@ -108,7 +108,8 @@ pub struct Guard {
 
 impl Guard {
     fn judge(&mut self, row: &Row<'_>) -> Option<(Complaint, Quality)> {
-        let value = number(row.value?)?;
+        // A bit has two values, both of which are right.
+        let value = row.value?.number()?;
         let place = self.points.binary_search_by_key(&row.point, |(point, _)| *point).ok()?;
         let watched = &mut self.points[place].1;
         let complaint = watched.judge(row.at, value, row.quality)?;
@@ -142,17 +143,6 @@ impl Filter for Guard {
             counter_add(counter, marked);
         }
         Ok(())
-    }
-}
-
-/// What has a least and a greatest value; a bit has two, both of which are right.
-#[expect(clippy::cast_precision_loss, reason = "a range over a wide integer is one of floats as well")]
-fn number(value: Value<'_>) -> Option<f64> {
-    match value {
-        Value::Number(n) => Some(n),
-        Value::Signed(n) => Some(n as f64),
-        Value::Unsigned(n) => Some(n as f64),
-        Value::Bool(_) | Value::Text(_) | Value::Bytes(_) => None,
     }
 }
 

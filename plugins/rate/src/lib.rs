@@ -151,7 +151,7 @@ impl Filter for Rate {
         self.pass(now);
         let mut counts = Counts::default();
         for row in rows {
-            let value = row.value.map_or(Some(Err(row.quality)), |value| number(value).map(Ok));
+            let value = row.value.map_or(Some(Err(row.quality)), |value| value.number().map(Ok));
             // What is no number is no counter's, and passes.
             if value.is_none() || self.raw == Raw::Keep {
                 out.keep(&row);
@@ -202,17 +202,6 @@ fn rate_unit(unit: &str, per: Per) -> String {
     match unit.strip_suffix('h') {
         Some(by_hour) if per == Per::Hour && BY_HOUR.iter().any(|known| unit.ends_with(known)) => by_hour.to_owned(),
         Some(_) | None => join(&[unit, "/", per.word()]),
-    }
-}
-
-/// What a counter shows; numbers beyond 2⁵³ are rounded to 16 digits. `None`: no counter shows this.
-#[expect(clippy::cast_precision_loss, reason = "so is every rate")]
-fn number(value: Value<'_>) -> Option<f64> {
-    match value {
-        Value::Number(n) => Some(n),
-        Value::Signed(n) => Some(n as f64),
-        Value::Unsigned(n) => Some(n as f64),
-        Value::Bool(_) | Value::Text(_) | Value::Bytes(_) => None,
     }
 }
 

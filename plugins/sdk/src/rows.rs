@@ -90,6 +90,20 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
+impl Value<'_> {
+    /// Any number; wide integers beyond 2⁵³ are rounded to 16 digits. `None`: a bit, text or bytes.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "arithmetic on floats is what it is for")]
+    pub const fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(n) => Some(n),
+            Self::Signed(n) => Some(n as f64),
+            Self::Unsigned(n) => Some(n as f64),
+            Self::Bool(_) | Self::Text(_) | Self::Bytes(_) => None,
+        }
+    }
+}
+
 /// One reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row<'a> {

@@ -23,7 +23,7 @@ use curb_plugin::{
 
 use crate::grid::Grid;
 use crate::part::{Part, Statistic};
-use crate::rule::{Entry, Plan, Room, Track};
+use crate::rule::{Entry, Plan, Room, Teller, Track};
 use crate::settings::{Align, Raw, Wishes};
 use crate::state::Kept;
 
@@ -116,6 +116,18 @@ impl Answer {
 }
 
 impl Window {
+    /// Says what is over at `now`, by one of [`Track`]'s ways to close windows, as far as there is room in one answer.
+    fn say(&mut self, now: Now, out: &mut Out, close: fn(&mut Track, &Plan, &Grid, i64, &mut Teller<'_>)) {
+        self.pass(now);
+        let mut answer = Answer::new(&self.plan);
+        for Watched { own, track, .. } in &mut self.points {
+            if answer.room(own) == Room::Left {
+                close(track, &self.plan, &self.grid, now.time, &mut |end, part| answer.tell(end, part, own));
+            }
+        }
+        answer.give(out);
+    }
+
     /// Brings what is remembered from before a restart to the time of now, and aligns windows to UTC if they are to be, and the
     /// hub knows it.
     fn pass(&mut self, now: Now) {
@@ -198,26 +210,12 @@ impl Filter for Window {
     }
 
     fn tick(&mut self, now: Now, out: &mut Out) -> Result<(), String> {
-        self.pass(now);
-        let mut answer = Answer::new(&self.plan);
-        for Watched { own, track, .. } in &mut self.points {
-            if answer.room(own) == Room::Left {
-                track.close(&self.plan, &self.grid, now.time, &mut |end, part| answer.tell(end, part, own));
-            }
-        }
-        answer.give(out);
+        self.say(now, out, Track::close);
         Ok(())
     }
 
     fn finish(&mut self, now: Now, out: &mut Out) -> Result<(), String> {
-        self.pass(now);
-        let mut answer = Answer::new(&self.plan);
-        for Watched { own, track, .. } in &mut self.points {
-            if answer.room(own) == Room::Left {
-                track.finish(&self.plan, &self.grid, now.time, &mut |end, part| answer.tell(end, part, own));
-            }
-        }
-        answer.give(out);
+        self.say(now, out, Track::finish);
         Ok(())
     }
 }
