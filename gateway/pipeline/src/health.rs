@@ -21,8 +21,8 @@ pub struct Health {
     pub refused: u64,
     /// Every configured plugin.
     pub plugins: BTreeMap<Name, PluginHealth>,
-    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `plugin-state`, `host-down`,
-    /// `host-restarted`.
+    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `plugin-poison`, `plugin-state`,
+    /// `host-down`, `host-restarted`.
     pub faults: Vec<Fault>,
 }
 

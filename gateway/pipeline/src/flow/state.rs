@@ -1,8 +1,8 @@
 //! The state of plugins: asked for, kept in memory, written with the output that it belongs to.
 //!
-//! What lets readings out comes with the state behind it, and both leave together, the state first. After other calls a plugin
-//! is asked once a second, and sees once more what came behind that if it traps; and what has changed is written each `state_every`, and at
-//! the end. A state that was written is never younger than the output that was not: so nothing is told twice.
+//! An answer that lets readings out comes with the state behind it, and both leave the pipeline, the state first: so no output is
+//! ever ahead of the state on disk, and nothing is told twice. After other calls a plugin is asked once a second; if it traps, it
+//! sees once more what came behind that. What has changed without output is written each `state_every`, and at the end.
 
 use std::time::Duration;
 

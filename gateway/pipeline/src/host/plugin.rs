@@ -81,7 +81,7 @@ enum Refused {
 
 /// Answers questions until there are no more.
 pub(super) fn run(
-    load: Load,
+    mut load: Load,
     engine: &Engine,
     cache: &Cache,
     clock: &Clock,
@@ -96,7 +96,6 @@ pub(super) fn run(
             return;
         }
     };
-    let mut load = load;
     let state = load.state.take();
     let mut plugin = Plugin {
         engine,
