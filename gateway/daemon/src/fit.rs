@@ -3,7 +3,7 @@
 //!
 //! The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
 
-use boon::{Compiler, ErrorKind, InstanceToken, Schemas, UrlLoader, ValidationError};
+use boon::{CompileError, Compiler, ErrorKind, InstanceToken, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use curb_pipeline::{OnFailure, PluginConfig, inspect};
 use serde_json::Value;
 
@@ -51,13 +51,19 @@ pub(crate) fn of(loaded: &Loaded) -> Unfit {
     unfit
 }
 
+/// The schema, ready for use in `schemas`; or why it cannot be used.
+fn compile(schema: &Value, schemas: &mut Schemas) -> Result<SchemaIndex, String> {
+    let bad = |why: CompileError| format!("the schema of its settings cannot be used: {why}");
+    let mut compiler = Compiler::new();
+    compiler.use_loader(Box::new(Nowhere));
+    compiler.add_resource(PLACE, schema.clone()).map_err(bad)?;
+    compiler.compile(PLACE, schemas).map_err(bad)
+}
+
 /// Settings that the schema does not take; or why the schema cannot be used.
 fn wrong(plugin: &PluginConfig, schema: &Value, merged: &Merged) -> Result<Vec<Problem>, String> {
-    let bad = |why: String| format!("the schema of its settings cannot be used: {why}");
-    let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
-    compiler.use_loader(Box::new(Nowhere));
-    compiler.add_resource(PLACE, schema.clone()).map_err(|error| bad(error.to_string()))?;
-    let compiled = compiler.compile(PLACE, &mut schemas).map_err(|error| bad(error.to_string()))?;
+    let mut schemas = Schemas::new();
+    let compiled = compile(schema, &mut schemas)?;
     // Without settings the plugin gets an empty table.
     let empty = Value::Object(serde_json::Map::new());
     let settings = if plugin.settings.is_null() { &empty } else { &plugin.settings };
@@ -103,4 +109,34 @@ fn problem(error: &ValidationError<'_, '_>, plugin: &PluginConfig, settings: &Va
     let key: Vec<String> =
         ["plugin", plugin.name.as_str(), "settings"].into_iter().map(str::to_owned).chain(below).collect();
     merged.problem(&key, found.map_or_else(|| "nothing".to_owned(), ToString::to_string), expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_of_a_stranger_fetches_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("schema.json");
+        std::fs::write(&file, "{}").unwrap();
+        let local = format!("file://{}", file.display());
+        for target in [local.as_str(), "https://example.net/schema.json"] {
+            let error = compile(&json!({ "$ref": target }), &mut Schemas::new()).expect_err(target);
+            assert!(error.contains(target), "{error}");
+        }
+        // What it has in itself, and the metaschemas, are there.
+        let fine = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": { "n": { "type": "number" } },
+            "properties": { "a": { "$ref": "#/$defs/n" } }
+        });
+        let mut schemas = Schemas::new();
+        let compiled = compile(&fine, &mut schemas).unwrap();
+        assert!(schemas.validate(&json!({ "a": 1 }), compiled).is_ok());
+        assert!(schemas.validate(&json!({ "a": "1" }), compiled).is_err());
+        assert!(compile(&json!({ "type": "nonsense" }), &mut Schemas::new()).is_err());
+    }
 }

@@ -39,7 +39,7 @@ impl Secret {
             Ok(Some(read)) => Some(format!("found {} bytes, expected {BYTES}", read.bytes.len())),
             Ok(None) => None,
             Err(error @ Error::Damaged { .. }) => Some(crate::chain(&error)),
-            // Perhaps only for now: what is there stays.
+            // The file is there and the disk does not give it: it is left for the next start, and this one does without.
             Err(error) => {
                 return Ok(Self::new(&draw()?, Some(("secret-not-kept", crate::chain(&error)))));
             }
