@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use street::{Process, binary};
+use street::{Process, binary, eventually};
 use tempfile::TempDir;
 
 use crate::{Mosquitto, PATIENCE};
 
 /// How long the ingester may take with the last message.
 const LEDGER: Duration = Duration::from_secs(5);
+
+/// What the ingester logs once it will be given what hubs send.
+const SUBSCRIBED: &str = "subscribed";
 
 /// The site's name in every test.
 pub const SITE: &str = "port-credit";
@@ -107,21 +110,22 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts it against `broker`.
+    /// Starts it against `broker`, and waits until it is subscribed: what a hub sends before that, and another subscriber
+    /// takes, is not for it.
     ///
     /// # Panics
-    /// It does not start.
-    #[must_use]
-    pub fn start(site: &Site, broker: &Mosquitto) -> Self {
-        Self::at(site, &broker.url())
+    /// It does not subscribe in time.
+    pub async fn start(site: &Site, broker: &Mosquitto) -> Self {
+        Self::at(site, &broker.url()).await
     }
 
     /// Starts it against the broker at this URL.
     ///
     /// # Panics
-    /// It does not start.
-    #[must_use]
-    pub fn at(site: &Site, url: &str) -> Self {
+    /// It does not subscribe in time.
+    pub async fn at(site: &Site, url: &str) -> Self {
+        let log = || std::fs::read_to_string(site.path().join("ingest.log")).unwrap_or_default();
+        let before = log().matches(SUBSCRIBED).count();
         let path = |path: PathBuf| path.display().to_string();
         let arguments = [
             "ingest".to_owned(),
@@ -139,6 +143,8 @@ impl Ingest {
         ];
         let depot = binary("depot").expect("depot is built");
         let process = Process::start("ingest", &depot, arguments, site.path()).expect("start depot ingest");
+        let subscribed = || (log().matches(SUBSCRIBED).count() > before).then_some(());
+        eventually(PATIENCE, "the ingester subscribes", &[&process], subscribed).await.expect("it subscribes");
         Self { process, out: site.path().join("ingest.out") }
     }
 

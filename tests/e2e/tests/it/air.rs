@@ -30,7 +30,7 @@ async fn readings_that_linger_travel_together_and_none_is_lost() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = hub(&site, &broker, server.port, "linger = \"1s\"");
     hub.start().await;
     let messages = messages(&ingest, &hub, 4).await;
@@ -51,7 +51,7 @@ async fn a_budget_makes_messages_larger_and_what_does_not_fit_waits() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     // Ten messages a second have some 500 KB a minute.
     let mut hub = hub(&site, &broker, server.port, "bytes_per_minute = \"16 KiB\"");
     hub.start().await;
@@ -78,7 +78,7 @@ async fn what_a_stop_sends_is_counted_with_the_bytes_of_the_day() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let _ingest = Ingest::start(&site, &broker);
+    let _ingest = Ingest::start(&site, &broker).await;
     let mut hub = hub(&site, &broker, server.port, "linger = \"30s\"");
     hub.start().await;
     let polled = |status: &serde_json::Value| (status["buses"]["lan"]["answers"].as_u64()? > 60).then_some(());
@@ -114,7 +114,7 @@ async fn the_bytes_of_today_are_those_that_the_kernel_counted() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = hub(&site, &broker, server.port, "");
     hub.start().await;
     messages(&ingest, &hub, 60).await;

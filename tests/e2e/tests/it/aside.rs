@@ -47,7 +47,7 @@ async fn what_a_broker_refuses_as_too_long_is_released_when_it_takes_more_and_th
 
     broker.limit_packets(Some(PACKET_MAX));
     broker.come_back().await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let of_meter = || ingest.messages().into_iter().filter(|message| message["stream"] == "meter").collect::<Vec<_>>();
     let enough = || (of_meter().len() > 4).then_some(());
     let logs = [hub.process(), &ingest.process];
@@ -129,7 +129,7 @@ async fn what_the_policy_denies_now_is_neither_copied_out_nor_put_back() {
     hub.shows("messages of eight readings", |status| (status["queue"]["readings"].as_u64()? >= 16).then_some(())).await;
     broker.limit_packets(Some(PACKET_MAX));
     broker.come_back().await;
-    let _ingest = Ingest::start(&site, &broker);
+    let _ingest = Ingest::start(&site, &broker).await;
     hub.shows("refused messages", |status| (status["queue"]["aside"].as_u64()? >= 2).then_some(())).await;
 
     let url = format!("mqtts://localhost:{}", broker.port());

@@ -140,9 +140,7 @@ async fn survives(fault: Fault) {
         CoreFiles { certificate: core("core.crt"), key: core("core.key"), roots: core("roots.pem"), sessions: None };
     let broker = Broker::start(&files, HUB).unwrap();
     let url = format!("mqtts://localhost:{}", broker.address().port());
-    let ingest = Ingest::at(&site, &url);
-    let subscribed = || (broker.subscribers() == 1).then_some(());
-    eventually(PATIENCE, "the ingester subscribe", &[&ingest.process], subscribed).await.unwrap();
+    let ingest = Ingest::at(&site, &url).await;
 
     let log = Log::new();
     let start = |device: Device| (device.clone(), TcpDevice::start(device, Behaviour::Alive, &log).unwrap());

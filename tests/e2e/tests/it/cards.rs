@@ -34,7 +34,7 @@ async fn a_restored_cloned_or_wiped_card_never_hides_new_data() {
     let site = Site::new().await;
     let mut broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     let state = site.path().join("hub/state");
     let (image, second) = (site.path().join("image"), site.path().join("second"));

@@ -84,7 +84,7 @@ async fn a_clock_at_1970_delivers_undated_readings_and_says_so() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let clock = Clock::new(&site, "@1970-01-01 00:01:00");
     let mut hub = clock.over(Hub::new(&site, &broker, &meter(server.port, "200ms")));
     set_clock(&hub, "trust = \"system\"\nwait = \"2s\"");
@@ -116,7 +116,7 @@ async fn is_put_right(wrong: &str, shown: &str) {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let clock = Clock::new(&site, wrong);
     let mut hub = clock.over(Hub::new(&site, &broker, &meter(server.port, "200ms")));
     set_clock(&hub, "trust = \"ntp\"\nwait = \"10m\"");
@@ -160,7 +160,7 @@ async fn a_clock_that_steps_by_six_hours_is_told_and_loses_nothing() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let clock = Clock::new(&site, "+0");
     let mut hub = clock.over(Hub::new(&site, &broker, &meter(server.port, "200ms")));
     hub.start().await;

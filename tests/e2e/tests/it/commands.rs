@@ -45,7 +45,7 @@ async fn the_core_writes_what_is_granted_and_each_refusal_has_its_word() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &lamp(server.port));
     hub.start().await;
     listens(&hub, &broker, 1).await;
@@ -189,7 +189,7 @@ async fn a_command_is_carried_out_once_whatever_happens_to_the_hub() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let (lamp, port) = Moody::start();
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &slow_lamp(port));
     hub.start().await;
     listens(&hub, &broker, 1).await;
@@ -265,7 +265,7 @@ async fn what_cannot_be_done_now_has_its_word_and_is_not_done_later() {
     let broker = Mosquitto::start(&site).await;
     let (lamp, port) = Moody::start();
     let away_port = e2e::free_port();
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &lamps(port, away_port, "100ms"));
     let operator = Operator::new(&site, &broker);
     let dim = |point: &str| json!({"v": 1, "point": point, "value": 50, "deadline": now() + 60.0}).to_string();
@@ -355,7 +355,7 @@ async fn writes_of_the_tools_with_the_daemon_stopped_are_recorded_when_it_runs_a
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let (lamp, port) = Moody::start();
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &slow_lamp(port));
     let config = hub.config().display().to_string();
     let write = async |words: &[&str], code: i32| {

@@ -142,7 +142,7 @@ async fn a_bad_config_stops_only_a_hub_that_has_never_run() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let url = format!("mqtts://localhost:{}", broker.port());
     let mut hub = Hub::with_core(&site, &url, FIVE_MISTAKES);
     let (code, _) = hub.curb(&["run", "--config", &hub.config().display().to_string()]).await;
@@ -180,7 +180,7 @@ async fn a_reload_connects_anew_for_nothing_less_than_new_settings_and_refuses_a
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let _ingest = Ingest::start(&site, &broker);
+    let _ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "200ms"));
     hub.start().await;
     let connections = |status: &Value| {

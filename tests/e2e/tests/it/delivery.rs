@@ -35,7 +35,7 @@ async fn the_ledger_closes_over_messages_of_every_form() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     let plain = std::fs::read_to_string(hub.config()).unwrap();
     let forms =
@@ -63,7 +63,7 @@ async fn a_broker_outage_loses_nothing() {
         let site = Site::new().await;
         let mut broker = Mosquitto::start(&site).await;
         let server = peers::pymodbus_tcp(&site).await;
-        let ingest = Ingest::start(&site, &broker);
+        let ingest = Ingest::start(&site, &broker).await;
         let url = format!("mqtts://localhost:{}", broker.port());
         let mut hub = Hub::new(&site, &broker, "");
         hub.configure(&site, &url, &format!("{}[store]\nlimit = \"16 MiB\"\n", meter(server.port, "100ms")));
@@ -98,7 +98,7 @@ async fn a_killed_daemon_tells_what_it_held_and_goes_on() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     hub.start().await;
     arrive(&ingest, &hub, 10).await;
@@ -121,7 +121,7 @@ async fn a_kill_in_an_outage_costs_no_more_than_the_promise() {
     let site = Site::new().await;
     let mut broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     // Five seconds of them.
     cut_off(&mut hub, &mut broker, &ingest, 400).await;
@@ -148,7 +148,7 @@ async fn after_a_longer_outage_what_has_expired_is_told_and_not_sent() {
     let site = Site::new().await;
     let mut broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let rest = meter(server.port, "100ms").replace("unit_id = 1\n", "unit_id = 1\nexpire = \"1s\"\n");
     let mut hub = Hub::new(&site, &broker, &rest);
     cut_off(&mut hub, &mut broker, &ingest, 200).await;
@@ -169,7 +169,7 @@ async fn in_good_weather_receipts_come_before_anything_is_written() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     let text = std::fs::read_to_string(hub.config()).unwrap();
     let keys = "[core]\nack = \"core\"\nencoding = \"senml-cbor\"\n";
@@ -199,7 +199,7 @@ async fn without_a_subscriber_nothing_counts_as_delivered() {
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "200ms"));
     hub.start().await;
     hub.fault("no-subscriber").await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     arrive(&ingest, &hub, 5).await;
     hub.no_fault("no-subscriber").await;
     let first = &ingest.messages().into_iter().find(|message| message["stream"] == "meter").unwrap();

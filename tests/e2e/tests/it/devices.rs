@@ -11,7 +11,7 @@ async fn libmodbus_and_pymodbus_are_read_to_the_last_bit() {
         let site = Site::new().await;
         let broker = Mosquitto::start(&site).await;
         let server = if pymodbus { peers::pymodbus_tcp(&site).await } else { peers::libmodbus_tcp(&site).await };
-        let ingest = Ingest::start(&site, &broker);
+        let ingest = Ingest::start(&site, &broker).await;
         let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
         hub.start().await;
         for (point, expected) in METER {
@@ -30,7 +30,7 @@ async fn a_device_that_goes_away_is_a_bad_reading_and_comes_back() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let mut server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "100ms"));
     hub.start().await;
     let logs = [&ingest.process];

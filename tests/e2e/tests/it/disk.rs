@@ -47,7 +47,7 @@ async fn a_full_disk_is_said_survived_and_no_reason_not_to_stop() {
     let site = Site::new().await;
     let mut broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let disk = SmallDisk::mount(site.path().join("hub/state"));
     let mut hub = Hub::new(&site, &broker, &meter(server.port, "10ms"));
     hub.start().await;

@@ -17,7 +17,7 @@ async fn deadband_filters_and_the_ledger_still_closes() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "50ms"), deadband()));
     hub.start().await;
     let first = || ingest.readings("meter/voltage").first().cloned();
@@ -37,7 +37,7 @@ async fn a_killed_plugin_host_costs_a_restart_and_no_reading() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let _ingest = Ingest::start(&site, &broker);
+    let _ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "50ms"), deadband()));
     hub.start().await;
     let running = |status: &serde_json::Value| {
@@ -67,7 +67,7 @@ async fn what_a_plugin_has_told_is_told_once_over_kills_and_restarts() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &format!("{}{}", meter(server.port, "20ms"), tally()));
     let totals = || -> Vec<f64> {
         let mut readings = ingest.readings("tally/total");

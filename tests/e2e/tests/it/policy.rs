@@ -10,7 +10,7 @@ async fn what_the_policy_refuses_is_counted_and_nowhere_behind_it() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let server = peers::libmodbus_tcp(&site).await;
-    let _ingest = Ingest::start(&site, &broker);
+    let _ingest = Ingest::start(&site, &broker).await;
     let everything = broker.subscriber(&site, &format!("curb/v1/{SITE}/{HUB}/#"), 12);
     let policy = "[policy]\ndeny = [\"*/voltage*\"]\n";
     let mut hub = Hub::new(&site, &broker, &format!("{}{policy}", meter(server.port, "100ms")));

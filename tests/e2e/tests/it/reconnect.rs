@@ -32,7 +32,7 @@ async fn the_second_address_delivers_while_the_first_is_away_and_the_hub_comes_h
     let mut home = Mosquitto::start(&site).await;
     let mut other = Mosquitto::start(&site).await;
     let device = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &home);
+    let ingest = Ingest::start(&site, &home).await;
     let mut hub = Hub::new(&site, &home, &meter(device.port, "100ms"));
     in_core(&hub, &format!("fallback = \"mqtts://localhost:{}\"", other.port()));
     hub.start().await;
@@ -41,7 +41,7 @@ async fn the_second_address_delivers_while_the_first_is_away_and_the_hub_comes_h
 
     drop(ingest);
     home.go_away().await;
-    let ingest = Ingest::start(&site, &other);
+    let ingest = Ingest::start(&site, &other).await;
     connected(&hub, &other.port().to_string(), true).await;
     let before = ingest.readings("meter/voltage").len();
     arrive(&ingest, &hub, before + 10).await;
@@ -51,7 +51,7 @@ async fn the_second_address_delivers_while_the_first_is_away_and_the_hub_comes_h
     drop(ingest);
     home.come_back().await;
     other.go_away().await;
-    let ingest = Ingest::start(&site, &home);
+    let ingest = Ingest::start(&site, &home).await;
     connected(&hub, &home.port().to_string(), false).await;
     let before = ingest.readings("meter/voltage").len();
     arrive(&ingest, &hub, before + 10).await;
@@ -63,7 +63,7 @@ async fn a_core_is_reached_over_ipv6() {
     let site = Site::new().await;
     let broker = Mosquitto::start_on("::1", &site, &server(&site, &["::1"], -1..30, false)).await;
     let device = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(device.port, "100ms"));
     hub.start().await;
     connected(&hub, &format!("[::1]:{}", broker.port()), false).await;
@@ -88,7 +88,7 @@ async fn a_core_behind_a_proxy_is_reached_and_the_password_is_shown_to_nobody() 
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let device = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let port = e2e::free_port();
     let proxy = |login: &str| format!("proxy = \"http://{login}127.0.0.1:{port}\"");
     let mut hub = Hub::new(&site, &broker, &meter(device.port, "100ms"));
@@ -137,7 +137,7 @@ async fn a_certificate_made_anew_is_used_by_itself_and_half_a_set_changes_nothin
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let device = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(device.port, "200ms"));
     hub.start().await;
     let connections = async |count: usize| {

@@ -105,7 +105,7 @@ async fn a_topic_that_the_broker_denies_is_held_and_alarmed_never_thrown_away() 
     let broker = Mosquitto::start(&site).await;
     broker.grant(Rights::NoData);
     let device = peers::libmodbus_tcp(&site).await;
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &meter(device.port, "200ms"));
     hub.start().await;
     let (_, detail) = hub.fault("not-authorised").await;

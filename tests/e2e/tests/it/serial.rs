@@ -58,7 +58,7 @@ async fn a_dead_unit_is_named_and_costs_the_others_almost_nothing() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let line = line(&site, Behaviour::Dead);
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &config(&line));
     hub.start().await;
     let (subject, _) = hub.fault("unit-silent").await;
@@ -85,7 +85,7 @@ async fn a_late_answer_is_never_another_requests_value() {
     let broker = Mosquitto::start(&site).await;
     // The hub waits 100 ms for it: this unit always answers when somebody else is being asked.
     let line = line(&site, Behaviour::Late(Duration::from_millis(350)));
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &config(&line));
     hub.start().await;
     let late = |status: &serde_json::Value| (status["buses"]["cabinet"]["late"].as_u64()? > 0).then_some(());
@@ -102,7 +102,7 @@ async fn an_adapter_that_is_pulled_out_is_a_bad_reading_and_comes_back() {
     let site = Site::new().await;
     let broker = Mosquitto::start(&site).await;
     let mut line = line(&site, Behaviour::Alive);
-    let ingest = Ingest::start(&site, &broker);
+    let ingest = Ingest::start(&site, &broker).await;
     let mut hub = Hub::new(&site, &broker, &config(&line));
     hub.start().await;
     let logs = [&ingest.process];
