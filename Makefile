@@ -66,6 +66,8 @@ install: plugins ## install curb, its unit and the standard plugins on this mach
 	install -D -m 0644 $(COMPONENTS)/window.wasm $(DESTDIR)/usr/lib/curb/plugins/window.wasm
 	install -D -m 0644 $(COMPONENTS)/rate.wasm $(DESTDIR)/usr/lib/curb/plugins/rate.wasm
 	install -D -m 0644 provisioning/packaging/curb.service $(DESTDIR)/usr/lib/systemd/system/curb.service
+	install -D -m 0644 provisioning/packaging/curb-plugins.socket $(DESTDIR)/usr/lib/systemd/system/curb-plugins.socket
+	install -D -m 0644 provisioning/packaging/curb-plugins.service $(DESTDIR)/usr/lib/systemd/system/curb-plugins.service
 	install -D -m 0644 provisioning/packaging/curb.sysusers $(DESTDIR)/usr/lib/sysusers.d/curb.conf
 	install -D -m 0644 gateway/daemon/curb.example.toml $(DESTDIR)/usr/share/doc/curb/curb.example.toml
 

@@ -194,6 +194,9 @@ pub(crate) enum Command {
     /// The plugins' process; started by `curb run`, never by hand
     #[command(hide = true)]
     PluginHost,
+    /// The compiler of plugins; started by `curb run`, never by hand
+    #[command(hide = true)]
+    PluginCompile,
 }
 
 #[derive(Debug, Subcommand)]

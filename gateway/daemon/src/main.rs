@@ -54,6 +54,9 @@ fn main() -> ExitCode {
     if matches!(command, Command::PluginHost) {
         return curb_pipeline::plugin_host();
     }
+    if matches!(command, Command::PluginCompile) {
+        return curb_pipeline::plugin_compile();
+    }
     // One thread: the buses and the store have threads of their own, and a hub has few cores and little memory.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
@@ -100,7 +103,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "curb", out);
             Ok(exit(FINE))
         }
-        Command::PluginHost => unreachable!("main has taken it"),
+        Command::PluginHost | Command::PluginCompile => unreachable!("main has taken it"),
     }
 }
 

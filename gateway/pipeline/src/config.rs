@@ -27,18 +27,25 @@ pub struct Config {
 /// The default of [`Config::state_every`].
 pub const STATE_EVERY: Duration = Duration::from_secs(60);
 
-/// The command that becomes the plugin host: it must end in [`plugin_host`](crate::plugin_host).
+/// The argument that makes [`HostCommand::exe`] a plugin host; it must end in [`plugin_host`](crate::plugin_host).
+pub(crate) const HOST: &str = "plugin-host";
+
+/// The argument that makes it a compiler; it must end in [`plugin_compile`](crate::plugin_compile).
+pub(crate) const COMPILER: &str = "plugin-compile";
+
+/// Where the plugin host comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCommand {
-    /// The program; `/proc/self/exe` is the running binary even after its file was replaced by an update.
+    /// The program that becomes plugin host and compiler; `/proc/self/exe` is the running binary even after its file was
+    /// replaced by an update.
     pub exe: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
+    /// The socket of a host that somebody else starts, as another user. `None`: it is a child.
+    pub socket: Option<PathBuf>,
 }
 
 impl Default for HostCommand {
     fn default() -> Self {
-        Self { exe: PathBuf::from("/proc/self/exe"), args: vec!["plugin-host".to_owned()] }
+        Self { exe: PathBuf::from("/proc/self/exe"), socket: None }
     }
 }
 
@@ -107,6 +114,11 @@ pub struct Limits {
     pub call_time: Duration,
     /// Wall time of instantiation and `init`. Protects the start, and every restart after a trap.
     pub init_time: Duration,
+    /// How long compiling the component may take. A filter in Rust takes some 20 ms here; a Pi is ten times slower, and a
+    /// runtime of another language a hundred times larger.
+    pub compile_time: Duration,
+    /// How much memory compiling it may take, in bytes. Protects a hub of 1 GB.
+    pub compile_memory: u64,
     /// Readings that one call may add. Protects the store's byte limit against a plugin that multiplies.
     pub rows_out: u32,
 }
@@ -117,6 +129,8 @@ impl Default for Limits {
             memory: 8 << 20,
             call_time: Duration::from_millis(250),
             init_time: Duration::from_secs(2),
+            compile_time: Duration::from_secs(30),
+            compile_memory: 128 << 20,
             rows_out: 1_000,
         }
     }

@@ -19,6 +19,7 @@ use curb_model::{Batch, HubClock, HubTime, Name, PointSet, Stream, UtcOffset};
 use tokio::time::Instant;
 
 use crate::chain::Selection;
+use crate::compile::{Compiled, Recipe};
 use crate::config::PluginConfig;
 use crate::health::{Board, PluginState};
 use crate::lane::{Job, Lane};
@@ -54,6 +55,8 @@ pub(crate) struct Flow {
     pub(crate) outbox: VecDeque<Leaving>,
     /// For the host. One question a plugin at most.
     pub(crate) to_host: Vec<u8>,
+    /// To be compiled, for the plugin in this slot; [`Flow::compiled`] is told what came of it.
+    pub(crate) to_compile: VecDeque<(Slot, Recipe)>,
     host_up: bool,
     /// Deaths of the host since it last answered for a while.
     host_deaths: u32,
@@ -89,6 +92,7 @@ impl Flow {
             lanes: HashMap::new(),
             outbox: VecDeque::new(),
             to_host: Vec::new(),
+            to_compile: VecDeque::new(),
             host_up: false,
             host_deaths: 0,
             closing: None,
@@ -136,10 +140,9 @@ impl Flow {
         self.closing.is_some() && self.lanes.is_empty() && self.outbox.is_empty() && !self.owes_state()
     }
 
-    pub(crate) fn host_started(&mut self, cache: String, now: Instant) {
+    pub(crate) fn host_started(&mut self, now: Instant) {
         self.host_up = true;
         self.to_host.clear();
-        self.send(&ToHost::Hello { cache });
         for place in 0..self.stages.len() {
             self.load(place, now);
         }
@@ -226,6 +229,7 @@ impl Flow {
                 }
                 Phase::Idle => self.feed(place, now),
                 Phase::Down
+                | Phase::Compiling
                 | Phase::Starting { .. }
                 | Phase::Busy { .. }
                 | Phase::Ticking { .. }
@@ -346,15 +350,33 @@ impl Flow {
         match self.stages[place].component.clone() {
             Err(reason) => self.fail(place, "plugin-failed", reason.into_string(), now),
             Ok(component) if self.host_up => {
-                let state = self.start_state(place);
                 let stage = &self.stages[place];
-                let ids = self.ids.entry(stage.name().clone()).or_default();
-                let (load, deadline) = (stage.load(&component, ids, state), stage.load_deadline(now));
-                self.send(&ToHost::Load(Box::new(load)));
-                self.set(place, Phase::Starting { deadline });
+                self.to_compile.push_back((stage.slot, stage.recipe(&component)));
+                self.set(place, Phase::Compiling);
             }
             Ok(_) => {}
         }
+    }
+
+    /// The component of the plugin in this slot is compiled, or cannot be.
+    pub(crate) fn compiled(&mut self, slot: Slot, compiled: Compiled, now: Instant) {
+        // It may have gone meanwhile, or the host.
+        let waits = |stage: &Stage| stage.slot == slot && stage.phase == Phase::Compiling;
+        let Some(place) = self.stages.iter().position(waits) else {
+            return;
+        };
+        match compiled {
+            Ok(code) => {
+                let state = self.start_state(place);
+                let stage = &self.stages[place];
+                let ids = self.ids.entry(stage.name().clone()).or_default();
+                let (load, deadline) = (stage.load(code, ids, state), stage.reset_deadline(now));
+                self.send(&ToHost::Load(Box::new(load)));
+                self.set(place, Phase::Starting { deadline });
+            }
+            Err(why) => self.fail(place, "plugin-failed", why, now),
+        }
+        self.change(now);
     }
 
     fn reset(&mut self, place: usize, now: Instant) {
@@ -373,7 +395,7 @@ impl Flow {
         let stage = &mut self.stages[place];
         stage.phase = phase;
         let state = match &stage.phase {
-            Phase::Down | Phase::Starting { .. } | Phase::Replaying { .. } => PluginState::Starting,
+            Phase::Down | Phase::Compiling | Phase::Starting { .. } | Phase::Replaying { .. } => PluginState::Starting,
             Phase::Idle
             | Phase::Busy { .. }
             | Phase::Ticking { .. }

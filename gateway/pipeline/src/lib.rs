@@ -22,16 +22,19 @@
 //! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
-//! | `host` | the child: engine, limits, imports, cache |
+//! | `compile`, `cache` | code of components: made in a process of its own, kept |
+//! | `host` | the child: engine, limits, imports, and what it gives up |
 //!
 //! The parent believes nothing that the child says: every answer is checked against the batch that it answers.
 //! Deliberately absent: native plugins, plugins that see another plugin's points, and anything that could keep a reading
 //! from passing because no plugin is configured: then there is no child at all.
 
 mod bisect;
+mod cache;
 mod chain;
 mod codec;
 mod columns;
+mod compile;
 mod component;
 mod config;
 mod error;
@@ -56,7 +59,9 @@ mod tests;
 pub use config::{Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
-pub use host::{Inspected, inspect, plugin_host};
+#[doc(hidden)]
+pub use host::confine;
+pub use host::{Inspected, inspect, plugin_compile, plugin_host};
 pub use leaving::Leaving;
 pub use manifest::{Manifest, ManifestError};
 pub use pipeline::Pipeline;

@@ -1,7 +1,7 @@
 //! Frames between the pipeline and its host.
 //!
 //! ```text
-//! ┌─────────┬──────┬───────────┐   len: bytes of kind and body, little endian, at most FRAME_MAX
+//! ┌─────────┬──────┬───────────┐   len: bytes of kind and body, little endian, bounded for each way
 //! │ len u32 │ kind │ body      │   body: fields of the message in order; numbers little endian,
 //! └─────────┴──────┴───────────┘   text, bytes and lists behind a u32 count, options behind a 0 or 1
 //! ```
@@ -13,14 +13,19 @@
 
 use std::io::{self, Read};
 
+use crate::cache::CODE_MAX;
 use crate::chain::Emission;
 use crate::codec::{Body, Damaged, Writer};
 use crate::columns::Columns;
 use crate::config::Engine;
 use crate::state::Saved;
 
-/// Longest frame. A component (at most [`COMPONENT_MAX`]) must fit with its settings; a batch is a hundredth of it.
-pub(crate) const FRAME_MAX: usize = 6 << 20;
+/// Longest frame to the host. The code of a component (at most [`CODE_MAX`]) must fit with its settings and its state.
+const TO_HOST_MAX: usize = CODE_MAX + (2 << 20);
+
+/// Longest frame from the host, which may have been taken over by what it runs: an answer is at most what it may lift out of a
+/// plugin, a megabyte, and a state.
+const FROM_HOST_MAX: usize = 4 << 20;
 
 /// Largest component file. A filter in Rust has some 50 KB; this admits other languages' runtimes but not a mistake.
 pub(crate) const COMPONENT_MAX: usize = 4 << 20;
@@ -32,9 +37,7 @@ pub(crate) type Slot = u32;
 /// From the pipeline to its host.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ToHost {
-    /// First of all: where compiled components are kept.
-    Hello { cache: String },
-    /// Compile, instantiate and initialize. Answer: [`FromHost::Ready`], [`FromHost::Refused`], [`FromHost::Unrestored`] or
+    /// Instantiate and initialize. Answer: [`FromHost::Ready`], [`FromHost::Refused`], [`FromHost::Unrestored`] or
     /// [`FromHost::Trapped`].
     Load(Box<Load>),
     /// A fresh instance, with this state. Answers as for `Load`.
@@ -63,7 +66,8 @@ pub(crate) struct Now {
 pub(crate) struct Load {
     pub(crate) slot: Slot,
     pub(crate) name: String,
-    pub(crate) component: Vec<u8>,
+    /// The component, compiled for this machine; the host is the only process that runs it.
+    pub(crate) code: Vec<u8>,
     /// Settings as JSON.
     pub(crate) settings: String,
     pub(crate) inputs: Vec<Input>,
@@ -152,6 +156,9 @@ pub(crate) enum LinkError {
 
 /// A message that goes one way.
 pub(crate) trait Message: Sized {
+    /// Its longest frame, in bytes of kind and body.
+    const MAX: usize;
+
     fn write(&self, body: &mut Writer);
     fn read(body: &mut Body<'_>) -> Result<Self, Damaged>;
 
@@ -171,7 +178,7 @@ pub(crate) fn take_frame<M: Message>(buffer: &mut Vec<u8>) -> Result<Option<M>, 
     let Some((len, rest)) = buffer.split_first_chunk::<4>() else {
         return Ok(None);
     };
-    let len = checked_len(*len)?;
+    let len = checked_len::<M>(*len)?;
     let Some(body) = rest.get(..len) else {
         return Ok(None);
     };
@@ -189,14 +196,14 @@ pub(crate) fn read_frame<M: Message>(input: &mut impl Read) -> Result<Option<M>,
     if let Err(error) = input.read_exact(&mut len) {
         return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error.into()) };
     }
-    let mut body = vec![0; checked_len(len)?];
+    let mut body = vec![0; checked_len::<M>(len)?];
     input.read_exact(&mut body)?;
     Ok(Some(parse(&body)?))
 }
 
-fn checked_len(len: [u8; 4]) -> Result<usize, LinkError> {
+fn checked_len<M: Message>(len: [u8; 4]) -> Result<usize, LinkError> {
     let len = usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX);
-    if len > FRAME_MAX { Err(LinkError::TooLong(len)) } else { Ok(len) }
+    if len > M::MAX { Err(LinkError::TooLong(len)) } else { Ok(len) }
 }
 
 fn parse<M: Message>(body: &[u8]) -> Result<M, Damaged> {
@@ -207,14 +214,15 @@ fn parse<M: Message>(body: &[u8]) -> Result<M, Damaged> {
 }
 
 impl Message for ToHost {
+    const MAX: usize = TO_HOST_MAX;
+
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Hello { cache } => w.u8(0).text(cache),
             Self::Load(load) => w
                 .u8(1)
                 .u32(load.slot)
                 .text(&load.name)
-                .bytes(&load.component)
+                .bytes(&load.code)
                 .text(&load.settings)
                 .list(&load.inputs, |w, input| {
                     w.u32(input.id).text(&input.name).option(input.unit.as_ref(), |w, unit| w.text(unit))
@@ -238,11 +246,10 @@ impl Message for ToHost {
 
     fn read(r: &mut Body<'_>) -> Result<Self, Damaged> {
         Ok(match r.u8()? {
-            0 => Self::Hello { cache: r.text()? },
             1 => Self::Load(Box::new(Load {
                 slot: r.u32()?,
                 name: r.text()?,
-                component: r.bytes()?.to_vec(),
+                code: r.bytes()?.to_vec(),
                 settings: r.text()?,
                 inputs: r.list(9, |r| Ok(Input { id: r.u32()?, name: r.text()?, unit: r.option(Body::text)? }))?,
                 seed: r.bytes()?.to_vec(),
@@ -266,6 +273,8 @@ impl Message for ToHost {
 }
 
 impl Message for FromHost {
+    const MAX: usize = FROM_HOST_MAX;
+
     fn write(&self, w: &mut Writer) {
         match self {
             Self::Ready { slot, declared, stateful, tick_ms } => w

@@ -1,7 +1,6 @@
 //! The front of the room, and the task behind it: waits for whatever happens next and hands it to [`Flow`].
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +9,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::cache::Cache;
+use crate::compile::{Compiled, Job, Workshop};
 use crate::config::{HostCommand, OnFailure, PluginConfig};
 use crate::flow::{Flow, HostVerdict, Part};
 use crate::gather::Gather;
 use crate::health::{Board, Trouble};
 use crate::policy::{Gate, Policy};
 use crate::process::{Heard, Process};
+use crate::stage::recipe;
 use crate::{Config, Error, Health, Leaving, component, manifest};
 
 /// Batches that wait for the next room. When so many do, no more are taken in, and the source feels it.
@@ -43,7 +45,7 @@ struct Setup {
     parts: Vec<Part>,
     points: PointSet,
     host: HostCommand,
-    cache: PathBuf,
+    cache: Cache,
     policy: Policy,
     state_every: Duration,
 }
@@ -77,7 +79,8 @@ impl Pipeline {
     }
 
     /// Changes to `config` and `points`, and reads the component files again. Plugins that are the same in both go on
-    /// undisturbed; a changed `host` or `cache` counts from the next start of the host. Takes effect soon after.
+    /// undisturbed; a changed `host` counts from the next start of the host. Takes effect when what is new is compiled, so that
+    /// no reading waits for that.
     ///
     /// # Errors
     /// Two plugins have one name; nothing changes.
@@ -139,6 +142,7 @@ impl Setup {
             Part { config, component }
         });
         let Config { host, cache, policy, state_every, plugins: _ } = config;
+        let cache = Cache::at(cache);
         Ok(Self { parts: parts.collect(), points, host, cache, policy, state_every })
     }
 }
@@ -174,6 +178,7 @@ enum Event {
     Setup(Option<Arc<Setup>>),
     Linger(Duration),
     Host(Heard),
+    Compiled(Job, Compiled),
     /// The next room took something; `false`: it takes no more.
     Sent(bool),
     Time,
@@ -183,16 +188,24 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
     let Ends { mut changes, mut linger, mut input, output } = ends;
     let setup = Arc::clone(&changes.borrow_and_update());
     let now = Instant::now();
-    let mut task = Task { flow, board, setup, host: Host::None { not_before: now }, ever_started: false };
+    let mut task = Task {
+        flow,
+        board,
+        setup,
+        next: None,
+        workshop: Workshop::default(),
+        host: Host::None { not_before: now },
+        ever_started: false,
+    };
     let mut gate = Gate::default();
     gate.set(&task.setup.policy);
     let mut gather = Gather::default();
     task.configure(now);
     let (mut open, mut changeable) = (true, true);
     while !task.flow.is_drained() || !gather.is_empty() {
-        task.tend_host();
+        task.tend_host().await;
         let wake = task.wake().into_iter().chain(gather.due()).min();
-        let Task { flow, host, .. } = &mut task;
+        let Task { flow, host, workshop, setup, .. } = &mut task;
         let event = tokio::select! {
             biased;
             // First, so that no flood of readings can put off a deadline.
@@ -202,6 +215,7 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
                 Event::Sent(permit.map(|permit| permit.send(leaving)).is_ok())
             }
             heard = wait_host(host, &flow.to_host) => Event::Host(heard),
+            (job, compiled) = workshop.done(&setup.host.exe, &setup.cache) => Event::Compiled(job, compiled),
             changed = changes.changed(), if changeable => {
                 Event::Setup(changed.ok().map(|()| Arc::clone(&changes.borrow_and_update())))
             }
@@ -223,11 +237,16 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
             }
             Event::Setup(None) => changeable = false,
             Event::Setup(Some(setup)) => {
-                task.setup = setup;
-                gate.set(&task.setup.policy);
-                task.configure(now);
+                // What may leave the hub waits for nothing.
+                gate.set(&setup.policy);
+                task.prepare(setup);
+            }
+            Event::Compiled(Job { slot: Some(slot), .. }, compiled) => {
+                task.flow.compiled(slot, compiled, now);
                 task.end_idle_host(now).await;
             }
+            // If there is no code, it says so when the plugin is to start.
+            Event::Compiled(Job { slot: None, .. }, _) => {}
             Event::Linger(linger) => gather.set(linger, now),
             Event::Host(heard) => {
                 task.host(heard, now).await;
@@ -239,6 +258,7 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
                 task.time(now).await;
             }
         }
+        task.change(now).await;
         // What is ready goes first: so no more waits behind the gate than one batch can bring.
         while !gather.has_ready()
             && let Some(leaving) = task.flow.outbox.pop_front()
@@ -264,18 +284,48 @@ struct Task {
     flow: Flow,
     board: Board,
     setup: Arc<Setup>,
+    /// What to change to, when all that is new in it is compiled.
+    next: Option<Arc<Setup>>,
+    workshop: Workshop,
     host: Host,
     ever_started: bool,
 }
 
 impl Task {
+    /// Has compiled what is new in `setup`; then [`Task::change`] changes to it.
+    fn prepare(&mut self, setup: Arc<Setup>) {
+        self.workshop.leave_ahead();
+        let recipes = |setup: &Setup| {
+            let recipe = |part: &Part| part.component.as_ref().ok().map(|component| recipe(&part.config, component));
+            setup.parts.iter().filter_map(recipe).collect::<Vec<_>>()
+        };
+        let known = recipes(&self.setup);
+        for recipe in recipes(&setup).into_iter().filter(|recipe| !known.contains(recipe)) {
+            self.workshop.want(Job { recipe, slot: None });
+        }
+        self.next = Some(setup);
+    }
+
+    async fn change(&mut self, now: Instant) {
+        if !self.workshop.is_ahead()
+            && let Some(setup) = self.next.take()
+        {
+            self.setup = setup;
+            self.configure(now);
+            self.end_idle_host(now).await;
+        }
+        for (slot, recipe) in self.flow.to_compile.drain(..) {
+            self.workshop.want(Job { recipe, slot: Some(slot) });
+        }
+    }
+
     fn configure(&mut self, now: Instant) {
         self.flow.state_every = self.setup.state_every;
         self.flow.configure(self.setup.parts.clone(), &self.setup.points, now);
     }
 
     /// Starts a host if one is wanted and it is time.
-    fn tend_host(&mut self) {
+    async fn tend_host(&mut self) {
         let now = Instant::now();
         let Host::None { not_before } = self.host else {
             return;
@@ -283,24 +333,27 @@ impl Task {
         if not_before > now || !self.flow.wants_host() {
             return;
         }
-        match Process::start(&self.setup.host) {
+        match Process::start(&self.setup.host).await {
             Ok(process) => {
-                let mut sheet = self.board.lock();
-                sheet.host_pid = process.pid();
-                if let Some(trouble) = &mut sheet.host_trouble {
-                    (trouble.word, trouble.over) = ("host-restarted", Some(now));
-                    tracing::info!(word = "host-restarted", "the plugin host runs again");
-                }
-                if self.ever_started {
-                    sheet.restarts += 1;
-                }
-                drop(sheet);
+                self.tell_started(process.pid(), now);
                 self.ever_started = true;
                 self.host = Host::Up { process: Box::new(process), since: now };
-                let cache = self.setup.cache.to_string_lossy().into_owned();
-                self.flow.host_started(cache, now);
+                self.flow.host_started(now);
+                self.change(now).await;
             }
             Err(error) => self.host_is_gone(format!("cannot be started: {error}"), now),
+        }
+    }
+
+    fn tell_started(&self, pid: Option<u32>, now: Instant) {
+        let mut sheet = self.board.lock();
+        sheet.host_pid = pid;
+        if let Some(trouble) = &mut sheet.host_trouble {
+            (trouble.word, trouble.over) = ("host-restarted", Some(now));
+            tracing::info!(word = "host-restarted", "the plugin host runs again");
+        }
+        if self.ever_started {
+            sheet.restarts += 1;
         }
     }
 

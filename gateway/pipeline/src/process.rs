@@ -1,26 +1,36 @@
-//! The host as a process: started, spoken with, ended.
+//! The host as a process: started or reached, spoken with, ended.
 
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
 
-use crate::config::HostCommand;
+use crate::config::{HOST, HostCommand};
 use crate::link::{FromHost, LinkError, take_frame};
 
 /// Time for the host to end by itself at the end of its input: a call in progress ends by its own limit.
 const END: Duration = Duration::from_secs(1);
 
 /// A running host.
-#[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
-    input: ChildStdin,
-    output: ChildStdout,
+    /// `None`: somebody else has started it, and it ends when we hang up.
+    child: Option<Child>,
+    input: Box<dyn AsyncWrite + Send + Unpin>,
+    output: Box<dyn AsyncRead + Send + Unpin>,
     /// What was read and is no whole frame yet. Bounded by one frame and one read.
     buffer: Vec<u8>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process")
+            .field("child", &self.child)
+            .field("buffer", &self.buffer.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came of waiting for the host.
@@ -35,13 +45,18 @@ pub(crate) enum Heard {
 }
 
 impl Process {
-    /// Starts one: no environment, no open files but the link and standard error, and no folder that could be in use.
+    /// Reaches the host that waits behind a socket, or starts one: no environment, no open files but the link and standard
+    /// error, and no folder that could be in use.
     ///
     /// # Errors
     /// The system refuses.
-    pub(crate) fn start(command: &HostCommand) -> io::Result<Self> {
+    pub(crate) async fn start(command: &HostCommand) -> io::Result<Self> {
+        if let Some(socket) = &command.socket {
+            let (output, input) = UnixStream::connect(socket).await?.into_split();
+            return Ok(Self { child: None, input: Box::new(input), output: Box::new(output), buffer: Vec::new() });
+        }
         let mut child = Command::new(&command.exe)
-            .args(&command.args)
+            .arg(HOST)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -53,11 +68,11 @@ impl Process {
             .spawn()?;
         let input = child.stdin.take().expect("it was asked for");
         let output = child.stdout.take().expect("it was asked for");
-        Ok(Self { child, input, output, buffer: Vec::new() })
+        Ok(Self { child: Some(child), input: Box::new(input), output: Box::new(output), buffer: Vec::new() })
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.child.as_ref().and_then(Child::id)
     }
 
     /// Waits until the host says something, or takes some of `to_host`.
@@ -88,17 +103,25 @@ impl Process {
 
     /// Ends the host's input and waits for it; one that does not end by itself is killed.
     pub(crate) async fn end(self) {
-        let Self { mut child, input, output, .. } = self;
+        let Self { child, input, mut output, .. } = self;
         drop(input);
+        let Some(mut child) = child else {
+            // It hangs up when it ends; its words are of no interest any more.
+            let mut nowhere = tokio::io::sink();
+            let gone = tokio::io::copy(&mut output, &mut nowhere);
+            return drop(tokio::time::timeout(END, gone).await);
+        };
         if tokio::time::timeout(END, child.wait()).await.is_err() {
             kill(&mut child).await;
         }
         drop(output);
     }
 
-    /// Kills the host, if it is not dead yet.
+    /// Kills the host, if it is not dead yet. One that somebody else has started is hung up on: it ends with its input.
     pub(crate) async fn kill(mut self) {
-        kill(&mut self.child).await;
+        if let Some(child) = &mut self.child {
+            kill(child).await;
+        }
     }
 }
 

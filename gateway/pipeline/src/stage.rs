@@ -8,6 +8,7 @@ use curb_model::{Class, HubTime, Name, Point, PointName, Stream, ValueType};
 use tokio::time::Instant;
 
 use crate::columns::Columns;
+use crate::compile::Recipe;
 use crate::config::PluginConfig;
 use crate::lines::Lines;
 use crate::link::{Declared, Input, Load, Now, Slot};
@@ -16,10 +17,6 @@ use crate::state::{Ids, Saved};
 /// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
 /// with something else to do. Then the host itself hangs, and is killed.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
-
-/// Time for compiling, beyond `init_time`. A filter takes some 20 ms here; a Pi is ten times slower, and a runtime of
-/// another language a hundred times larger.
-const COMPILE_TIME: Duration = Duration::from_secs(30);
 
 /// The pause after a second failure in a row; it doubles with each, up to the longest.
 const REST: Duration = Duration::from_millis(100);
@@ -30,6 +27,8 @@ const REST_LONGEST: Duration = Duration::from_secs(30);
 pub(crate) enum Phase {
     /// Not in the host: there is none.
     Down,
+    /// Its component is being compiled; that has its own end.
+    Compiling,
     /// Asked to start or to start afresh.
     Starting { deadline: Instant },
     /// Waits for a batch.
@@ -130,13 +129,18 @@ impl Stage {
         }
     }
 
+    /// What its code is made from.
+    pub(crate) fn recipe(&self, component: &Arc<[u8]>) -> Recipe {
+        recipe(&self.config, component)
+    }
+
     /// The question that starts it in a host that does not know it.
-    pub(crate) fn load(&self, component: &[u8], ids: &Ids, state: Option<Saved>) -> Load {
+    pub(crate) fn load(&self, code: Vec<u8>, ids: &Ids, state: Option<Saved>) -> Load {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Load {
             slot: self.slot,
             name: self.config.name.to_string(),
-            component: component.to_vec(),
+            code,
             settings: self.config.settings.to_string(),
             inputs: self.input_list.clone(),
             seed: self.config.seed.clone(),
@@ -148,10 +152,6 @@ impl Stage {
             call_ms: ms(self.config.limits.call_time),
             init_ms: ms(self.config.limits.init_time),
         }
-    }
-
-    pub(crate) fn load_deadline(&self, now: Instant) -> Instant {
-        self.reset_deadline(now) + COMPILE_TIME
     }
 
     pub(crate) fn reset_deadline(&self, now: Instant) -> Instant {
@@ -173,7 +173,7 @@ impl Stage {
             | Phase::Ending { deadline } => Some(*deadline),
             Phase::Resting { until } => Some(*until),
             Phase::Idle => self.next_tick(),
-            Phase::Down | Phase::Failed | Phase::Ended => None,
+            Phase::Down | Phase::Compiling | Phase::Failed | Phase::Ended => None,
         }
     }
 
@@ -206,6 +206,17 @@ impl Stage {
         ids.own.extend(own.iter().map(|(id, point)| (point.name.point().to_string(), *id)));
         self.own = own;
         Ok(())
+    }
+}
+
+/// What the code of a component is made from, if it is to run with this configuration.
+pub(crate) fn recipe(config: &PluginConfig, component: &Arc<[u8]>) -> Recipe {
+    Recipe {
+        component: Arc::clone(component),
+        engine: config.engine,
+        memory: config.limits.memory,
+        time: config.limits.compile_time,
+        bytes: config.limits.compile_memory,
     }
 }
 

@@ -3,6 +3,7 @@
 mod bisect;
 mod chain;
 mod columns;
+mod compile;
 mod flow;
 mod leave;
 mod link;

@@ -140,6 +140,7 @@ pub(super) struct Plugins {
     pub(super) dir: Option<String>,
     pub(super) state_every: Option<Quantity>,
     pub(super) engine: Option<Engine>,
+    pub(super) socket: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -392,6 +393,8 @@ pub(super) struct Plugin {
     pub(super) on_failure: Option<OnFailure>,
     pub(super) memory: Option<Quantity>,
     pub(super) call_time: Option<Quantity>,
+    pub(super) compile_time: Option<Quantity>,
+    pub(super) compile_memory: Option<Quantity>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

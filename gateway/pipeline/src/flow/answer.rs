@@ -216,6 +216,7 @@ impl Flow {
         match &mut self.stages[place].phase {
             Phase::Busy { stream, .. } => stream.take(),
             Phase::Down
+            | Phase::Compiling
             | Phase::Starting { .. }
             | Phase::Idle
             | Phase::Ticking { .. }

@@ -45,9 +45,13 @@ impl Flow {
             Phase::Starting { .. } | Phase::Saving { .. } | Phase::Ticking { .. } | Phase::Replaying { .. } => true,
             // Its last word is lost, and nothing else: it is not started again.
             Phase::Ending { .. } => return self.set(place, Phase::Ended),
-            Phase::Down | Phase::Idle | Phase::Busy { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {
-                false
-            }
+            Phase::Down
+            | Phase::Compiling
+            | Phase::Idle
+            | Phase::Busy { .. }
+            | Phase::Ended
+            | Phase::Resting { .. }
+            | Phase::Failed => false,
         };
         let Some(stream) = self.answered(place) else {
             self.state_trapped(place, false, now);
@@ -186,7 +190,8 @@ impl Flow {
         match self.stages[place].phase {
             Phase::Failed | Phase::Resting { .. } => true,
             Phase::Down => self.host_deaths >= HOST_DEATHS,
-            Phase::Starting { .. }
+            Phase::Compiling
+            | Phase::Starting { .. }
             | Phase::Idle
             | Phase::Busy { .. }
             | Phase::Ticking { .. }

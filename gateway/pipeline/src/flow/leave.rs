@@ -55,7 +55,12 @@ impl Flow {
                 | Phase::Saving { .. }
                 | Phase::Ending { .. } => is_time = false,
                 Phase::Starting { .. } if self.is_searching(place) => is_time = false,
-                Phase::Down | Phase::Starting { .. } | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {}
+                Phase::Down
+                | Phase::Compiling
+                | Phase::Starting { .. }
+                | Phase::Ended
+                | Phase::Resting { .. }
+                | Phase::Failed => {}
             }
         }
         if is_time && let Some((parts, points)) = self.next.take() {

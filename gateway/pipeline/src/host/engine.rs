@@ -1,5 +1,7 @@
 //! How WebAssembly is run: what is switched off, and what a plugin may take.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use wasmtime::{Config, Engine, ResourceLimiter, Store};
 
 use crate::config::Engine as Kind;
@@ -33,6 +35,20 @@ const MEMORIES: usize = 4;
 /// default cannot be mapped on a small hub. Every proposal that filters do not need is off, because each is code that
 /// could be wrong.
 pub(super) fn engine(kind: Kind, memory: u64) -> wasmtime::Result<Engine> {
+    Engine::new(&config(kind, memory)?)
+}
+
+/// What compiled code depends on beside its component: version and configuration of the engine, and the machine.
+pub(crate) fn fingerprint(kind: Kind, memory: u64) -> wasmtime::Result<u64> {
+    let mut config = config(kind, memory)?;
+    // Its process runs no code of plugins: it keeps its own handlers of signals.
+    config.signals_based_traps(false);
+    let mut hasher = DefaultHasher::new();
+    Engine::new(&config)?.precompile_compatibility_hash().hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
+fn config(kind: Kind, memory: u64) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     if kind == Kind::Pulley {
         config.target(PULLEY)?;
@@ -56,7 +72,7 @@ pub(super) fn engine(kind: Kind, memory: u64) -> wasmtime::Result<Engine> {
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false);
-    Engine::new(&config)
+    Ok(config)
 }
 
 /// A store for a fresh instance, with its limits.

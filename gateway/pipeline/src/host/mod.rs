@@ -4,10 +4,12 @@
 //! has a thread, an engine and an instance of its own, so that one which spins delays nobody else. It decides nothing:
 //! what an answer means, and what to do when there is none, is the parent's.
 //!
-//! Deliberately absent: WASI in any form, threads that outlive their plugin, and any file but the cache of compiled code.
+//! Two more things that only run in processes of their own are here: the compiler ([`compile`]), and what both give up before
+//! they read their first byte ([`confine`]). Deliberately absent: WASI in any form, threads that outlive their plugin, and files.
 
 mod bindings;
-mod cache;
+mod compile;
+mod confine;
 mod convert;
 mod deserialize;
 mod engine;
@@ -16,7 +18,7 @@ mod plugin;
 mod ticker;
 
 use std::collections::HashMap;
-use std::fs::DirEntry;
+use std::fs::File;
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,10 +26,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-
 use crate::Error;
-use crate::host::cache::Cache;
+pub use crate::host::compile::plugin_compile;
+pub(crate) use crate::host::compile::{CODE, Order, REFUSED};
+pub use crate::host::confine::confine;
+pub(crate) use crate::host::engine::fingerprint;
 pub(crate) use crate::host::guest::OWN_POINTS;
 use crate::host::plugin::Question;
 pub(crate) use crate::host::plugin::TICK_LEAST_MS;
@@ -38,20 +41,18 @@ use crate::manifest::{self, Manifest};
 /// Questions that may wait for one plugin. The parent asks one at a time; a second place lets it unload a busy one.
 const QUESTIONS: usize = 2;
 
-/// Stack of a plugin's thread: the code generator runs on it, and 256 KiB of it are the guest's.
+/// Stack of a plugin's thread: 256 KiB of it are the guest's.
 const STACK: usize = 4 << 20;
 
-/// Files that the host may have open: the link, and for each module of each plugin one image of its memory.
-const FILES: u64 = 256;
-
-/// The body of `curb plugin-host`: serves until the end of standard input. Not for people; refuses a terminal.
+/// The body of `curb plugin-host`: serves until the end of standard input, or until the first who connects hangs up if standard
+/// input is a socket that listens. Not for people; refuses a terminal.
 #[must_use]
 pub fn plugin_host() -> ExitCode {
     let input = io::stdin();
     if input.is_terminal() {
         return ExitCode::from(2);
     }
-    match confine().map_err(LinkError::from).and_then(|()| serve(BufReader::new(input.lock()), io::stdout())) {
+    match serve_parent() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is the parent's; the host has no log of its own.
@@ -62,27 +63,19 @@ pub fn plugin_host() -> ExitCode {
     }
 }
 
-/// Gives up what the host never needs, before it reads the first byte. A system call filter and a user of its own come
-/// from the service that starts it.
-fn confine() -> io::Result<()> {
-    close_inherited()?;
-    rustix::thread::set_no_new_privs(true)?;
-    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::Nofile, limit(FILES))?;
-    Ok(())
-}
-
-/// Closes all but the link and standard error: whoever started the parent may have left it files that are not marked to
-/// be closed. Before any thread or file of our own.
-fn close_inherited() -> io::Result<()> {
-    let number = |entry: io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).collect();
-    for number in open.into_iter().filter(|number| *number > 2) {
-        // The folder that was listed is among them, and closed by now: an error says no more than that.
-        nix::unistd::close(number).ok();
+fn serve_parent() -> Result<(), LinkError> {
+    let input = io::stdin();
+    if !rustix::net::sockopt::socket_acceptconn(&input).unwrap_or(false) {
+        confine()?;
+        return serve(BufReader::new(input.lock()), io::stdout());
     }
-    Ok(())
+    confine::give_up_the_rest()?;
+    // Started by a service manager for whoever connects first. The next one gets another process.
+    // As a file: of the calls that sockets have, none is left.
+    let link = File::from(rustix::net::accept(&input).map_err(io::Error::from)?);
+    let input = link.try_clone()?;
+    confine::filter()?;
+    serve(BufReader::new(input), link)
 }
 
 /// Serves one parent, until it ends the input.
@@ -92,7 +85,6 @@ fn close_inherited() -> io::Result<()> {
 pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -> Result<(), LinkError> {
     let ticker = Ticker::start()?;
     let outlet = Outlet(Arc::new(Mutex::new(Box::new(output))));
-    let mut cache = Cache::none();
     let mut plugins: HashMap<Slot, (SyncSender<Question>, JoinHandle<()>)> = HashMap::new();
     // Threads of unloaded plugins: each ends with its questions; a call in progress ends by its own limit.
     let mut leaving: Vec<JoinHandle<()>> = Vec::new();
@@ -103,13 +95,9 @@ pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -
             Err(error) => break Err(error),
         };
         let (slot, question) = match message {
-            ToHost::Hello { cache: folder } => {
-                cache = Cache::open(Path::new(&folder));
-                continue;
-            }
             ToHost::Load(load) => {
                 let slot = load.slot;
-                if let Some(plugin) = start(*load, &cache, &ticker, &outlet)? {
+                if let Some(plugin) = start(*load, &ticker, &outlet)? {
                     plugins.insert(slot, plugin);
                 }
                 continue;
@@ -140,12 +128,7 @@ pub(crate) fn serve(mut input: impl Read, output: impl Write + Send + 'static) -
     result
 }
 
-fn start(
-    load: Load,
-    cache: &Cache,
-    ticker: &Ticker,
-    outlet: &Outlet,
-) -> io::Result<Option<(SyncSender<Question>, JoinHandle<()>)>> {
+fn start(load: Load, ticker: &Ticker, outlet: &Outlet) -> io::Result<Option<(SyncSender<Question>, JoinHandle<()>)>> {
     let slot = load.slot;
     let engine = match engine::engine(load.engine, load.memory) {
         Ok(engine) => engine,
@@ -157,11 +140,11 @@ fn start(
     ticker.watch(&engine);
     let (questions, queue) = sync_channel(QUESTIONS);
     let name = format!("plugin {}", load.name);
-    let (cache, clock, outlet) = (cache.clone(), ticker.clock(), outlet.clone());
+    let (clock, outlet) = (ticker.clock(), outlet.clone());
     let thread = thread::Builder::new()
         .name(name)
         .stack_size(STACK)
-        .spawn(move || plugin::run(load, &engine, &cache, &clock, &outlet, &queue))?;
+        .spawn(move || plugin::run(load, &engine, &clock, &outlet, &queue))?;
     Ok(Some((questions, thread)))
 }
 

@@ -12,8 +12,8 @@ use crate::host::Outlet;
 use crate::host::bindings::StatefulFilter;
 use crate::host::bindings::curb::plugin::types;
 use crate::host::bindings::exports::curb::plugin::{state, transform};
-use crate::host::cache::Cache;
 use crate::host::convert::point;
+use crate::host::deserialize::deserialize;
 use crate::host::engine::{self, Usage};
 use crate::host::guest::{Guest, OwnIds};
 use crate::host::ticker::Clock;
@@ -80,16 +80,9 @@ enum Refused {
 }
 
 /// Answers questions until there are no more.
-pub(super) fn run(
-    mut load: Load,
-    engine: &Engine,
-    cache: &Cache,
-    clock: &Clock,
-    outlet: &Outlet,
-    questions: &Receiver<Question>,
-) {
+pub(super) fn run(mut load: Load, engine: &Engine, clock: &Clock, outlet: &Outlet, questions: &Receiver<Question>) {
     let slot = load.slot;
-    let linked = match cache.compile(engine, &load.component).and_then(|component| link(engine, &component)) {
+    let linked = match deserialize(engine, &load.code).and_then(|component| link(engine, &component)) {
         Ok(linked) => linked,
         Err(error) => {
             outlet.send(&FromHost::Refused { slot, refusal: Refusal::Component, text: format!("{error:#}") });
@@ -102,7 +95,7 @@ pub(super) fn run(
         clock,
         outlet,
         linked,
-        load: Load { component: Vec::new(), ..load },
+        load: Load { code: Vec::new(), ..load },
         declared: Vec::new(),
         live: None,
     };

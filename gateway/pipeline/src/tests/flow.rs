@@ -115,7 +115,7 @@ impl Street {
         let mut flow = Flow::new(clock, board.clone(), BTreeMap::new());
         let now = Instant::now();
         flow.configure(parts(policies, true, true), &points, now);
-        flow.host_started(String::new(), now);
+        flow.host_started(now);
         Self { board, flow, now, points, questions: Vec::new(), out: Vec::new(), made: HashMap::new(), policies }
     }
 
@@ -148,8 +148,11 @@ impl Street {
 
     /// What the flow wants to have done, done.
     fn collect(&mut self) {
+        while let Some((slot, _)) = self.flow.to_compile.pop_front() {
+            self.flow.compiled(slot, Ok(Vec::new()), self.now);
+        }
         while let Some(question) = take_frame::<ToHost>(&mut self.flow.to_host).unwrap() {
-            if !matches!(question, ToHost::Hello { .. } | ToHost::Unload { .. }) {
+            if !matches!(question, ToHost::Unload { .. }) {
                 self.questions.push(question);
             }
         }
@@ -194,7 +197,7 @@ impl Street {
             (ToHost::Finish { slot, .. }, _) => {
                 FromHost::Added { slot, added: Columns::default(), metrics: vec![], state: None }
             }
-            (ToHost::Hello { .. } | ToHost::Unload { .. } | ToHost::Snapshot { .. } | ToHost::Tick { .. }, _) => return,
+            (ToHost::Unload { .. } | ToHost::Snapshot { .. } | ToHost::Tick { .. }, _) => return,
         };
         self.flow.heard(message, self.now);
     }
@@ -203,7 +206,7 @@ impl Street {
         self.collect();
         self.questions.clear();
         self.flow.host_died(self.now);
-        self.flow.host_started(String::new(), self.now);
+        self.flow.host_started(self.now);
     }
 
     fn any_failed(&self) -> bool {
@@ -250,7 +253,7 @@ fn slot_of(question: &ToHost) -> Option<Slot> {
         | ToHost::Tick { slot, .. }
         | ToHost::Finish { slot, .. }
         | ToHost::Snapshot { slot } => Some(*slot),
-        ToHost::Hello { .. } | ToHost::Unload { .. } => None,
+        ToHost::Unload { .. } => None,
     }
 }
 

@@ -7,8 +7,7 @@ use crate::chain::{Emission, Selection};
 use crate::columns::Columns;
 use crate::config::Engine;
 use crate::link::{
-    Declared, FRAME_MAX, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost, read_frame,
-    take_frame,
+    Declared, FromHost, Input, LinkError, Load, Message, Metric, Now, Refusal, ToHost, read_frame, take_frame,
 };
 use crate::state::Saved;
 
@@ -27,17 +26,16 @@ fn saved() -> impl Strategy<Value = Option<Saved>> {
 fn to_host() -> impl Strategy<Value = ToHost> {
     let input = (any::<u32>(), ".*", proptest::option::of(".*")).prop_map(|(id, name, unit)| Input { id, name, unit });
     prop_oneof![
-        ".*".prop_map(|cache| ToHost::Hello { cache }),
         (any::<[u32; 4]>(), ".*", any::<Vec<u8>>(), ".*", prop::collection::vec(input, 0..4), any::<u64>(), saved())
-            .prop_map(|([slot, first_own, call_ms, init_ms], name, component, settings, inputs, memory, state)| {
+            .prop_map(|([slot, first_own, call_ms, init_ms], name, code, settings, inputs, memory, state)| {
                 ToHost::Load(Box::new(Load {
                     slot,
                     own: vec![(name.clone(), init_ms), (settings.clone(), slot)],
                     state,
                     engine: if memory % 2 == 0 { Engine::Cranelift } else { Engine::Pulley },
                     name,
-                    seed: component.clone(),
-                    component,
+                    seed: code.clone(),
+                    code,
                     settings,
                     inputs,
                     first_own,
@@ -128,7 +126,7 @@ fn a_count_is_not_believed_before_the_bytes_are_there() {
     // A list of 2^32 - 1 points in a frame of nine bytes.
     let damaged = take_frame::<FromHost>(&mut frame(&[0, 1, 0, 0, 0, 255, 255, 255, 255]));
     assert!(matches!(damaged, Err(LinkError::Damaged(_))), "{damaged:?}");
-    let long = u32::try_from(FRAME_MAX + 1).unwrap().to_le_bytes();
-    assert!(matches!(take_frame::<FromHost>(&mut long.to_vec()), Err(LinkError::TooLong(_))));
-    assert!(matches!(read_frame::<ToHost>(&mut &long[..]), Err(LinkError::TooLong(_))));
+    let long = |most: usize| u32::try_from(most + 1).unwrap().to_le_bytes();
+    assert!(matches!(take_frame::<FromHost>(&mut long(FromHost::MAX).to_vec()), Err(LinkError::TooLong(_))));
+    assert!(matches!(read_frame::<ToHost>(&mut &long(ToHost::MAX)[..]), Err(LinkError::TooLong(_))));
 }

@@ -88,7 +88,7 @@ impl Street {
         let mut flow = Flow::new(clock, board.clone(), states);
         flow.state_every = EVERY;
         flow.configure(vec![part(globs)], &points, now);
-        flow.host_started(String::new(), now);
+        flow.host_started(now);
         let (questions, out) = (Vec::new(), Vec::new());
         let mut street = Self {
             board,
@@ -112,8 +112,11 @@ impl Street {
     }
 
     pub(super) fn collect(&mut self) {
+        while let Some((slot, _)) = self.flow.to_compile.pop_front() {
+            self.flow.compiled(slot, Ok(Vec::new()), self.now);
+        }
         while let Some(question) = take_frame::<ToHost>(&mut self.flow.to_host).unwrap() {
-            if !matches!(question, ToHost::Hello { .. } | ToHost::Unload { .. }) {
+            if !matches!(question, ToHost::Unload { .. }) {
                 self.questions.push(question);
             }
         }
@@ -193,7 +196,7 @@ impl Street {
                 let state = (rows > 0).then(|| saved(self.seen[&slot]));
                 FromHost::Added { slot, added, metrics: vec![], state }
             }
-            other @ (ToHost::Hello { .. } | ToHost::Unload { .. }) => panic!("{other:?}"),
+            other @ ToHost::Unload { .. } => panic!("{other:?}"),
         };
         self.hear(message);
     }
@@ -227,7 +230,7 @@ impl Street {
         self.questions.clear();
         self.seen.clear();
         self.flow.host_died(self.now);
-        self.flow.host_started(String::new(), self.now);
+        self.flow.host_started(self.now);
         self.collect();
     }
 

@@ -1,7 +1,7 @@
 //! A pipeline between two ends that the test holds.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,14 +63,24 @@ impl Rig {
         Self::start_with(plugins, States::new())
     }
 
+    /// With a host that waits behind this socket.
+    pub(crate) fn start_behind(plugins: Vec<PluginConfig>, socket: &Path) -> Self {
+        Self::begin(plugins, States::new(), Some(socket))
+    }
+
     /// Where an earlier run has stopped.
     pub(crate) fn start_with(plugins: Vec<PluginConfig>, states: States) -> Self {
+        Self::begin(plugins, states, None)
+    }
+
+    fn begin(plugins: Vec<PluginConfig>, states: States, socket: Option<&Path>) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let clock = HubClock::starting_at(HubTime::ZERO);
         let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"].map(point).into_iter().collect();
         let (input, to_pipeline) = mpsc::channel(16);
         let (from_pipeline, output) = mpsc::channel(16);
-        let config = config(plugins, &cache);
+        let mut config = config(plugins, &cache);
+        config.host.socket = socket.map(Path::to_owned);
         let before = states.clone();
         let pipeline =
             Pipeline::start(config, points.clone(), clock.clone(), before, to_pipeline, from_pipeline).unwrap();
@@ -160,7 +170,7 @@ impl Rig {
 }
 
 fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
-    let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), args: vec![] };
+    let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), socket: None };
     let cache = cache.path().join("components");
     Config { plugins, host, cache, policy: Policy::default(), state_every: STATE_EVERY }
 }

@@ -183,6 +183,8 @@ pub(super) struct AllPlugins {
     pub(super) state_every: Option<Duration>,
     /// What runs their code.
     pub(super) engine: Engine,
+    /// Where a plugin host waits that the service manager starts.
+    pub(super) socket: Option<PathBuf>,
 }
 
 pub(super) fn plugins(root: &Node, report: &mut Report) -> AllPlugins {
@@ -196,6 +198,7 @@ pub(super) fn plugins(root: &Node, report: &mut Report) -> AllPlugins {
             schema::Engine::Cranelift => Engine::Cranelift,
             schema::Engine::Pulley => Engine::Pulley,
         }),
+        socket: part.path("socket", part.raw.socket.as_deref(), report),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
     let pipeline = curb_pipeline::Config {
         plugins,
         policy,
-        host: curb_pipeline::HostCommand::default(),
+        host: curb_pipeline::HostCommand { socket: all_plugins.socket, ..curb_pipeline::HostCommand::default() },
         // What is wrong with it is reported.
         state_every: all_plugins.state_every.unwrap_or(curb_pipeline::STATE_EVERY),
         cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),

@@ -23,6 +23,10 @@ use crate::config::typed::Table;
 const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::mib(256);
 /// Calls are timed in steps of 5 ms; readings wait in memory behind a call.
 const CALL_TIME: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+/// The compiler's own end is in whole seconds.
+const COMPILE_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+/// Less than a small filter needs, to what a hub of 1 GB can spare for a while.
+const COMPILE_MEMORY: RangeInclusive<ByteSize> = ByteSize::mib(16)..=ByteSize::mib(768);
 
 /// Reads the plugins, in the order in which a reading meets them.
 pub(super) fn build(
@@ -71,10 +75,7 @@ fn plugin(
         }
         globs(part, "points", points, field, plugins, report)
     });
-    let memory = raw.memory.as_ref().map(|text| text.0.as_str());
-    let memory = part.notation(&["memory"], memory, |text| notation::size(text, &MEMORY), report);
-    let call_time = part.duration("call_time", raw.call_time.as_ref(), &CALL_TIME, report);
-    let limits = Limits::default();
+    let limits = limits(part, report);
     Some(PluginConfig {
         name: name.clone(),
         component: component?,
@@ -88,12 +89,28 @@ fn plugin(
             schema::OnFailure::Drop => OnFailure::Drop,
             schema::OnFailure::Hold => OnFailure::Hold,
         }),
-        limits: Limits {
-            memory: memory.map_or(limits.memory, |memory| memory.as_u64()),
-            call_time: call_time.unwrap_or(limits.call_time),
-            ..limits
-        },
+        limits,
     })
+}
+
+/// The defaults, where the configuration says nothing or something wrong.
+fn limits(part: &Part<'_, schema::Plugin>, report: &mut Report) -> Limits {
+    let raw = &part.raw;
+    let mut size = |key, text: Option<&schema::Quantity>, range| {
+        part.notation(&[key], text.map(|text| text.0.as_str()), |text| notation::size(text, range), report)
+    };
+    let memory = size("memory", raw.memory.as_ref(), &MEMORY);
+    let compile_memory = size("compile_memory", raw.compile_memory.as_ref(), &COMPILE_MEMORY);
+    let call_time = part.duration("call_time", raw.call_time.as_ref(), &CALL_TIME, report);
+    let compile_time = part.duration("compile_time", raw.compile_time.as_ref(), &COMPILE_TIME, report);
+    let limits = Limits::default();
+    Limits {
+        memory: memory.map_or(limits.memory, |memory| memory.as_u64()),
+        call_time: call_time.unwrap_or(limits.call_time),
+        compile_time: compile_time.unwrap_or(limits.compile_time),
+        compile_memory: compile_memory.map_or(limits.compile_memory, |memory| memory.as_u64()),
+        ..limits
+    }
 }
 
 fn component(

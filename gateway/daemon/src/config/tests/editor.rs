@@ -104,7 +104,7 @@ fn keys_say_what_they_mean_and_what_they_are_by_default() {
     for section in fixed {
         for (key, property) in schema["properties"][section]["properties"].as_object().unwrap() {
             let told = property.get("default").is_some()
-                || matches!((section, key.as_str()), ("core", "url" | "fallback" | "proxy"));
+                || matches!((section, key.as_str()), ("core", "url" | "fallback" | "proxy") | ("plugins", "socket"));
             assert!(told && property.get("description").is_some(), "{section}.{key}: {property}");
         }
     }
