@@ -43,7 +43,7 @@ pub enum Error {
         source: EngineError,
     },
     /// The component imports or exports something else than a plugin does.
-    #[error("fit component {} to world curb:plugin/filter@0.1.0", path.display())]
+    #[error("run component {} as a plugin", path.display())]
     WrongWorld {
         /// Which file.
         path: PathBuf,

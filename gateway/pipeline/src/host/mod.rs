@@ -10,6 +10,7 @@
 mod bindings;
 mod compile;
 mod confine;
+mod contract;
 mod convert;
 mod deserialize;
 mod engine;

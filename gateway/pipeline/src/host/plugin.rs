@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::error::Context as _;
 use wasmtime::{Engine, Store, Trap};
 
 use crate::chain::Emission;
@@ -12,6 +13,7 @@ use crate::host::Outlet;
 use crate::host::bindings::StatefulFilter;
 use crate::host::bindings::curb::plugin::types;
 use crate::host::bindings::exports::curb::plugin::{state, transform};
+use crate::host::contract::{self, SPOKEN};
 use crate::host::convert::point;
 use crate::host::deserialize::deserialize;
 use crate::host::engine::{self, Usage};
@@ -37,7 +39,7 @@ pub(super) enum Question {
 /// The least time between two ticks, in milliseconds. Protects the readings behind them: a tick may take as long as a batch.
 pub(crate) const TICK_LEAST_MS: u32 = 100;
 
-/// The name of the export that tells the world `stateful-filter` from `filter`.
+/// The name of the export that tells the world `stateful-filter` from `filter`. Looked up as imports are: any version of its track.
 const STATE: &str = "curb:plugin/state@0.1.0";
 
 /// A component with everything that it imports found, and where its exports are.
@@ -54,8 +56,20 @@ impl Linked {
     }
 }
 
-/// Fails if the component is not of one of our worlds.
+/// Fails if the component is not of one of our worlds, in a version that is spoken here.
 pub(super) fn link(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
+    let world = component.component_type();
+    let (imports, exports) = (world.imports(engine), world.exports(engine));
+    let made_for = contract::made_for(imports.map(|(name, _)| name), exports.map(|(name, _)| name))?;
+    let linked = link_named(engine, component);
+    if made_for > SPOKEN {
+        // It uses what is new there, or it would have been linked.
+        return linked.with_context(|| format!("made for curb:plugin@{made_for}, and this hub speaks {SPOKEN}"));
+    }
+    linked
+}
+
+fn link_named(engine: &Engine, component: &Component) -> wasmtime::Result<Linked> {
     let mut linker = Linker::new(engine);
     StatefulFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
     let pre = linker.instantiate_pre(component)?;

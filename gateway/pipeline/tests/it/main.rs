@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 mod confine;
+mod contract;
 mod deadband;
 mod hostile;
 mod life;
+mod newer;
 mod rig;
 mod standard;
 mod state;
