@@ -4,7 +4,7 @@
 //! The boot does not do this: it compiles, and a plugin that is no plugin must not stop a hub.
 
 use boon::{CompileError, Compiler, ErrorKind, InstanceToken, SchemaIndex, Schemas, UrlLoader, ValidationError};
-use curb_pipeline::{OnFailure, PluginConfig, inspect};
+use curb_pipeline::{OnFailure, PluginConfig, inspect_within};
 use serde_json::Value;
 
 use crate::config::{Loaded, Merged, Problem};
@@ -28,7 +28,7 @@ pub(crate) struct Unfit {
 pub(crate) fn of(loaded: &Loaded) -> Unfit {
     let mut unfit = Unfit::default();
     for plugin in loaded.settings.iter().flat_map(|settings| &settings.pipeline.plugins) {
-        match inspect(&plugin.component) {
+        match inspect_within(&plugin.component, plugin.limits.component) {
             Err(error) => {
                 let why = crate::chain(&error);
                 unfit.components.push(format!("plugin.{}.component: failed to {why}", plugin.name));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use curb_model::{Glob, Name};
 
+use crate::link::{COMPONENT_MAX, COMPONENT_MOST};
 use crate::policy::Policy;
 
 /// Everything the pipeline needs to know.
@@ -107,6 +108,9 @@ pub const HOLD_READINGS: usize = 4_096;
 /// declared points. They are constants beside the code that enforces them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Size of the component file in bytes, at most [`COMPONENT_SIZE_MOST`]. Protects a hub against compiling for minutes, and a mobile
+    /// link against a mistake.
+    pub component: u64,
     /// Linear memory in bytes, summed over all memories of the plugin. Protects a hub of 1 GB against a leak or a bomb.
     pub memory: u64,
     /// Wall time of one call for a batch. Protects the readings behind it against a loop without end; counted in
@@ -123,9 +127,13 @@ pub struct Limits {
     pub rows_out: u32,
 }
 
+/// The largest component that may be granted.
+pub const COMPONENT_SIZE_MOST: u64 = COMPONENT_MOST as u64;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            component: COMPONENT_MAX as u64,
             memory: 8 << 20,
             call_time: Duration::from_millis(250),
             init_time: Duration::from_secs(2),

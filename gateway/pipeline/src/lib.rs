@@ -56,12 +56,14 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY};
+pub use config::{
+    COMPONENT_SIZE_MOST, Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY,
+};
 pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 #[doc(hidden)]
 pub use host::confine;
-pub use host::{Inspected, inspect, plugin_compile, plugin_host};
+pub use host::{Inspected, inspect, inspect_within, plugin_compile, plugin_host};
 pub use leaving::Leaving;
 pub use manifest::{Manifest, ManifestError};
 pub use pipeline::Pipeline;

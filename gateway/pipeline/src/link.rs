@@ -27,8 +27,12 @@ const TO_HOST_MAX: usize = CODE_MAX + (2 << 20);
 /// plugin, a megabyte, and a state.
 const FROM_HOST_MAX: usize = 4 << 20;
 
-/// Largest component file. A filter in Rust has some 50 KB; this admits other languages' runtimes but not a mistake.
+/// Largest component file, unless the operator grants more. A filter in Rust has some 50 KB, one in JavaScript 1.7 MB; this admits
+/// small runtimes but not a mistake.
 pub(crate) const COMPONENT_MAX: usize = 4 << 20;
+
+/// Most that may be granted. One in Python has 18 MB.
+pub(crate) const COMPONENT_MOST: usize = 20 << 20;
 
 /// A plugin as both ends number it; a new one each time that it is loaded, never reused, so that a late answer of the
 /// one before cannot be taken for its.

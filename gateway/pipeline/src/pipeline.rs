@@ -134,10 +134,11 @@ impl Setup {
             return Err(Error::DuplicatePlugin { name: twice.name.clone() });
         }
         let parts = config.plugins.iter().cloned().map(|mut config| {
-            let component = component::read(&config.component).map(Arc::from).map_err(|error| {
-                let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                format!("cannot {error}{why}").into()
-            });
+            let component =
+                component::read(&config.component, config.limits.component).map(Arc::from).map_err(|error| {
+                    let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                    format!("cannot {error}{why}").into()
+                });
             withhold(&mut config, &component);
             Part { config, component }
         });

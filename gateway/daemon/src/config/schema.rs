@@ -391,6 +391,7 @@ pub(super) struct Plugin {
     pub(super) points: Option<Vec<String>>,
     pub(super) settings: Option<serde_json::Map<String, serde_json::Value>>,
     pub(super) on_failure: Option<OnFailure>,
+    pub(super) component_size: Option<Quantity>,
     pub(super) memory: Option<Quantity>,
     pub(super) call_time: Option<Quantity>,
     pub(super) compile_time: Option<Quantity>,

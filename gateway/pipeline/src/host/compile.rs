@@ -18,7 +18,7 @@ use rustix::process::Resource;
 use crate::codec::{Body, Damaged, Writer};
 use crate::config::Engine;
 use crate::host::{confine, engine};
-use crate::link::{COMPONENT_MAX, LinkError, Message, read_frame};
+use crate::link::{COMPONENT_MOST, LinkError, Message, read_frame};
 
 /// The first byte of an answer that is code.
 pub(crate) const CODE: u8 = 0;
@@ -39,7 +39,7 @@ pub(crate) struct Order {
 }
 
 impl Message for Order {
-    const MAX: usize = COMPONENT_MAX + 64;
+    const MAX: usize = COMPONENT_MOST + 64;
 
     fn write(&self, w: &mut Writer) {
         let pulley = u8::from(self.engine == Engine::Pulley);

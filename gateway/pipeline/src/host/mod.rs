@@ -177,8 +177,16 @@ pub struct Inspected {
 /// # Errors
 /// It is not, and why.
 pub fn inspect(component: &Path) -> Result<Inspected, Error> {
+    inspect_within(component, crate::Limits::default().component)
+}
+
+/// The same, of a component that may have so many bytes.
+///
+/// # Errors
+/// It is none that a hub would run, and why.
+pub fn inspect_within(component: &Path, limit: u64) -> Result<Inspected, Error> {
     let path = || PathBuf::from(component);
-    let bytes = crate::component::read(component)?;
+    let bytes = crate::component::read(component, limit)?;
     let engine = engine::engine(crate::Engine::default(), crate::Limits::default().memory)
         .map_err(|error| Error::Engine(error.into()))?;
     let compiled = wasmtime::component::Component::new(&engine, &bytes)

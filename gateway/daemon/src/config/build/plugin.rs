@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use curb_model::{Glob, Name};
-use curb_pipeline::{Limits, OnFailure, PluginConfig};
+use curb_pipeline::{COMPONENT_SIZE_MOST, Limits, OnFailure, PluginConfig};
 
 use super::field::FieldNames;
 use super::fixed::AllPlugins;
@@ -19,6 +19,8 @@ use crate::config::report::Report;
 use crate::config::schema;
 use crate::config::typed::Table;
 
+/// Less than a component has is of no use; the most is what a runtime of another language needs.
+const COMPONENT_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::b(COMPONENT_SIZE_MOST);
 /// WebAssembly grows by pages of 64 KiB; the most is what a hub of 1 GB can spare.
 const MEMORY: RangeInclusive<ByteSize> = ByteSize::kib(64)..=ByteSize::mib(256);
 /// Calls are timed in steps of 5 ms; readings wait in memory behind a call.
@@ -99,12 +101,14 @@ fn limits(part: &Part<'_, schema::Plugin>, report: &mut Report) -> Limits {
     let mut size = |key, text: Option<&schema::Quantity>, range| {
         part.notation(&[key], text.map(|text| text.0.as_str()), |text| notation::size(text, range), report)
     };
+    let component = size("component_size", raw.component_size.as_ref(), &COMPONENT_SIZE);
     let memory = size("memory", raw.memory.as_ref(), &MEMORY);
     let compile_memory = size("compile_memory", raw.compile_memory.as_ref(), &COMPILE_MEMORY);
     let call_time = part.duration("call_time", raw.call_time.as_ref(), &CALL_TIME, report);
     let compile_time = part.duration("compile_time", raw.compile_time.as_ref(), &COMPILE_TIME, report);
     let limits = Limits::default();
     Limits {
+        component: component.map_or(limits.component, |size| size.as_u64()),
         memory: memory.map_or(limits.memory, |memory| memory.as_u64()),
         call_time: call_time.unwrap_or(limits.call_time),
         compile_time: compile_time.unwrap_or(limits.compile_time),

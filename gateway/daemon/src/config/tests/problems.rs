@@ -97,12 +97,13 @@ curb.toml:15:16: warning: plugin.q.points.1: found "e/*", expected a glob that s
 curb.toml:15:30: warning: plugin.q.points.3: found "q/*", expected points of devices: no plugin sees what another one makes"#,
     );
     plugin(
-        "component = \"/bin/sh\"\npoints = []\nsettings = 5\non_failure = \"ignore\"\nmemory = 8",
+        "component = \"/bin/sh\"\npoints = []\nsettings = 5\non_failure = \"ignore\"\nmemory = 8\ncomponent_size = \"1 GiB\"",
         r#"curb.toml:15:1: error: plugin.q.points: found [], expected at least one glob, such as "meter/*"
 curb.toml:16:1: error: plugin.q.settings: found 5, expected a table
 curb.toml:17:1: error: plugin.q.on_failure: found "ignore", expected "pass", "drop" or "hold"
 curb.toml:18:1: error: plugin.q.memory: found 8, expected a size from 64 KiB to 256 MiB
-  help: add a unit, as in "8 MiB"; units are KiB, MiB, GiB, kB, MB and GB"#,
+  help: add a unit, as in "8 MiB"; units are KiB, MiB, GiB, kB, MB and GB
+curb.toml:19:1: error: plugin.q.component_size: found "1 GiB", expected a size from 64 KiB to 20 MiB"#,
     );
     plugin(
         "component = \"/bin/sh\"\npoints = [\"*\"]\nsettings = { since = 1979-05-27 }",
