@@ -12,7 +12,10 @@ DESTDIR ?=
 SEED ?=
 BROKER ?= mosquitto
 
-.PHONY: help demo soak test lint bench build plugins needs install audit clean
+# The languages whose example the tests need; `make examples IN=python` makes the one that they run where it is there.
+IN ?= rust c javascript
+
+.PHONY: help demo soak test lint bench build plugins examples needs install audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s $$'\t'
@@ -22,6 +25,9 @@ build: plugins ## build every program and the standard plugins
 
 plugins: ## build the plugins into components
 	$(MAKE) -C plugins components
+
+examples: needs ## build the example plugin in Rust, C and JavaScript (IN=python)
+	plugins/examples/build $(IN)
 
 demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever)
 	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR))
@@ -33,7 +39,7 @@ soak: needs build ## SIGKILL for daemon, plugin host and broker at random moment
 	@target/debug/street soak --plugin $(COMPONENTS)/deadband.wasm --broker $(BROKER) \
 		$(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED))
 
-test: needs build ## every test, with real peers (installs what they need from Debian, saying so first)
+test: needs build examples ## every test, with real peers (installs what they need from Debian, saying so first)
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --locked --workspace; \
 	else \

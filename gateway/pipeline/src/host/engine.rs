@@ -69,7 +69,9 @@ fn config(kind: Kind, memory: u64) -> wasmtime::Result<Config> {
         .wasm_exceptions(false)
         .wasm_threads(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // What joins the parts of a component, as those of a runtime in JavaScript, looks into the memories of both: without it
+        // the compiler panics. `Usage` sums up all memories.
+        .wasm_multi_memory(true)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false);
     Ok(config)

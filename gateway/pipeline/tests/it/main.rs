@@ -7,6 +7,7 @@
 mod confine;
 mod contract;
 mod deadband;
+mod examples;
 mod hostile;
 mod life;
 mod newer;

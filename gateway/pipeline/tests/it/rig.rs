@@ -65,17 +65,22 @@ impl Rig {
 
     /// With a host that waits behind this socket.
     pub(crate) fn start_behind(plugins: Vec<PluginConfig>, socket: &Path) -> Self {
-        Self::begin(plugins, States::new(), Some(socket))
+        Self::begin(plugins, States::new(), Some(socket), HubTime::ZERO)
     }
 
     /// Where an earlier run has stopped.
     pub(crate) fn start_with(plugins: Vec<PluginConfig>, states: States) -> Self {
-        Self::begin(plugins, states, None)
+        Self::start_at(plugins, states, HubTime::ZERO)
     }
 
-    fn begin(plugins: Vec<PluginConfig>, states: States, socket: Option<&Path>) -> Self {
+    /// On a hub that has run for so long.
+    pub(crate) fn start_at(plugins: Vec<PluginConfig>, states: States, now: HubTime) -> Self {
+        Self::begin(plugins, states, None, now)
+    }
+
+    fn begin(plugins: Vec<PluginConfig>, states: States, socket: Option<&Path>, now: HubTime) -> Self {
         let cache = tempfile::tempdir().unwrap();
-        let clock = HubClock::starting_at(HubTime::ZERO);
+        let clock = HubClock::starting_at(now);
         let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"].map(point).into_iter().collect();
         let (input, to_pipeline) = mpsc::channel(16);
         let (from_pipeline, output) = mpsc::channel(16);
@@ -131,7 +136,11 @@ impl Rig {
     }
 
     pub(crate) async fn eventually(&self, what: &str, holds: impl Fn(&Health) -> bool) -> Health {
-        let deadline = Instant::now() + PATIENCE;
+        self.within(PATIENCE, what, holds).await
+    }
+
+    pub(crate) async fn within(&self, patience: Duration, what: &str, holds: impl Fn(&Health) -> bool) -> Health {
+        let deadline = Instant::now() + patience;
         loop {
             let health = self.health();
             if holds(&health) {
