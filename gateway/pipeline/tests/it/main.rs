@@ -4,10 +4,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod attacks;
 mod confine;
 mod contract;
 mod deadband;
 mod examples;
+mod guest;
 mod hostile;
 mod life;
 mod newer;
