@@ -307,6 +307,9 @@ impl Flow {
         if self.snapshot_is_due(place, now) {
             return self.ask_snapshot(place, now);
         }
+        if self.is_worn(place, now) {
+            return;
+        }
         if self.stages[place].next_tick().is_some_and(|due| due <= now) && self.closing.is_none() {
             return self.tick(place, now);
         }

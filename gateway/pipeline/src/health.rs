@@ -21,7 +21,7 @@ pub struct Health {
     pub refused: u64,
     /// Every configured plugin.
     pub plugins: BTreeMap<Name, PluginHealth>,
-    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `plugin-poison`, `plugin-state`,
+    /// What stands wrong now: `plugin-settings`, `plugin-failed`, `plugin-trapped`, `plugin-poison`, `plugin-state`, `plugin-wear`,
     /// `host-down`, `host-restarted`.
     pub faults: Vec<Fault>,
 }

@@ -16,7 +16,7 @@
 //! | `chain`, `columns` | what a plugin sees of a batch, what its answer does to it (pure) |
 //! | `bisect` | which readings of a batch a plugin cannot handle (pure) |
 //! | `flow`, `lane`, `stage` | which batch is where, what a failure means (pure) |
-//! | `state` | what a plugin must not forget, as it is kept between runs (pure) |
+//! | `state`, `wear` | what a plugin must not forget, as it is kept between runs, and how much of it (pure) |
 //! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
 //! | `manifest` | what a component says of itself (pure) |
 //! | `lines` | how much of a plugin's log is logged |
@@ -52,6 +52,7 @@ mod policy;
 mod process;
 mod stage;
 mod state;
+mod wear;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use crate::config::PluginConfig;
 use crate::lines::Lines;
 use crate::link::{Declared, Input, Load, Now, Slot};
 use crate::state::{Ids, Saved};
+use crate::wear::Wear;
 
 /// Time beyond a limit in which the host must have answered: it stops a plugin within two epochs, the rest is a machine
 /// with something else to do. Then the host itself hangs, and is killed.
@@ -82,6 +83,9 @@ pub(crate) struct Stage {
     pub(crate) lines: Lines,
     /// Whether its component is of the world with state.
     pub(crate) stateful: bool,
+    /// What of it went to the disk; and if that was too much, until when it is asked nothing.
+    pub(crate) wear: Wear,
+    pub(crate) worn_until: Option<Instant>,
     /// Since when it has handled batches that no snapshot knows.
     pub(crate) dirty: Option<Instant>,
     /// What it has been asked since, if it has state; and how many rows that are.
@@ -172,7 +176,7 @@ impl Stage {
             | Phase::Replaying { deadline, .. }
             | Phase::Ending { deadline } => Some(*deadline),
             Phase::Resting { until } => Some(*until),
-            Phase::Idle => self.next_tick(),
+            Phase::Idle => self.worn_until.or_else(|| self.next_tick()),
             Phase::Down | Phase::Compiling | Phase::Failed | Phase::Ended => None,
         }
     }

@@ -9,6 +9,7 @@ mod leave;
 mod link;
 mod manifest;
 mod state;
+mod wear;
 
 use std::sync::Arc;
 

@@ -153,7 +153,7 @@ impl Flow {
                 if let Some((past, state)) = call {
                     self.has_answered(place, past, state, now);
                 }
-                let let_out = self.worked(place, own, lets_out);
+                let let_out = self.worked(place, own, lets_out, now);
                 self.go_on(place, now);
                 let_out.into_iter().for_each(|job| self.enqueue(job, now));
                 self.advance(&stream, now);
@@ -180,7 +180,7 @@ impl Flow {
                 let told = stage.told.as_nanos();
                 let time = Now { hub: told, utc_offset: self.clock.offset().map(UtcOffset::as_nanos) };
                 self.has_answered(place, Some(Past::Tick(time)), state, now);
-                let let_out = self.worked(place, own, true);
+                let let_out = self.worked(place, own, true, now);
                 self.stages[place].finished |= is_last;
                 self.set(place, if is_last { Phase::Ended } else { Phase::Idle });
                 self.feed(place, now);
@@ -201,12 +201,12 @@ impl Flow {
     }
 
     /// A plugin has answered well. Its state goes ahead of everything that it has let out; gives its own readings.
-    fn worked(&mut self, place: usize, own: Vec<Batch>, lets_out: bool) -> Vec<Job> {
+    fn worked(&mut self, place: usize, own: Vec<Batch>, lets_out: bool, now: Instant) -> Vec<Job> {
         let (name, at) = (self.stages[place].name().clone(), self.stages[place].told);
         self.stages[place].failures = 0;
         self.state_works(place);
         if lets_out {
-            self.write_state(&name);
+            self.write_state(&name, now);
         }
         own.into_iter().map(|batch| Job::new(batch, at)).collect()
     }

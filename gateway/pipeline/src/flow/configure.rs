@@ -14,6 +14,7 @@ use crate::lines::Lines;
 use crate::link::{Input, ToHost};
 use crate::stage::{Phase, Stage};
 use crate::state::Ids;
+use crate::wear::Wear;
 
 impl Flow {
     /// Those who go have had their last word.
@@ -88,6 +89,8 @@ impl Flow {
             waiting: VecDeque::new(),
             lines: Lines::default(),
             stateful: false,
+            wear: Wear::default(),
+            worn_until: None,
             dirty: None,
             past: Vec::new(),
             past_rows: 0,

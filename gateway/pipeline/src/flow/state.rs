@@ -15,6 +15,7 @@ use crate::leaving::Leaving;
 use crate::link::ToHost;
 use crate::stage::{Past, Phase};
 use crate::state::{Saved, to_bytes};
+use crate::wear::HOURLY;
 
 /// How long calls may be without a snapshot in memory.
 pub(super) const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
@@ -105,13 +106,16 @@ impl Flow {
     }
 
     /// Sends what has changed on its way to the disk.
-    pub(super) fn write_state(&mut self, name: &Name) {
+    pub(super) fn write_state(&mut self, name: &Name, now: Instant) {
         let Some(memory) = self.states.get_mut(name) else { return };
         if memory.unwritten.take().is_none() {
             return;
         }
-        let ids = self.ids.entry(name.clone()).or_default();
-        self.outbox.push_back(Leaving::State { plugin: name.clone(), bytes: to_bytes(&memory.saved, ids) });
+        let bytes = to_bytes(&memory.saved, self.ids.entry(name.clone()).or_default());
+        if let Some(stage) = self.stages.iter_mut().find(|stage| stage.name() == name) {
+            stage.wear.write(bytes.len(), now);
+        }
+        self.outbox.push_back(Leaving::State { plugin: name.clone(), bytes });
         self.board.plugin(name, |sheet| sheet.health.states_written += 1);
     }
 
@@ -120,7 +124,29 @@ impl Flow {
         let (every, closing) = (self.state_every, self.closing.is_some());
         let is_due = |memory: &Memory| memory.unwritten.is_some_and(|since| closing || now >= since + every);
         let due: Vec<Name> = self.states.iter().filter(|(_, m)| is_due(m)).map(|(name, _)| name.clone()).collect();
-        due.iter().for_each(|name| self.write_state(name));
+        due.iter().for_each(|name| self.write_state(name, now));
+    }
+
+    /// Whether an idle plugin has written so much of its state that it is asked nothing for a while. At the end, and on its way out,
+    /// nobody waits for that.
+    pub(super) fn is_worn(&mut self, place: usize, now: Instant) -> bool {
+        let stage = &mut self.stages[place];
+        let is_last = self.closing.is_some() || stage.going;
+        stage.worn_until = if is_last { None } else { stage.wear.rests_until(now) };
+        let Some(until) = stage.worn_until else {
+            return false;
+        };
+        let detail =
+            format!("writes more than {} MiB of state an hour: its readings wait for the next round", HOURLY >> 20);
+        let name = stage.name().clone();
+        self.board.plugin(&name, |sheet| {
+            // Once, and not with each round.
+            if sheet.trouble.as_ref().is_none_or(|trouble| trouble.word != "plugin-wear") {
+                tracing::warn!(plugin = %name, word = "plugin-wear", detail, pause = ?(until - now), "plugin writes too much");
+            }
+            sheet.trouble = Some(Trouble { word: "plugin-wear", detail, over: Some(now) });
+        });
+        true
     }
 
     /// A fresh instance is there: what it has seen since the snapshot that it started from it sees once more, and its answers are

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use curb_model::{Batch, Class, Glob, HubClock, HubTime, Name, PointSet, Reading, Sample, Stream, Value};
+use curb_model::{Batch, Class, Fault, Glob, HubClock, HubTime, Name, PointSet, Reading, Sample, Stream, Value};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(super) struct Street {
     pub(super) last_word: usize,
     /// What plugins were told that the time is.
     pub(super) times: Vec<i64>,
+    /// Bytes of its state that say nothing.
+    pub(super) padding: usize,
 }
 
 pub(super) fn part(globs: &[&str]) -> Part {
@@ -55,12 +57,14 @@ pub(super) fn part(globs: &[&str]) -> Part {
     Part { config, component: Ok(Arc::from([])) }
 }
 
-fn saved(seen: u64) -> Saved {
-    Saved { version: 1, data: seen.to_le_bytes().into() }
+/// With so many bytes of nothing behind it.
+fn saved(seen: u64, padding: usize) -> Saved {
+    let data = [&seen.to_le_bytes()[..], &vec![0; padding]].concat();
+    Saved { version: 1, data: data.into() }
 }
 
 pub(super) fn seen_of(saved: &Saved) -> u64 {
-    u64::from_le_bytes(saved.data[..].try_into().unwrap())
+    u64::from_le_bytes(saved.data[..8].try_into().unwrap())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +106,7 @@ impl Street {
             tick_ms: 0,
             last_word: 0,
             times: Vec::new(),
+            padding: 0,
         };
         street.collect();
         street
@@ -172,12 +177,12 @@ impl Street {
                     Answer::Silence => return,
                     Answer::Decline => return self.hear(FromHost::Declined { slot, text: "no".to_owned() }),
                 };
-                let state = (!keep.is_empty() && !matches!(answer, Answer::Hide)).then(|| saved(*seen));
+                let state = (!keep.is_empty() && !matches!(answer, Answer::Hide)).then(|| saved(*seen, self.padding));
                 let emission = Box::new(Emission { keep, ..Emission::default() });
                 FromHost::Done { slot, emission, metrics: vec![], state }
             }
             ToHost::Snapshot { slot } if matches!(answer, Answer::Trap) => trapped(slot),
-            ToHost::Snapshot { slot } => FromHost::Snapshot { slot, state: saved(self.seen[&slot]) },
+            ToHost::Snapshot { slot } => FromHost::Snapshot { slot, state: saved(self.seen[&slot], self.padding) },
             ToHost::Finish { slot, .. } if matches!(answer, Answer::Trap) => trapped(slot),
             ToHost::Tick { slot, now } => {
                 self.times.push(now.hub);
@@ -193,7 +198,7 @@ impl Street {
                     quality: vec![0; rows],
                     others: vec![],
                 };
-                let state = (rows > 0).then(|| saved(self.seen[&slot]));
+                let state = (rows > 0).then(|| saved(self.seen[&slot], self.padding));
                 FromHost::Added { slot, added, metrics: vec![], state }
             }
             other @ ToHost::Unload { .. } => panic!("{other:?}"),
@@ -234,7 +239,11 @@ impl Street {
         self.collect();
     }
 
-    fn health(&self) -> PluginHealth {
+    pub(super) fn faults(&self) -> Vec<Fault> {
+        self.board.health(self.now).faults
+    }
+
+    pub(super) fn health(&self) -> PluginHealth {
         self.board.lock().plugins[&name("tally")].health.clone()
     }
 
@@ -408,10 +417,10 @@ fn a_state_that_cannot_be_used_is_left_and_told() {
     let fault = street.board.health(street.now).faults.remove(0);
     assert_eq!((fault.word, fault.detail.contains("cannot be read")), ("plugin-state", true), "{fault:?}");
 
-    let good: Arc<[u8]> = to_bytes(&saved(5), &Ids::default());
+    let good: Arc<[u8]> = to_bytes(&saved(5, 0), &Ids::default());
     let mut street = Street::new([(name("tally"), Arc::clone(&good))].into());
     let Some(ToHost::Load(load)) = street.questions.pop() else { panic!("it is to be loaded") };
-    assert_eq!(load.state, Some(saved(5)));
+    assert_eq!(load.state, Some(saved(5, 0)));
     street.points.insert("total".to_owned(), load.first_own);
     street.hear(FromHost::Unrestored { slot: load.slot, text: "found 5, expected 6".to_owned() });
     let Some(ToHost::Reset { state: None, .. }) = street.questions.first() else { panic!("{:?}", street.questions) };
@@ -424,7 +433,7 @@ fn a_state_that_cannot_be_used_is_left_and_told() {
 #[test]
 fn a_state_that_kills_its_plugin_is_given_up_after_some_tries() {
     const POISON: u64 = 1_000_000;
-    let poison: Arc<[u8]> = to_bytes(&saved(POISON), &Ids::default());
+    let poison: Arc<[u8]> = to_bytes(&saved(POISON, 0), &Ids::default());
     let mut street = Street::new([(name("tally"), poison)].into());
     street.answer(Answer::KeepAll);
     for _ in 0..50 {
