@@ -50,11 +50,15 @@ impl<P: Ord, V> Table<P, V> {
 
 /// What passed last on each point that has been seen.
 #[derive(Debug)]
-pub struct Memory<P>(Table<P, Passed>);
+pub struct Memory<P> {
+    passed: Table<P, Passed>,
+    /// Where the next reading's point stands, if readings come in the order of the last time, as those of a device do.
+    next: usize,
+}
 
 impl<P> Default for Memory<P> {
     fn default() -> Self {
-        Self(Table::default())
+        Self { passed: Table::default(), next: 0 }
     }
 }
 
@@ -71,12 +75,19 @@ impl<P: Ord> Memory<P> {
     ///
     /// Differences are taken from the last reading that *passed*, so that a slow drift is never hidden.
     pub fn passes(&mut self, point: P, at: i64, sample: Sample, band: Band) -> bool {
-        let passes = match self.0.get(&point) {
-            None => true,
-            Some(last) => is_news(last, at, &sample, band),
-        };
+        let passed = &mut self.passed.0;
+        let is_next = passed.get(self.next).is_some_and(|(key, _)| *key == point);
+        let found = if is_next { Ok(self.next) } else { passed.binary_search_by(|(key, _)| key.cmp(&point)) };
+        let place = found.unwrap_or_else(|place| place);
+        self.next = place + 1;
+        if found.is_err() {
+            passed.insert(place, (point, Passed { at, sample }));
+            return true;
+        }
+        let last = &mut passed[place].1;
+        let passes = is_news(last, at, &sample, band);
         if passes {
-            self.0.insert(point, Passed { at, sample });
+            *last = Passed { at, sample };
         }
         passes
     }
