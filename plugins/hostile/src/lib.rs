@@ -1,5 +1,7 @@
 //! Breaks one rule at a time, as its setting says: `{ "attack": "spin" }`. For tests of the plugin host; it shows what
 //! the worst author can do, not what a plugin looks like, and therefore speaks the raw contract without the SDK's rows.
+//!
+//! What no compiler lets through is beside it as text: `attacks`, each in the frame of `frame.wat`.
 
 use curb_plugin::bindings::curb::plugin::log::{Level, log};
 use curb_plugin::bindings::curb::plugin::points::{Class, declare};

@@ -89,6 +89,8 @@ struct Live {
 
 /// Why there is no instance, if the plugin says so itself.
 enum Refused {
+    /// What it exports has other types than the contract; they are compared with an instance only.
+    World(String),
     Settings(String),
     State(String),
 }
@@ -154,6 +156,9 @@ impl Plugin<'_> {
                 self.live = Some(live);
                 FromHost::Ready { slot, declared: self.declared.clone(), stateful, tick_ms }
             }
+            Ok(Err(Refused::World(text))) => {
+                FromHost::Refused { slot, refusal: Refusal::Component, text: bounded(text) }
+            }
             Ok(Err(Refused::Settings(text))) => {
                 FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) }
             }
@@ -172,8 +177,16 @@ impl Plugin<'_> {
         store.set_epoch_deadline(Clock::epochs(limit));
         let running = self.clock.run();
         let instance = self.linked.pre.instantiate(&mut store)?;
-        let transform = self.linked.transform.load(&mut store, &instance)?;
-        let exports = self.linked.state.as_ref().map(|state| state.load(&mut store, &instance)).transpose()?;
+        let world = |error| Refused::World(format!("{error:#}"));
+        let transform = match self.linked.transform.load(&mut store, &instance) {
+            Ok(transform) => transform,
+            Err(error) => return Ok(Err(world(error))),
+        };
+        let exports = self.linked.state.as_ref().map(|state| state.load(&mut store, &instance)).transpose();
+        let exports = match exports {
+            Ok(exports) => exports,
+            Err(error) => return Ok(Err(world(error))),
+        };
         let setup = transform::Setup {
             config: load.settings.clone(),
             inputs: load.inputs.iter().map(point).collect(),

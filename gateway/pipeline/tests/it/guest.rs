@@ -9,8 +9,10 @@ pub(crate) struct Guest {
     base: String,
     core: String,
     component: String,
+    frame: String,
 }
 
+/// A file of `plugins/hostile`.
 fn text(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/hostile").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -40,10 +42,11 @@ impl Guest {
     }
 
     /// This text is in the module with the code, or behind `;;; @base` and `;;; @component` elsewhere.
-    pub(crate) fn of(text: &str) -> Self {
-        let mut guest = Self { base: String::new(), core: String::new(), component: String::new() };
+    pub(crate) fn of(attack: &str) -> Self {
+        let mut guest =
+            Self { base: String::new(), core: String::new(), component: String::new(), frame: text("frame.wat") };
         let mut place = &mut guest.core;
-        for line in text.lines() {
+        for line in attack.lines() {
             match line.strip_prefix(";;; @") {
                 Some("base") => place = &mut guest.base,
                 Some("core") => place = &mut guest.core,
@@ -58,12 +61,21 @@ impl Guest {
         guest
     }
 
+    /// Nothing wrong, but that it is in a frame with this in the place of that.
+    pub(crate) fn framed(from: &str, to: &str) -> Self {
+        let guest = Self::of("");
+        let frame = guest.frame.replace(from, to);
+        assert_ne!(frame, guest.frame, "the frame has no {from}");
+        Self { frame, ..guest }
+    }
+
     /// The component's bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let stateful = ["(func $snapshot", "(func $restore"].iter().any(|function| self.core.contains(function));
         let defaults = Self::of(&text("defaults.wat"));
         let component = if stateful { text("state.wat") + &self.component } else { self.component.clone() };
-        let text = text("frame.wat")
+        let text = self
+            .frame
             .replace(";; {base}", &over(&defaults.base, &self.base))
             .replace(";; {core}", &over(&defaults.core, &self.core))
             .replace(";; {component}", &component);
