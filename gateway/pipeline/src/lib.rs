@@ -64,7 +64,7 @@ pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 #[doc(hidden)]
 pub use host::confine;
-pub use host::{Inspected, inspect, inspect_within, plugin_compile, plugin_host};
+pub use host::{Alone, Inspected, Instance, Rows, inspect, inspect_within, plugin_compile, plugin_host};
 pub use leaving::Leaving;
 pub use manifest::{Manifest, ManifestError};
 pub use pipeline::Pipeline;

@@ -16,11 +16,13 @@ use crate::error::Error;
 /// How long a clean end may take; curb's own grace time is 10 s.
 const END: Duration = Duration::from_secs(20);
 
-/// Whether the deadband plugin is on the way.
+/// Which plugins are on the way. All of them let all readings pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plugin {
     None,
     Deadband,
+    /// Guard, alarm and deadband, each of which sees every reading.
+    Three,
 }
 
 /// A bus and the devices on it, each with the same number of registers.
@@ -172,6 +174,21 @@ fn settings(bed: &Bed, folder: &std::path::Path, buses: &[Bus], plugin: Plugin, 
         let component = bed.plugin.display();
         write(format_args!("\n[plugin.quiet]\norder = 10\ncomponent = \"{component}\"\npoints = [\"*/*\"]\n"));
         write(format_args!("settings = {{ default = 0.5 }}\non_failure = \"pass\"\n"));
+    }
+    if plugin == Plugin::Three {
+        let three = [
+            ("guard", "{ min = 0, max = 65535 }"),
+            ("alarm", "{ rules = { high = { point = \"b0u1/r0\", above = 70000 } } }"),
+            ("deadband", "{ default = 0 }"),
+        ];
+        for (order, (name, settings)) in three.into_iter().enumerate() {
+            let component = bed.plugin.with_file_name(format!("{name}.wasm"));
+            let component = component.display();
+            write(format_args!(
+                "\n[plugin.{name}]\norder = {order}\ncomponent = \"{component}\"\npoints = [\"*/*\"]\n"
+            ));
+            write(format_args!("settings = {settings}\non_failure = \"pass\"\n"));
+        }
     }
     for (number, bus) in buses.iter().enumerate() {
         write(format_args!("\n[bus.b{number}]\n{}", bus.link));

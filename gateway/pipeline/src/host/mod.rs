@@ -7,6 +7,7 @@
 //! Two more things that only run in processes of their own are here: the compiler ([`compile`]), and what both give up before
 //! they read their first byte ([`confine`]). Deliberately absent: WASI in any form, threads that outlive their plugin, and files.
 
+mod alone;
 mod bindings;
 mod compile;
 mod confine;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::Error;
+pub use crate::host::alone::{Alone, Instance, Rows};
 pub use crate::host::compile::plugin_compile;
 pub(crate) use crate::host::compile::{CODE, Order, REFUSED};
 pub use crate::host::confine::confine;

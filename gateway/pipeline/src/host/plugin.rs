@@ -51,6 +51,12 @@ pub(super) struct Linked {
 }
 
 impl Linked {
+    /// An instance that is not initialized, without its state.
+    pub(super) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<transform::Guest> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        self.transform.load(store, &instance)
+    }
+
     pub(super) const fn is_stateful(&self) -> bool {
         self.state.is_some()
     }

@@ -3,6 +3,7 @@
 mod line;
 mod load;
 mod outage;
+mod plugins;
 mod start;
 mod street_hub;
 mod wire;
@@ -34,6 +35,8 @@ pub(crate) enum Setting {
     Wire,
     /// Without the core: bytes to disk; and how fast what waited goes out when it is back
     Outage,
+    /// Plugins: a reading's share in each way, starts, memory; a hub with three of them
+    Plugins,
     /// Paced RS-485 lines, 9,600 to 115,200 8E1: polls, silences, a dead unit
     Line,
 }
@@ -78,6 +81,7 @@ pub(crate) async fn take(bed: &Bed, setting: Setting, times: Times, table: &mut 
         Setting::Start => start::take(bed, times, table).await,
         Setting::Wire => wire::take(bed, times, table).await,
         Setting::Outage => outage::take(bed, times, table).await,
+        Setting::Plugins => plugins::take(bed, times, table).await,
         Setting::Line => line::take(bed, times, table).await,
     }
 }
