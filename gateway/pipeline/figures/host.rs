@@ -95,7 +95,7 @@ fn point(name: &str) -> Done<Arc<Point>> {
 }
 
 fn config(bench: &Bench, cache: &Path, plugins: Vec<PluginConfig>) -> Config {
-    let host = HostCommand { exe: bench.curb.clone(), args: vec!["plugin-host".to_owned()] };
+    let host = HostCommand { exe: bench.curb.clone(), socket: None };
     Config { plugins, host, cache: cache.to_owned(), policy: Policy::default(), state_every: STATE_EVERY }
 }
 

@@ -40,7 +40,12 @@ fn shapes() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
             failed,
             "wasi:cli",
         ),
-        ("a later version", other("curb:plugin/transform@0.1.0", "curb:plugin/transform@0.2.0"), failed, "transform"),
+        (
+            "a later version",
+            other("curb:plugin/transform@0.1.0", "curb:plugin/transform@0.2.0"),
+            failed,
+            "speaks 0.1.0",
+        ),
         ("another signature", other("(field \"tick-ms\" u32)", "(field \"tick-ms\" s32)"), failed, ""),
         (
             "a function less",
