@@ -9,12 +9,13 @@
 //! Nothing is decided here: `run` says when, the rooms know how.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use curb_identity::Identity;
 use curb_model::{Batch, Class, Fault, HubClock, Name, Page, PointName, RowId, RunId, Stream, Value};
-use curb_pipeline::{Leaving, Pipeline};
+use curb_pipeline::{Bundle, Leaving, Pipeline};
 use curb_source::{Source, WriteError, Written};
 use curb_store::{Opened, Store};
 use curb_uplink::{Before, Closed, Command, Outbox, Uplink};
@@ -27,6 +28,7 @@ use tokio::time::{Instant, timeout};
 use crate::command::Commands;
 use crate::config::{Ack, CoreSettings, Settings, StoreSettings, WhenFull};
 use crate::control::TapPoint;
+use crate::plugin::bundle;
 use crate::secret::Secret;
 use crate::tap::{Taps, tee};
 
@@ -131,7 +133,7 @@ pub(crate) fn start(
     let (read, to_tee) = mpsc::channel::<Batch>(BATCHES);
     let (from_tee, to_pipeline) = mpsc::channel::<Batch>(BATCHES);
     let (from_pipeline, to_store) = mpsc::channel::<Leaving>(BATCHES);
-    passing.spawn(keep(to_store, store.clone(), taps.clone()));
+    passing.spawn(keep(to_store, store.clone(), taps.clone(), settings.pipeline.bundles.clone()));
     let Heritage { states, secret } = heritage;
     let config = secret.seeded(settings.pipeline.clone());
     let points = settings.points.clone();
@@ -145,7 +147,7 @@ pub(crate) fn start(
 }
 
 /// Keeps what leaves the pipeline. Ends when it ends.
-async fn keep(mut leaving: mpsc::Receiver<Leaving>, store: Store, taps: Taps) {
+async fn keep(mut leaving: mpsc::Receiver<Leaving>, store: Store, taps: Taps, bundles: Option<PathBuf>) {
     while let Some(leaving) = leaving.recv().await {
         let kept = match leaving {
             Leaving::Batch(batch) => {
@@ -154,11 +156,27 @@ async fn keep(mut leaving: mpsc::Receiver<Leaving>, store: Store, taps: Taps) {
             }
             Leaving::State { plugin, bytes } => store.keep_state(plugin, bytes).await,
             Leaving::Forget { plugin } => store.forget_state(plugin).await,
+            Leaving::Bundle(bundle) => {
+                if let Some(folder) = bundles.clone() {
+                    keep_bundle(folder, *bundle).await;
+                }
+                Ok(())
+            }
         };
         if kept.is_err() {
             tracing::error!("the store ended before the pipeline; readings are lost");
             return;
         }
+    }
+}
+
+/// Puts what a plugin could not handle into its file, on a thread that may wait for the card. Meanwhile nothing leaves the pipeline.
+async fn keep_bundle(folder: PathBuf, made: Bundle) {
+    let plugin = made.plugin.name.clone();
+    let kept = tokio::task::spawn_blocking(move || bundle::keep(&folder, &made)).await;
+    // A panic in there is told by the runtime's own hook.
+    if let Ok(Err(error)) = kept {
+        tracing::error!(%plugin, "failed to write the file that reproduces what the plugin cannot handle: {error}");
     }
 }
 

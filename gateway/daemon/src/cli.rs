@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::control::TapPoint;
+use crate::plugin::args::PluginCommand;
 use crate::tools::args::{DumpArgs, PingArgs, PlayArgs, ReadArgs, ScanArgs, WriteArgs};
 
 /// Exit codes, the same in every command: fine.
@@ -186,6 +187,9 @@ pub(crate) enum Command {
     /// What the queue holds, and what the core refused and is set aside
     #[command(subcommand)]
     Store(StoreCommand),
+    /// What an author does with a plugin: run it over readings, do once more what it could not handle, measure it
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Print shell completions
     Completions {
         /// The shell

@@ -16,6 +16,7 @@ mod fill;
 mod fit;
 mod log;
 mod pace;
+mod plugin;
 mod private;
 mod profiles;
 mod reload;
@@ -93,6 +94,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
             ask::tap(&run_dir.path(), tap, out).await
         }
         Command::Store(command) => stored::run(command, out).await,
+        Command::Plugin(command) => plugin::run(command, out).await,
         Command::Read(args) => tools::finish(tools::read::run(&args, out).await, args.line.json, out),
         Command::Write(args) => tools::finish(tools::write::run(&args, out).await, args.line.json, out),
         Command::Ping(args) => tools::finish(tools::ping::run(&args, out).await, args.line.json, out),

@@ -206,6 +206,9 @@ pub(crate) struct PluginReport {
     pub(crate) states_written: u64,
     /// How often it had to start without what it remembered.
     pub(crate) states_lost: u64,
+    /// The file that reproduces what it could not handle last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bundle: Option<String>,
     /// The plugin's own counters and gauges.
     pub(crate) metrics: BTreeMap<String, f64>,
 }
@@ -358,6 +361,7 @@ fn plugin_report(plugin: curb_pipeline::PluginHealth) -> PluginReport {
         state_bytes: plugin.state_bytes,
         states_written: plugin.states_written,
         states_lost: plugin.states_lost,
+        bundle: plugin.bundle.map(|file| file.display().to_string()),
         metrics: plugin.metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),
     }
 }
@@ -428,6 +432,9 @@ impl fmt::Display for Report {
             for (name, plugin) in &self.plugins {
                 let PluginReport { state, kept, filtered, added, dropped, traps, .. } = plugin;
                 writeln!(f, "{name:16} {state:10} {kept:>9} {filtered:>9} {added:>9} {dropped:>9} {traps:>6}")?;
+                if let Some(bundle) = &plugin.bundle {
+                    writeln!(f, "{:16} could not handle all: curb plugin replay {bundle}", "")?;
+                }
             }
         }
         let QueueReport { rows, readings, bytes, limit_bytes, oldest_s, oldest_is_from_before, aside, gaps, .. } =

@@ -5,13 +5,18 @@
 
 use std::sync::Arc;
 
-use curb_model::{Batch, Glob, HubTime, Message, Reading, Stream, UtcOffset};
+use curb_model::{Batch, Glob, Message, Reading};
 use curb_wire::topic::Topics;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::control::{Answer, TapPoint};
-use crate::field::{hex, json_value};
+use crate::field::hex;
+
+mod line;
+
+use line::is_zero;
+pub(crate) use line::{Kind, Line, Unreadable, sample};
 
 /// Batches that a looker may be behind before it loses some: two seconds of a busy hub.
 const BEHIND: usize = 64;
@@ -72,74 +77,6 @@ pub(crate) async fn tee(mut input: mpsc::Receiver<Batch>, output: mpsc::Sender<B
         if output.send(batch).await.is_err() {
             return;
         }
-    }
-}
-
-/// One line of `curb tap --json`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Line {
-    /// `device/point`; empty in a line that only says what was missed.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) point: String,
-    /// The stream that carries it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) stream: String,
-    /// The value, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) value: Option<serde_json::Value>,
-    /// Unit of measure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) unit: Option<String>,
-    /// `good`, `uncertain:<reason>` or `bad:<reason>`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) quality: String,
-    /// UTC in milliseconds since 1970, while the clock is trusted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) time_ms: Option<i64>,
-    /// Hub time in nanoseconds.
-    #[serde(default)]
-    pub(crate) ht: i64,
-    /// At least so many readings were not shown because the caller was too slow.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) missed: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-impl Line {
-    fn new(reading: &Reading, stream: &Stream, offset: Option<UtcOffset>, missed: u64) -> Self {
-        let quality = match (reading.sample.value(), reading.sample.reason()) {
-            (_, None) => "good".to_owned(),
-            (Some(_), Some(reason)) => format!("uncertain:{reason}"),
-            (None, Some(reason)) => format!("bad:{reason}"),
-        };
-        Self {
-            point: reading.point.name.to_string(),
-            stream: stream.to_string(),
-            value: reading.sample.value().map(json_value),
-            unit: reading.point.unit.as_deref().map(ToOwned::to_owned),
-            quality,
-            time_ms: offset.map(|offset| reading.at.utc_millis(offset)),
-            ht: reading.at.as_nanos(),
-            missed,
-        }
-    }
-
-    /// The line for people: `meter/power = 12.3 W`, and what is wrong with it; with `verbose` all that is known.
-    pub(crate) fn text(&self, verbose: bool) -> String {
-        let value = self.value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-        let unit = self.unit.as_deref().unwrap_or_default();
-        let quality = if self.quality == "good" && !verbose { "" } else { &self.quality };
-        let at = HubTime::from_nanos(self.ht);
-        let text = format!("{at} {} = {value} {unit} {quality}", self.point);
-        if !verbose {
-            return text.trim_end().to_owned();
-        }
-        let time = self.time_ms.map_or_else(|| "undated".to_owned(), crate::clock::text);
-        format!("{time} {text} stream {}", self.stream)
     }
 }
 
@@ -240,7 +177,7 @@ async fn readings(mut batches: broadcast::Receiver<Arc<Batch>>, points: Vec<Glob
 
 #[cfg(test)]
 mod tests {
-    use curb_model::{Class, Point, PointName, Reason, Sample, Value, ValueType};
+    use curb_model::{Class, HubTime, Point, PointName, Reason, Sample, Stream, Value, ValueType};
 
     use super::*;
 
@@ -262,18 +199,6 @@ mod tests {
             sample: if i == 0 { Sample::Bad(Reason::Timeout) } else { Sample::Good(Value::U64(12)) },
         };
         Batch::read(stream, Class::Data, None, (0..readings).map(reading).collect())
-    }
-
-    #[test]
-    fn lines_read_like_sentences() {
-        let batch = batch(2);
-        let check = |i: usize, expected: &str| {
-            assert_eq!(Line::new(&batch.readings[i], &batch.stream, None, 0).text(false), expected)
-        };
-        check(0, "0.000s meter/power = - W bad:timeout");
-        check(1, "0.000s meter/power = 12 W");
-        let all = Line::new(&batch.readings[1], &batch.stream, None, 0).text(true);
-        assert_eq!(all, "undated 0.000s meter/power = 12 W good stream meter");
     }
 
     #[tokio::test]

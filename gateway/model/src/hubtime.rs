@@ -90,13 +90,25 @@ impl HubClock {
     /// A clock that shows `base` now, and trusts no wall clock yet.
     #[must_use]
     pub fn starting_at(base: HubTime) -> Self {
-        Self(Arc::new(Inner { anchor: Instant::now(), base, offset: AtomicI64::new(NO_OFFSET) }))
+        Self::anchored(base, Instant::now())
+    }
+
+    /// A clock that shows `base` at `anchor`, and trusts no wall clock yet.
+    #[must_use]
+    pub fn anchored(base: HubTime, anchor: Instant) -> Self {
+        Self(Arc::new(Inner { anchor, base, offset: AtomicI64::new(NO_OFFSET) }))
     }
 
     /// Hub time now.
     #[must_use]
     pub fn now(&self) -> HubTime {
-        self.0.base.plus(self.0.anchor.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// Hub time at that moment; for one before the clock was started, when it was.
+    #[must_use]
+    pub fn at(&self, moment: Instant) -> HubTime {
+        self.0.base.plus(moment.saturating_duration_since(self.0.anchor))
     }
 
     /// What to add to get UTC; `None` while the clock is not trusted.

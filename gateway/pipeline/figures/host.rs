@@ -63,7 +63,7 @@ impl Hub {
         loop {
             match tokio::time::timeout(PATIENCE, self.output.recv()).await? {
                 Some(Leaving::Batch(batch)) => return Ok(batch),
-                Some(Leaving::State { .. } | Leaving::Forget { .. }) => {}
+                Some(Leaving::State { .. } | Leaving::Forget { .. } | Leaving::Bundle(_)) => {}
                 None => return Err("the pipeline ended".into()),
             }
         }
@@ -96,7 +96,8 @@ fn point(name: &str) -> Done<Arc<Point>> {
 
 fn config(bench: &Bench, cache: &Path, plugins: Vec<PluginConfig>) -> Config {
     let host = HostCommand { exe: bench.curb.clone(), socket: None };
-    Config { plugins, host, cache: cache.to_owned(), policy: Policy::default(), state_every: STATE_EVERY }
+    let (cache, policy) = (cache.to_owned(), Policy::default());
+    Config { plugins, host, cache, bundles: None, policy, state_every: STATE_EVERY }
 }
 
 fn plugin(bench: &Bench, name: &str, component: &str, settings: &str) -> Done<PluginConfig> {

@@ -23,6 +23,8 @@ pub(crate) struct Bisect {
     failures: u32,
     /// Rows that it cannot handle.
     poison: Vec<u32>,
+    /// What it said of the last of them.
+    why: Box<str>,
 }
 
 /// What a failure means.
@@ -39,8 +41,14 @@ pub(crate) enum Verdict {
 impl Bisect {
     /// A batch of so many rows has failed as a whole; `None`: there is nothing to take apart.
     pub(crate) fn of(rows: usize) -> Option<Self> {
-        let mut search =
-            Self { todo: Vec::new(), merged: Emission::default(), handled: false, failures: 0, poison: Vec::new() };
+        let mut search = Self {
+            todo: Vec::new(),
+            merged: Emission::default(),
+            handled: false,
+            failures: 0,
+            poison: Vec::new(),
+            why: Box::default(),
+        };
         search.split(0..rows);
         (rows > 1).then_some(search)
     }
@@ -71,6 +79,7 @@ impl Bisect {
             self.split(range);
         } else if let Ok(row) = u32::try_from(range.start) {
             self.poison.push(row);
+            self.why = why.into();
             match on_failure {
                 OnFailure::Pass => self.merged.keep.push(row),
                 OnFailure::Drop | OnFailure::Hold => self.merged.rejects.push((row, why.into())),
@@ -79,11 +88,11 @@ impl Bisect {
         if self.failures >= FAILURES { Verdict::GiveUp } else { self.verdict() }
     }
 
-    /// The answer to the whole batch, and the rows that the plugin cannot handle. Readings that parts have added are in the order
-    /// of their times, as those of one answer are.
-    pub(crate) fn finish(mut self) -> (Emission, Vec<u32>) {
+    /// The answer to the whole batch, the rows that the plugin cannot handle, and what it said of the last of them. Readings that
+    /// parts have added are in the order of their times, as those of one answer are.
+    pub(crate) fn finish(mut self) -> (Emission, Vec<u32>, Box<str>) {
         self.merged.add.sort_by_time();
-        (self.merged, self.poison)
+        (self.merged, self.poison, self.why)
     }
 
     fn split(&mut self, range: Range<usize>) {

@@ -18,6 +18,9 @@ pub struct Config {
     /// Folder of compiled components. Made with mode 0700 if it is not there; a folder that others may write to is not
     /// used, and every start compiles anew.
     pub cache: PathBuf,
+    /// Folder of what plugins could not handle: the files that `curb plugin replay` reads. The pipeline names them, and whoever
+    /// takes [`Leaving::Bundle`](crate::Leaving::Bundle) writes them. `None`: none are made.
+    pub bundles: Option<PathBuf>,
     /// What may leave the hub, plugins or not.
     pub policy: Policy,
     /// How long a plugin's state may differ from what is on disk while it lets nothing out. With what it lets out it is

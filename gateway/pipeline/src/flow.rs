@@ -5,6 +5,7 @@
 //! plugins and their host do.
 
 mod answer;
+mod bundle;
 mod configure;
 mod failure;
 mod leave;
@@ -12,6 +13,7 @@ mod search;
 mod state;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +73,8 @@ pub(crate) struct Flow {
     next: Option<(Vec<Part>, PointSet)>,
     /// How long state may differ from what was written.
     pub(crate) state_every: Duration,
+    /// Where bundles are put; `None`: none are made.
+    pub(crate) bundles: Option<PathBuf>,
     next_slot: Slot,
 }
 
@@ -101,6 +105,7 @@ impl Flow {
             unreadable: BTreeMap::new(),
             next: None,
             state_every: Duration::ZERO,
+            bundles: None,
             next_slot: 0,
         };
         for (name, bytes) in states {
@@ -122,7 +127,7 @@ impl Flow {
 
     /// A batch comes in.
     pub(crate) fn take_in(&mut self, batch: Batch, now: Instant) {
-        self.enqueue(Job::new(batch, self.clock.now()), now);
+        self.enqueue(Job::new(batch, self.clock.at(now.into_std())), now);
     }
 
     /// No batch comes any more.
@@ -196,6 +201,21 @@ impl Flow {
 
     pub(crate) const fn host_deaths(&self) -> u32 {
         self.host_deaths
+    }
+
+    /// Whether the host has been asked something that it has not answered.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.stages.iter().any(|stage| match stage.phase {
+            Phase::Starting { .. }
+            | Phase::Busy { .. }
+            | Phase::Ticking { .. }
+            | Phase::Replaying { .. }
+            | Phase::Saving { .. }
+            | Phase::Ending { .. } => true,
+            Phase::Down | Phase::Compiling | Phase::Idle | Phase::Ended | Phase::Resting { .. } | Phase::Failed => {
+                false
+            }
+        })
     }
 
     /// When [`Flow::time`] has something to do.
@@ -335,7 +355,7 @@ impl Flow {
     }
 
     fn tick(&mut self, place: usize, now: Instant) {
-        let (at, offset) = (self.clock.now(), self.clock.offset());
+        let (at, offset) = (self.clock.at(now.into_std()), self.clock.offset());
         let time = self.tell_time(place, at, offset);
         let stage = &mut self.stages[place];
         if let Some((_, last)) = &mut stage.tick {

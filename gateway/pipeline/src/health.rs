@@ -1,6 +1,7 @@
 //! What the pipeline says of itself.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct PluginHealth {
     pub states_written: u64,
     /// How often it had to start without what it remembered.
     pub states_lost: u64,
+    /// The file that reproduces what it could not handle last, if there is one.
+    pub bundle: Option<PathBuf>,
     /// Its own counters and gauges. Counters are sums since the pipeline started.
     pub metrics: BTreeMap<Box<str>, f64>,
 }
@@ -163,6 +166,11 @@ impl Board {
         if let Some(sheet) = self.lock().plugins.get_mut(name) {
             write(sheet);
         }
+    }
+
+    /// What has gone wrong with the plugin since this was asked last.
+    pub(crate) fn take_trouble(&self, name: &Name) -> Option<Trouble> {
+        self.lock().plugins.get_mut(name)?.trouble.take()
     }
 
     pub(crate) fn points(&self) -> PointSet {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use curb_model::{Batch, HubTime, Name};
 
 use crate::bisect::{self, Bisect};
+use crate::bundle::Bundle;
 use crate::chain::Selection;
 use crate::columns::Columns;
 use crate::config::HOLD_READINGS;
@@ -24,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) selection: Option<Selection>,
     /// How it is taken apart, if the plugin at hand cannot handle it as a whole.
     pub(crate) bisect: Option<Bisect>,
+    /// What the plugin at hand remembered before it, if that is to be kept with it should it be set aside.
+    pub(crate) bundle: Option<Box<Bundle>>,
     /// How often the plugin at hand has trapped on it.
     pub(crate) traps: u32,
     /// How often the host has died under it.
@@ -34,7 +37,7 @@ impl Job {
     pub(crate) fn new(batch: Batch, now: HubTime) -> Self {
         // A reading may be younger than the clock was when the batch was taken in.
         let now = batch.readings.last().map_or(now, |last| now.max(last.at));
-        Self { batch, now, done: Vec::new(), selection: None, bisect: None, traps: 0, deaths: 0 }
+        Self { batch, now, done: Vec::new(), selection: None, bisect: None, bundle: None, traps: 0, deaths: 0 }
     }
 
     /// The plugin is behind it; the next one finds it fresh.
@@ -45,7 +48,7 @@ impl Job {
 
     /// Whoever has it next finds it fresh.
     pub(crate) fn anew(&mut self) {
-        (self.selection, self.bisect, self.traps, self.deaths) = (None, None, 0, 0);
+        (self.selection, self.bisect, self.bundle, self.traps, self.deaths) = (None, None, None, 0, 0);
     }
 
     /// What the plugin at hand is given of it.

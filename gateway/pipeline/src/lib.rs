@@ -23,6 +23,8 @@
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
 //! | `compile`, `cache` | code of components: made in a process of its own, kept |
+//! | `bundle` | a batch that a plugin could not handle, with all that it takes to see that again (pure) |
+//! | `runner` | one plugin alone, for its author: the same flow and host, and the time of the readings |
 //! | `host` | the child: engine, limits, imports, and what it gives up |
 //!
 //! The parent believes nothing that the child says: every answer is checked against the batch that it answers.
@@ -30,6 +32,7 @@
 //! from passing because no plugin is configured: then there is no child at all.
 
 mod bisect;
+mod bundle;
 mod cache;
 mod chain;
 mod codec;
@@ -50,6 +53,7 @@ mod manifest;
 mod pipeline;
 mod policy;
 mod process;
+mod runner;
 mod stage;
 mod state;
 mod wear;
@@ -57,6 +61,7 @@ mod wear;
 #[cfg(test)]
 mod tests;
 
+pub use bundle::{Bundle, Call, LeftOut};
 pub use config::{
     COMPONENT_SIZE_MOST, Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY,
 };
@@ -64,8 +69,12 @@ pub use error::{EngineError, Error};
 pub use health::{Health, PluginHealth, PluginState};
 #[doc(hidden)]
 pub use host::confine;
-pub use host::{Alone, Inspected, Instance, Rows, inspect, inspect_within, plugin_compile, plugin_host};
+pub use host::{
+    Alone, Inspected, Instance, Measured, Rows, inspect, inspect_within, measure, plugin_compile, plugin_host,
+};
 pub use leaving::Leaving;
 pub use manifest::{Manifest, ManifestError};
 pub use pipeline::Pipeline;
 pub use policy::{Policy, Text};
+pub use runner::{Runner, RunnerError, Said};
+pub use state::{Ids, Saved};

@@ -1,6 +1,7 @@
 //! The front of the room, and the task behind it: waits for whatever happens next and hands it to [`Flow`].
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ struct Setup {
     cache: Cache,
     policy: Policy,
     state_every: Duration,
+    bundles: Option<PathBuf>,
 }
 
 impl Pipeline {
@@ -133,19 +135,21 @@ impl Setup {
         if let Some(twice) = config.plugins.iter().find(|plugin| !names.insert(&plugin.name)) {
             return Err(Error::DuplicatePlugin { name: twice.name.clone() });
         }
-        let parts = config.plugins.iter().cloned().map(|mut config| {
-            let component =
-                component::read(&config.component, config.limits.component).map(Arc::from).map_err(|error| {
-                    let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                    format!("cannot {error}{why}").into()
-                });
-            withhold(&mut config, &component);
-            Part { config, component }
-        });
-        let Config { host, cache, policy, state_every, plugins: _ } = config;
+        let parts = config.plugins.iter().cloned().map(part);
+        let Config { host, cache, bundles, policy, state_every, plugins: _ } = config;
         let cache = Cache::at(cache);
-        Ok(Self { parts: parts.collect(), points, host, cache, policy, state_every })
+        Ok(Self { parts: parts.collect(), points, host, cache, policy, state_every, bundles })
     }
+}
+
+/// The plugin, with its component's bytes or why there are none.
+pub(crate) fn part(mut config: PluginConfig) -> Part {
+    let component = component::read(&config.component, config.limits.component).map(Arc::from).map_err(|error| {
+        let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        format!("cannot {error}{why}").into()
+    });
+    withhold(&mut config, &component);
+    Part { config, component }
 }
 
 /// A plugin that withholds what it sees does so when it fails, too, whatever the operator has written. What cannot be read says
@@ -270,6 +274,10 @@ async fn run(flow: Flow, board: Board, ends: Ends) {
                     gather.take(batch, now);
                     task.board.lock().refused = gate.refused;
                 }
+                Leaving::Bundle(mut bundle) => {
+                    bundle.leave_out(gate.policy());
+                    gather.pass(Leaving::Bundle(bundle));
+                }
                 Leaving::State { .. } | Leaving::Forget { .. } => gather.pass(leaving),
             }
         }
@@ -322,6 +330,7 @@ impl Task {
 
     fn configure(&mut self, now: Instant) {
         self.flow.state_every = self.setup.state_every;
+        self.flow.bundles.clone_from(&self.setup.bundles);
         self.flow.configure(self.setup.parts.clone(), &self.setup.points, now);
     }
 

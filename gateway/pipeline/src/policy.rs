@@ -69,6 +69,11 @@ impl Gate {
         }
     }
 
+    /// What counts now.
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Takes out what may not leave, and counts it.
     pub(crate) fn pass(&mut self, batch: &mut Batch) {
         if self.policy == Policy::default() {

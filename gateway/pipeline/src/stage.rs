@@ -1,6 +1,7 @@
 //! One plugin, as the pipeline keeps it: its place in the host, what it is doing, when it is tried again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ pub(crate) struct Stage {
     pub(crate) asked_last: bool,
     /// It has given out what it held back.
     pub(crate) finished: bool,
+    /// When a bundle was made of what it could not handle, and its file.
+    pub(crate) bundled: Option<(Instant, PathBuf)>,
 }
 
 impl Stage {

@@ -23,22 +23,30 @@ const FORMAT: u8 = 1;
 
 /// What a plugin gave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Saved {
+pub struct Saved {
     /// The plugin's own.
-    pub(crate) version: u32,
-    pub(crate) data: Arc<[u8]>,
+    pub version: u32,
+    /// What only the plugin understands.
+    pub data: Arc<[u8]>,
 }
 
 /// The ids of a plugin's points: of those that it sees, as `device/point`, and of its own, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ids {
-    pub(crate) inputs: BTreeMap<String, u32>,
-    pub(crate) own: BTreeMap<String, u32>,
+pub struct Ids {
+    /// Of the points that it sees, by `device/point`.
+    pub inputs: BTreeMap<String, u32>,
+    /// Of its own, by their names.
+    pub own: BTreeMap<String, u32>,
     /// The least that none has had.
-    pub(crate) next: u32,
+    pub next: u32,
 }
 
 impl Ids {
+    /// Whether they can have been given.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.next <= NEXT_MAX && self.inputs.values().chain(self.own.values()).all(|id| *id < self.next)
+    }
+
     /// The id of a point that it sees.
     pub(crate) fn input(&mut self, name: &str) -> u32 {
         if let Some(id) = self.inputs.get(name) {
@@ -84,8 +92,6 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<(Saved, Ids), Damaged> {
     let (inputs, own) = (names()?, names()?);
     let next = body.u32()?;
     body.finish()?;
-    if next > NEXT_MAX || inputs.values().chain(own.values()).any(|id| *id >= next) {
-        return Err(Damaged::Id);
-    }
-    Ok((saved, Ids { inputs, own, next }))
+    let ids = Ids { inputs, own, next };
+    if ids.is_sound() { Ok((saved, ids)) } else { Err(Damaged::Id) }
 }

@@ -1,6 +1,7 @@
 //! The pure parts, by property. What takes a real host is in `tests/it`.
 
 mod bisect;
+mod bundle;
 mod chain;
 mod columns;
 mod compile;

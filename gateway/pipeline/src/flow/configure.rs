@@ -99,6 +99,7 @@ impl Flow {
             going: false,
             asked_last: false,
             finished: false,
+            bundled: None,
         }
     }
 

@@ -74,6 +74,12 @@ impl Flow {
 
     /// It is the plugin that fails, not some of the readings. `is_dead`: its instance as well.
     pub(super) fn plugin_failed_on(&mut self, place: usize, stream: &Stream, text: &str, is_dead: bool, now: Instant) {
+        let word = if is_dead { "plugin-trapped" } else { "plugin-declined" };
+        let detail = self.keep_bundle(place, stream, word, text.to_owned(), now);
+        if is_dead {
+            let name = self.stages[place].name().clone();
+            self.board.plugin(&name, |sheet| sheet.trouble = Some(Trouble { word, detail, over: Some(now) }));
+        }
         // Decided before the next batch goes to it: it may have to rest.
         self.set(place, if is_dead { Phase::Down } else { Phase::Idle });
         self.failed_on(place, stream, text, now);

@@ -69,6 +69,15 @@ impl Flow {
         }
     }
 
+    /// Whoever can is asked for its last word now, and stays what it is: for a runner that ends with its input.
+    pub(crate) fn finish(&mut self, now: Instant) {
+        for place in 0..self.stages.len() {
+            if self.stages[place].phase == Phase::Idle {
+                self.ask_last_word(place, now);
+            }
+        }
+    }
+
     fn ask_last_word(&mut self, place: usize, now: Instant) {
         let stage = &self.stages[place];
         let has_heir = self.next.iter().any(|(parts, _)| parts.iter().any(|part| part.config.name == *stage.name()));
@@ -76,7 +85,7 @@ impl Flow {
         let question = if stateful && has_heir {
             ToHost::Snapshot { slot }
         } else {
-            let (at, offset) = (self.clock.now(), self.clock.offset());
+            let (at, offset) = (self.clock.at(now.into_std()), self.clock.offset());
             ToHost::Finish { slot, now: self.tell_time(place, at, offset) }
         };
         self.send(&question);

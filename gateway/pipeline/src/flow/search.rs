@@ -47,12 +47,14 @@ impl Flow {
         let verdict = match &mut head.bisect {
             Some(bisect) => bisect.failed(on_failure, text),
             None => {
+                self.collect(place, &stream, now);
+                let head = self.head(&stream);
                 head.bisect = crate::bisect::Bisect::of(head.selection.as_ref().map_or(0, Selection::rows));
                 if head.bisect.is_some() { Verdict::GoOn } else { Verdict::GiveUp }
             }
         };
         if verdict == Verdict::GiveUp {
-            head.bisect = None;
+            self.head(&stream).bisect = None;
             return self.plugin_failed_on(place, &stream, text, is_dead, now);
         }
         if is_dead {
@@ -78,7 +80,7 @@ impl Flow {
     /// All parts were tried: the batch goes on, without what the plugin cannot handle or with it, as the operator says.
     fn found(&mut self, place: usize, stream: Stream, now: Instant) {
         let head = self.head(&stream);
-        let (emission, poison) = head.bisect.clone().expect("it was searched").finish();
+        let (emission, poison, why) = head.bisect.clone().expect("it was searched").finish();
         let rows = head.selection.as_ref().map_or(0, Selection::rows);
         let stage = &self.stages[place];
         let grant = Grant { points: &stage.own, rows_out: u32::MAX, now: stage.told };
@@ -99,8 +101,11 @@ impl Flow {
         let name = stage.name().clone();
         if !poison.is_empty() {
             let count = poison.len() as u64;
-            let detail =
-                format!("cannot handle {count} readings of {}, and handles those beside them", points.join(", "));
+            let detail = format!(
+                "cannot handle {count} readings of {}, and handles those beside them: {why}",
+                points.join(", ")
+            );
+            let detail = self.keep_bundle(place, &stream, "plugin-poison", detail, now);
             tracing::warn!(plugin = %name, word = "plugin-poison", %stream, detail, "plugin cannot handle readings");
             self.board.plugin(&name, |sheet| {
                 sheet.health.poison += count;

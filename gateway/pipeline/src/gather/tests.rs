@@ -40,7 +40,7 @@ fn numbers(batch: &Batch) -> Vec<u64> {
 fn all(gather: &mut Gather) -> impl Iterator<Item = Batch> {
     std::iter::from_fn(|| gather.next()).map(|leaving| match leaving {
         Leaving::Batch(batch) => batch,
-        Leaving::State { .. } | Leaving::Forget { .. } => panic!("there is none"),
+        Leaving::State { .. } | Leaving::Forget { .. } | Leaving::Bundle(_) => panic!("there is none"),
     })
 }
 

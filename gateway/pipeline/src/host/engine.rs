@@ -48,6 +48,11 @@ pub(crate) fn fingerprint(kind: Kind, memory: u64) -> wasmtime::Result<u64> {
     Ok(hasher.finish())
 }
 
+/// The same, which also counts what runs: for a measurement, not for a hub.
+pub(super) fn metered(kind: Kind, memory: u64) -> wasmtime::Result<Engine> {
+    Engine::new(config(kind, memory)?.consume_fuel(true))
+}
+
 fn config(kind: Kind, memory: u64) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     if kind == Kind::Pulley {
@@ -82,6 +87,8 @@ pub(super) fn store(engine: &Engine, guest: Guest) -> Store<Guest> {
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.usage);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
+    // Where fuel is counted, there is always enough; where it is not, there is none to be set.
+    drop(store.set_fuel(u64::MAX));
     store
 }
 

@@ -37,6 +37,7 @@ pub(crate) use crate::host::engine::fingerprint;
 pub(crate) use crate::host::guest::OWN_POINTS;
 use crate::host::plugin::Question;
 pub(crate) use crate::host::plugin::TICK_LEAST_MS;
+pub use crate::host::plugin::measure::{Measured, measure};
 use crate::host::ticker::Ticker;
 use crate::link::{FromHost, LinkError, Load, Message, Refusal, Slot, ToHost, read_frame};
 use crate::manifest::{self, Manifest};

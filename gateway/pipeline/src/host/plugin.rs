@@ -1,5 +1,7 @@
 //! One plugin: its thread, its instance, its calls.
 
+pub(super) mod measure;
+
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 

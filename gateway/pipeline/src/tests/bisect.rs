@@ -42,7 +42,7 @@ proptest! {
         prop_assert_eq!(verdict, Verdict::Done);
         let healthy: Vec<usize> = (0..count).filter(|row| !poison.contains(row)).collect();
         prop_assert_eq!(&seen, &healthy);
-        let (emission, found) = bisect.unwrap().finish();
+        let (emission, found, _) = bisect.unwrap().finish();
         let as_rows = |list: &[usize]| list.iter().map(|row| u32::try_from(*row).unwrap()).collect::<Vec<_>>();
         prop_assert_eq!(found, as_rows(&poison));
         prop_assert!(emission.keep.is_sorted());
@@ -67,7 +67,7 @@ proptest! {
             }
             bisect.handled(Emission { add, ..Emission::default() });
         }
-        let (emission, _) = bisect.finish();
+        let (emission, ..) = bisect.finish();
         let out: Vec<_> = (0..emission.add.len()).map(|row| rows(&emission.add, &(row..row + 1))).collect();
         // Nothing is lost or changed, and a stable sort of it is what comes out.
         made.sort_by_key(|row| row.times[0]);

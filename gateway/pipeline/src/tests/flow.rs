@@ -158,7 +158,9 @@ impl Street {
         }
         self.out.extend(self.flow.outbox.drain(..).map(|leaving| match leaving {
             Leaving::Batch(batch) => batch,
-            Leaving::State { .. } | Leaving::Forget { .. } => panic!("these plugins have no state"),
+            Leaving::State { .. } | Leaving::Forget { .. } | Leaving::Bundle(_) => {
+                panic!("these plugins have no state, and nobody asked for bundles")
+            }
         }));
     }
 

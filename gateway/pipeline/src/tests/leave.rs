@@ -109,6 +109,7 @@ fn the_removed_gives_its_last_word_and_is_forgotten() {
             Leaving::Batch(batch) => batch.stream.as_str(),
             Leaving::State { .. } => "state",
             Leaving::Forget { .. } => "forget",
+            Leaving::Bundle(_) => "bundle",
         })
         .collect();
     assert_eq!(streams, ["last word", "forget", "meter"]);

@@ -255,7 +255,7 @@ impl Street {
     pub(super) fn states(&self) -> BTreeMap<Name, Arc<[u8]>> {
         let state = |leaving: &Leaving| match leaving {
             Leaving::State { plugin, bytes } => Some((plugin.clone(), Arc::clone(bytes))),
-            Leaving::Batch(_) | Leaving::Forget { .. } => None,
+            Leaving::Batch(_) | Leaving::Forget { .. } | Leaving::Bundle(_) => None,
         };
         self.out.iter().filter_map(state).collect()
     }
@@ -315,6 +315,7 @@ proptest! {
                     kept = seen;
                 }
                 Leaving::Forget { .. } => prop_assert!(false, "it was not removed"),
+                Leaving::Bundle(_) => prop_assert!(false, "none was asked for"),
                 Leaving::Batch(batch) => {
                     let_out += batch.readings.len() as u64;
                 }

@@ -174,6 +174,7 @@ async fn two_plugins_of_one_name_are_refused() {
         plugins: vec![twice.clone(), twice],
         host: curb_pipeline::HostCommand::default(),
         cache: std::path::PathBuf::new(),
+        bundles: None,
         policy: curb_pipeline::Policy::default(),
         state_every: curb_pipeline::STATE_EVERY,
     };

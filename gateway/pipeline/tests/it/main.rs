@@ -16,6 +16,7 @@ mod hostile;
 mod life;
 mod newer;
 mod rig;
+mod runner;
 mod shapes;
 mod standard;
 mod state;

@@ -9,7 +9,8 @@ use curb_model::{
     Batch, Class, Glob, HubClock, HubTime, Name, Point, PointName, PointSet, Reading, Sample, Stream, Value, ValueType,
 };
 use curb_pipeline::{
-    Config, Engine, Health, HostCommand, Leaving, Limits, OnFailure, Pipeline, PluginConfig, Policy, STATE_EVERY,
+    Bundle, Config, Engine, Health, HostCommand, Leaving, Limits, OnFailure, Pipeline, PluginConfig, Policy,
+    STATE_EVERY,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -26,6 +27,9 @@ pub(crate) struct Rig {
     cache: TempDir,
     /// What plugins have given out for the next run.
     pub(crate) states: States,
+    /// What was made of what they could not handle.
+    pub(crate) bundles: Vec<Bundle>,
+    policy: Policy,
 }
 
 /// What is kept between runs.
@@ -52,7 +56,7 @@ pub(crate) fn plugin(name: &str, file: &str, points: &str, settings: serde_json:
     }
 }
 
-fn point(name: &str) -> Arc<Point> {
+pub(crate) fn point(name: &str) -> Arc<Point> {
     let name = PointName::parse(name).unwrap();
     let stream = Stream::device(name.owner());
     Arc::new(Point { name, stream, class: Class::Data, unit: None, value_type: ValueType::F64, range: None })
@@ -65,7 +69,7 @@ impl Rig {
 
     /// With a host that waits behind this socket.
     pub(crate) fn start_behind(plugins: Vec<PluginConfig>, socket: &Path) -> Self {
-        Self::begin(plugins, States::new(), Some(socket), HubTime::ZERO)
+        Self::begin(Policy::default(), plugins, States::new(), Some(socket), HubTime::ZERO)
     }
 
     /// Where an earlier run has stopped.
@@ -75,25 +79,30 @@ impl Rig {
 
     /// On a hub that has run for so long.
     pub(crate) fn start_at(plugins: Vec<PluginConfig>, states: States, now: HubTime) -> Self {
-        Self::begin(plugins, states, None, now)
+        Self::begin(Policy::default(), plugins, states, None, now)
     }
 
-    fn begin(plugins: Vec<PluginConfig>, states: States, socket: Option<&Path>, now: HubTime) -> Self {
+    /// Where not all may leave the hub.
+    pub(crate) fn start_under(policy: Policy, plugins: Vec<PluginConfig>) -> Self {
+        Self::begin(policy, plugins, States::new(), None, HubTime::ZERO)
+    }
+
+    fn begin(policy: Policy, plugins: Vec<PluginConfig>, states: States, socket: Option<&Path>, now: HubTime) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let clock = HubClock::starting_at(now);
         let points: PointSet = ["meter/power", "meter/volts", "air/pm", "air/text"].map(point).into_iter().collect();
         let (input, to_pipeline) = mpsc::channel(16);
         let (from_pipeline, output) = mpsc::channel(16);
-        let mut config = config(plugins, &cache);
+        let mut config = config(plugins, &cache, policy.clone());
         config.host.socket = socket.map(Path::to_owned);
         let before = states.clone();
         let pipeline =
             Pipeline::start(config, points.clone(), clock.clone(), before, to_pipeline, from_pipeline).unwrap();
-        Self { pipeline, clock, input: Some(input), output, points, cache, states }
+        Self { pipeline, clock, input: Some(input), output, points, cache, states, bundles: Vec::new(), policy }
     }
 
     pub(crate) fn apply(&self, plugins: Vec<PluginConfig>) {
-        self.pipeline.apply(config(plugins, &self.cache), self.points.clone()).unwrap();
+        self.pipeline.apply(config(plugins, &self.cache, self.policy.clone()), self.points.clone()).unwrap();
     }
 
     pub(crate) fn reading(&self, name: &str, sample: Sample) -> Reading {
@@ -119,6 +128,7 @@ impl Rig {
                 }
                 Ok(Some(Leaving::State { plugin, bytes })) => drop(self.states.insert(plugin, bytes)),
                 Ok(Some(Leaving::Forget { plugin })) => drop(self.states.remove(&plugin)),
+                Ok(Some(Leaving::Bundle(bundle))) => self.bundles.push(*bundle),
                 Ok(None) => panic!("the pipeline ended: {:?}", self.pipeline.health()),
                 Err(_) => panic!("nothing came: {:?}", self.pipeline.health()),
             }
@@ -157,7 +167,17 @@ impl Rig {
     }
 
     /// And what the next run is to start with.
-    pub(crate) async fn end_with_states(mut self) -> (Vec<Batch>, States) {
+    pub(crate) async fn end_with_states(self) -> (Vec<Batch>, States) {
+        let (rest, states, _) = self.drain().await;
+        (rest, states)
+    }
+
+    /// Ends the input and gives what was made of what plugins could not handle.
+    pub(crate) async fn end_with_bundles(self) -> Vec<Bundle> {
+        self.drain().await.2
+    }
+
+    async fn drain(mut self) -> (Vec<Batch>, States, Vec<Bundle>) {
         drop(self.input.take());
         let mut rest = Vec::new();
         let drain = async {
@@ -169,17 +189,23 @@ impl Rig {
                     }
                     Leaving::State { plugin, bytes } => drop(self.states.insert(plugin, bytes)),
                     Leaving::Forget { plugin } => drop(self.states.remove(&plugin)),
+                    Leaving::Bundle(bundle) => self.bundles.push(*bundle),
                 }
             }
             self.pipeline.join().await;
         };
         tokio::time::timeout(PATIENCE, drain).await.expect("the pipeline ends after its input");
-        (rest, self.states)
+        (rest, self.states, self.bundles)
     }
 }
 
-fn config(plugins: Vec<PluginConfig>, cache: &TempDir) -> Config {
-    let host = HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), socket: None };
-    let cache = cache.path().join("components");
-    Config { plugins, host, cache, policy: Policy::default(), state_every: STATE_EVERY }
+/// The host of this crate's tests.
+pub(crate) fn host() -> HostCommand {
+    HostCommand { exe: PathBuf::from(env!("CARGO_BIN_EXE_pipeline-test-host")), socket: None }
+}
+
+fn config(plugins: Vec<PluginConfig>, cache: &TempDir, policy: Policy) -> Config {
+    let host = host();
+    let (bundles, cache) = (Some(cache.path().join("bundles")), cache.path().join("components"));
+    Config { plugins, host, cache, bundles, policy, state_every: STATE_EVERY }
 }

@@ -4,6 +4,7 @@
 
 mod air;
 mod aside;
+mod author;
 mod bestiary;
 mod cards;
 mod clock;

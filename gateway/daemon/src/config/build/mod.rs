@@ -74,6 +74,7 @@ pub(super) fn build(root: &Node, surroundings: Surroundings, report: &mut Report
         // What is wrong with it is reported.
         state_every: all_plugins.state_every.unwrap_or(curb_pipeline::STATE_EVERY),
         cache: paths.as_ref().unwrap_or(&fixed::default_paths()).cache.join("plugins"),
+        bundles: Some(paths.as_ref().unwrap_or(&fixed::default_paths()).state.join(crate::plugin::bundle::FOLDER)),
     };
     let points = PointSet::default().and(point::all(&field.source)).with_usages(point::usages(&field.source));
 

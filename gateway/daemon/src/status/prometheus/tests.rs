@@ -52,6 +52,7 @@ fn report() -> Report {
         state_bytes: 309,
         states_written: 310,
         states_lost: 311,
+        bundle: None,
         metrics: [("a \"b\" \\ c\nd".to_owned(), 308.5)].into(),
     };
     Report {
