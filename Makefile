@@ -1,10 +1,13 @@
 # Everything starts here: `make demo`, `make test`, `make lint`, `make bench`. `make help` lists them.
-# FOR=forever (or a number of seconds) is for the demo; FOR=1h, SEED=7 and BROKER=mqtt5 for the soak.
+# FOR=forever (or a number of seconds) is for the demo, and PLUGIN=mine.wasm POINTS='charger/*' SETTINGS='{ every = "10s" }'; FOR=1h, SEED=7 and BROKER=mqtt5 for the soak.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 FOR ?=
+PLUGIN ?=
+POINTS ?=
+SETTINGS ?=
 COMPONENTS := plugins/target/components
 
 DESTDIR ?=
@@ -29,8 +32,9 @@ plugins: ## build the plugins into components
 examples: needs ## build the example plugin in Rust, C and JavaScript (IN=python)
 	plugins/examples/build $(IN)
 
-demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever)
-	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR))
+demo: build ## a street in a process, on real protocols; ends by itself in under two minutes (FOR=forever PLUGIN=mine.wasm)
+	@target/debug/street demo --plugin $(COMPONENTS)/deadband.wasm $(if $(FOR),--for $(FOR)) $(if $(PLUGIN),--own '$(PLUGIN)') \
+		$(if $(POINTS),--own-points '$(POINTS)') $(if $(SETTINGS),--own-settings '$(SETTINGS)')
 
 soak: needs build ## SIGKILL for daemon, plugin host and broker at random moments; the ledger closes (FOR=1h SEED= BROKER=mqtt5|rumqttd)
 	@if [[ $(BROKER) != mosquitto ]]; then \

@@ -187,7 +187,7 @@ pub(crate) enum Command {
     /// What the queue holds, and what the core refused and is set aside
     #[command(subcommand)]
     Store(StoreCommand),
-    /// What an author does with a plugin: run it over readings, do once more what it could not handle, measure it
+    /// What an author does with a plugin: begin it, build it, test it, look into it, run it over readings, measure it
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Print shell completions
@@ -197,10 +197,18 @@ pub(crate) enum Command {
     },
     /// The plugins' process; started by `curb run`, never by hand
     #[command(hide = true)]
-    PluginHost,
+    PluginHost {
+        /// Read debug information and tell all of a trap: for the tools of authors, never on a hub
+        #[arg(long)]
+        explain: bool,
+    },
     /// The compiler of plugins; started by `curb run`, never by hand
     #[command(hide = true)]
-    PluginCompile,
+    PluginCompile {
+        /// As for the plugins' process
+        #[arg(long)]
+        explain: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

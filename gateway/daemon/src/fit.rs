@@ -51,6 +51,11 @@ pub(crate) fn of(loaded: &Loaded) -> Unfit {
     unfit
 }
 
+/// Why this schema of settings cannot be used, if it cannot.
+pub(crate) fn unusable(schema: &Value) -> Option<String> {
+    compile(schema, &mut Schemas::new()).err()
+}
+
 /// The schema, ready for use in `schemas`; or why it cannot be used.
 fn compile(schema: &Value, schemas: &mut Schemas) -> Result<SchemaIndex, String> {
     let bad = |why: CompileError| format!("the schema of its settings cannot be used: {why}");

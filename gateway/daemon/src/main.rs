@@ -2,7 +2,7 @@
 //!
 //! This file decides nothing: it reads the command line, starts the runtime, and hands over. `run` is the daemon,
 //! `assemble` its only wiring, `config` its settings; `command` carries out what the core asks for; `ask`, `show` and `profiles`
-//! have the commands that look, `stored` those about what the queue holds, `tools` those of the installer.
+//! have the commands that look, `stored` those about what the queue holds, `tools` those of the installer, `plugin` those of authors of plugins.
 
 mod ask;
 mod assemble;
@@ -52,10 +52,15 @@ const LEFT_BEHIND: Duration = Duration::from_millis(100);
 fn main() -> ExitCode {
     private::begin();
     let command = Cli::parse().command;
-    if matches!(command, Command::PluginHost) {
+    if let Command::PluginHost { explain } | Command::PluginCompile { explain } = command
+        && explain
+    {
+        curb_pipeline::explain_traps();
+    }
+    if matches!(command, Command::PluginHost { .. }) {
         return curb_pipeline::plugin_host();
     }
-    if matches!(command, Command::PluginCompile) {
+    if matches!(command, Command::PluginCompile { .. }) {
         return curb_pipeline::plugin_compile();
     }
     // One thread: the buses and the store have threads of their own, and a hub has few cores and little memory.
@@ -105,7 +110,7 @@ async fn act(command: Command) -> io::Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "curb", out);
             Ok(exit(FINE))
         }
-        Command::PluginHost | Command::PluginCompile => unreachable!("main has taken it"),
+        Command::PluginHost { .. } | Command::PluginCompile { .. } => unreachable!("main has taken it"),
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::cache::{CODE_MAX, Cache, Place};
-use crate::config::{COMPILER, Engine};
-use crate::host::{CODE, Order, REFUSED};
+use crate::config::{COMPILER, EXPLAIN, Engine};
+use crate::host::{CODE, Order, REFUSED, explains};
 use crate::link::{Message, Slot};
 
 /// What the compiler says when it dies is one line; a longer text is cut.
@@ -131,6 +131,7 @@ async fn code(program: &Path, cache: Cache, recipe: &Recipe) -> Compiled {
 async fn compile(program: &Path, recipe: &Recipe) -> Compiled {
     let mut child = Command::new(program)
         .arg(COMPILER)
+        .args(explains().then_some(EXPLAIN))
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

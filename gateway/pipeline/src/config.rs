@@ -37,6 +37,9 @@ pub(crate) const HOST: &str = "plugin-host";
 /// The argument that makes it a compiler; it must end in [`plugin_compile`](crate::plugin_compile).
 pub(crate) const COMPILER: &str = "plugin-compile";
 
+/// What host and compiler are told behind it by a process that explains traps ([`explain_traps`](crate::explain_traps)).
+pub(crate) const EXPLAIN: &str = "--explain";
+
 /// Where the plugin host comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCommand {

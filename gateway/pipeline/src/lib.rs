@@ -19,6 +19,8 @@
 //! | `state`, `wear` | what a plugin must not forget, as it is kept between runs, and how much of it (pure) |
 //! | `policy`, `gather` | behind them: what may leave the hub, and how much of it in one message (pure) |
 //! | `manifest` | what a component says of itself (pure) |
+//! | `anatomy`, `strip` | what a component is made of, and the same without what only its author needs (pure) |
+//! | `examine` | what shows of a component file without running it |
 //! | `lines` | how much of a plugin's log is logged |
 //! | `link`, `codec` | frames between parent and child |
 //! | `process`, `pipeline` | the child as a process, the task, the front |
@@ -31,6 +33,7 @@
 //! Deliberately absent: native plugins, plugins that see another plugin's points, and anything that could keep a reading
 //! from passing because no plugin is configured: then there is no child at all.
 
+mod anatomy;
 mod bisect;
 mod bundle;
 mod cache;
@@ -41,6 +44,7 @@ mod compile;
 mod component;
 mod config;
 mod error;
+mod examine;
 mod flow;
 mod gather;
 mod health;
@@ -56,21 +60,25 @@ mod process;
 mod runner;
 mod stage;
 mod state;
+mod strip;
 mod wear;
 
 #[cfg(test)]
 mod tests;
 
+pub use anatomy::{Anatomy, Objection, World};
 pub use bundle::{Bundle, Call, LeftOut};
 pub use config::{
     COMPONENT_SIZE_MOST, Config, Engine, HOLD_READINGS, HostCommand, Limits, OnFailure, PluginConfig, STATE_EVERY,
 };
 pub use error::{EngineError, Error};
+pub use examine::{Examined, Refused, examine};
 pub use health::{Health, PluginHealth, PluginState};
 #[doc(hidden)]
 pub use host::confine;
 pub use host::{
-    Alone, Inspected, Instance, Measured, Rows, inspect, inspect_within, measure, plugin_compile, plugin_host,
+    Alone, Inspected, Instance, Measured, Rows, explain_traps, inspect, inspect_within, measure, plugin_compile,
+    plugin_host,
 };
 pub use leaving::Leaving;
 pub use manifest::{Manifest, ManifestError};
@@ -78,3 +86,4 @@ pub use pipeline::Pipeline;
 pub use policy::{Policy, Text};
 pub use runner::{Runner, RunnerError, Said};
 pub use state::{Ids, Saved};
+pub use strip::strip;

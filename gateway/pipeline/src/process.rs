@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use crate::config::{HOST, HostCommand};
+use crate::config::{EXPLAIN, HOST, HostCommand};
+use crate::host::explains;
 use crate::link::{FromHost, LinkError, take_frame};
 
 /// Time for the host to end by itself at the end of its input: a call in progress ends by its own limit.
@@ -57,6 +58,7 @@ impl Process {
         }
         let mut child = Command::new(&command.exe)
             .arg(HOST)
+            .args(explains().then_some(EXPLAIN))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())

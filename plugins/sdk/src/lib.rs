@@ -41,6 +41,8 @@ pub mod manifest;
 mod names;
 mod out;
 mod pack;
+#[cfg(target_arch = "wasm32")]
+mod panic;
 mod rows;
 mod settings;
 mod setup;
@@ -146,6 +148,8 @@ pub mod glue {
     /// # Errors
     /// The plugin says that a setting is wrong.
     pub fn init<P: Filter>(slot: &mut Option<P>, setup: RawSetup) -> Result<Plan, String> {
+        #[cfg(target_arch = "wasm32")]
+        crate::panic::tell();
         let plugin = slot.insert(P::init(&Setup::new(setup))?);
         Ok(Plan { tick_ms: plugin.tick_ms() })
     }

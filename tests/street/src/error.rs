@@ -62,6 +62,14 @@ pub enum Error {
     /// Key and certificate do not serve.
     #[error("serve TLS")]
     Tls(#[from] rustls::Error),
+    /// A plugin of somebody's own is to see what the demo has not, or has for its own plugin.
+    #[error("let a plugin see {points}: the devices that are free for it are {devices}")]
+    Guest {
+        /// What it is to see.
+        points: String,
+        /// What it can see.
+        devices: String,
+    },
     /// A binary is not where it should be.
     #[error("find the program {name}: it is neither in ${variable} nor at {}; build it with `cargo build -p {name}`", looked.display())]
     NoProgram {

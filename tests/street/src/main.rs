@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use street::demo::{self, Length, Options, Outcome};
+use street::demo::{self, Guest, Length, Options, Outcome};
 use street::soak::{self, Kind, Report, Span};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -32,6 +32,15 @@ enum Command {
         length: Length,
         #[command(flatten)]
         parts: Parts,
+        /// A plugin of your own, in the street beside the demo's.
+        #[arg(long, value_name = "FILE")]
+        own: Option<PathBuf>,
+        /// The points that it sees: of a device of the street without deadband.
+        #[arg(long, value_name = "GLOB", default_value = "charger/*", requires = "own")]
+        own_points: String,
+        /// Its settings, as a TOML value: { every = "10s" }.
+        #[arg(long, value_name = "TOML", requires = "own")]
+        own_settings: Option<String>,
     },
     /// The demo's street, and SIGKILL for the daemon, its plugin host and the broker at random moments; the judge has the
     /// last word.
@@ -85,9 +94,10 @@ fn main() -> ExitCode {
         installed.map_err(|_| "a TLS provider was installed before ours")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         Ok(match command {
-            Command::Demo { length, parts } => {
+            Command::Demo { length, parts, own, own_points: points, own_settings: settings } => {
                 let [curb, depot, plugin] = parts.find()?;
-                Done::Demo(runtime.block_on(demo::run(Options { length, curb, depot, plugin }))?)
+                let guest = own.map(|component| Guest { component, points, settings });
+                Done::Demo(runtime.block_on(demo::run(Options { length, curb, depot, plugin, guest }))?)
             }
             Command::Soak { length, seed, broker, parts } => {
                 let [curb, depot, plugin] = parts.find()?;

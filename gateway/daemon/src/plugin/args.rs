@@ -9,6 +9,25 @@ use clap::{Args, Subcommand, ValueEnum};
 /// `curb plugin`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Begin a plugin: a folder with a project in Rust that builds and passes its tests
+    #[command(after_help = "Examples:\n  curb plugin new quiet-nights\n  curb plugin new --stateful cycles\n\n\
+        The last part of the path is the plugin's name. Without --sdk the author's crate is written beside the project, as it is \
+        in this curb, so that the project needs neither curb's sources nor this machine.")]
+    New(NewArgs),
+    /// Build a plugin's component, and a second one with debug information that stays on this machine
+    #[command(after_help = "Examples:\n  curb plugin build\n  curb plugin build quiet-nights\n\n\
+        Wants Rust with the target wasm32-unknown-unknown, and says how to get it. CARGO_NET_OFFLINE=true keeps cargo from the \
+        network.\nExits 1 if it does not build, or no hub would run what was built.")]
+    Build(BuildArgs),
+    /// Test a plugin: its own tests, then the component over each tests/NAME.in, which must give tests/NAME.out
+    #[command(after_help = "Examples:\n  curb plugin test\n  curb plugin test quiet-nights --bless\n\n\
+        tests/NAME.in and NAME.out are what `curb plugin run` takes and gives; tests/NAME.json, if it is there, has the settings.\n\
+        Exits 1 if a test fails.")]
+    Test(TestArgs),
+    /// Show what a component is, what it asks for, and what a hub would refuse; runs nothing of it
+    #[command(after_help = "Examples:\n  curb plugin inspect quiet-nights.wasm\n  \
+        curb plugin inspect quiet-nights.wasm --json | jq .sizes\n\nExits 1 if a hub would refuse it.")]
+    Inspect(InspectArgs),
     /// Run one plugin over readings from standard input, as a hub would; what passes goes to standard output
     #[command(after_help = "Examples:\n  echo 20.5 | curb plugin run mine.wasm\n  \
         curb plugin run guard.wasm --settings '{\"points\":{\"meter/power\":{\"max\":5000}}}' < readings.jsonl\n  \
@@ -35,6 +54,48 @@ pub(crate) enum PluginCommand {
         100 rows, or the plugin cannot handle them."
     )]
     Bench(BenchArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NewArgs {
+    /// The folder, which must not be there yet; its last part is the plugin's name
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+    /// It remembers over restarts
+    #[arg(long)]
+    pub(crate) stateful: bool,
+    /// Where the author's crate is, for those who change it: plugins/sdk of a checkout
+    #[arg(long, value_name = "PATH")]
+    pub(crate) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BuildArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TestArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Write what comes out to tests/NAME.out, in place of what should
+    #[arg(long)]
+    pub(crate) bless: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InspectArgs {
+    /// The component's file
+    pub(crate) component: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,18 +1,24 @@
 //! `curb plugin`: what an author does with a plugin before a hub has it, and with what a hub says of it.
 //!
 //! ```text
+//! new ──► a project ──► build (toolchain finds the compiler) ──► NAME.wasm, NAME.debug.wasm ──► inspect, test, run
 //! lines ──► input ──► batches ──► the pipeline's runner ──► batches ──► lines
 //! bundle ───────────────────────────┘   │ host: `curb plugin-host`
 //! ```
 //!
-//! The plugin runs in the child process that a hub has for it. Deliberately absent: a running daemon, which none of this needs.
+//! The plugin runs in the child process that a hub has for it. Deliberately absent: a running daemon, which none of this needs, and
+//! a compiler of our own: cargo builds.
 
 pub(crate) mod args;
 mod bench;
+mod build;
 pub(crate) mod bundle;
 mod input;
+mod inspect;
+mod new;
 mod replay;
 mod run;
+mod test;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -74,7 +80,13 @@ impl Error {
 
 /// Does what the command line says. An error means that nobody reads our output any more.
 pub(crate) async fn run(command: PluginCommand, out: &mut impl Write) -> io::Result<ExitCode> {
+    // Here whoever looks has built the component, or might: a trap is told with all that is known of it.
+    curb_pipeline::explain_traps();
     let (done, json) = match command {
+        PluginCommand::New(args) => return new::run(&args, out),
+        PluginCommand::Build(args) => return build::run(&args, out),
+        PluginCommand::Test(args) => return test::run(&args, out),
+        PluginCommand::Inspect(args) => return inspect::run(&args, out),
         // What goes wrong is no reading: the next plugin in the shell's pipe reads standard output.
         PluginCommand::Run(args) => (run::run(&args, out).await, false),
         PluginCommand::Replay(args) => (replay::run(&args, out).await, args.json),
@@ -99,7 +111,7 @@ impl HowArgs {
         let limits = Limits::default();
         Ok(PluginConfig {
             name,
-            component,
+            component: build::with_lines(component),
             points: points.map_err(|source| Error::Option { option: "points", source })?,
             settings: settings(self.settings.as_deref()).map_err(Error::Settings)?,
             seed: SEED.to_vec(),

@@ -48,7 +48,9 @@ fn tell(bundle: &Bundle, trouble: Option<(String, String)>, json: bool, out: &mu
         state_left_out: bool,
     }
     let here = trouble.as_ref().map(|(word, detail)| (word.as_str(), detail.as_str()));
-    let same = here == Some((bundle.word.as_str(), bundle.detail.as_str()));
+    // Here the functions that led there may stand behind it.
+    let first = |(word, detail): (_, &str)| (word, detail.lines().next().unwrap_or_default().to_owned());
+    let same = here.map(first) == Some((bundle.word.as_str(), bundle.detail.clone()));
     let left_out = bundle.left_out;
     if json {
         let (word, detail) = here.unzip();

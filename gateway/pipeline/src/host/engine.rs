@@ -2,10 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wasmtime::{Config, Engine, ResourceLimiter, Store};
+use wasmtime::{Config, Engine, ResourceLimiter, Store, WasmBacktraceDetails};
 
 use crate::config::Engine as Kind;
 use crate::host::guest::Guest;
+use crate::host::why;
 
 /// The interpreter's code, for this machine's width and order of bytes.
 const PULLEY: &str = match (cfg!(target_pointer_width = "64"), cfg!(target_endian = "little")) {
@@ -67,6 +68,12 @@ fn config(kind: Kind, memory: u64) -> wasmtime::Result<Config> {
         .memory_may_move(false)
         // The same NaN on every hub: a replay gives the same bits.
         .cranelift_nan_canonicalization(true)
+        // Never by an environment variable: what reads debug information reads what a stranger wrote.
+        .wasm_backtrace_details(if why::explains() {
+            WasmBacktraceDetails::Enable
+        } else {
+            WasmBacktraceDetails::Disable
+        })
         .concurrency_support(false)
         .gc_support(false)
         .wasm_gc(false)

@@ -37,6 +37,8 @@ pub(super) struct Guest {
     metrics: BTreeMap<String, (bool, f64)>,
     calls: u32,
     lines: u32,
+    /// The last line at level `error` of this call, logged or not: of a plugin that panics, where and why.
+    last_error: Option<String>,
 }
 
 /// Which ids a plugin's own points get.
@@ -49,7 +51,18 @@ pub(super) struct OwnIds {
 
 impl Guest {
     pub(super) fn new(usage: Usage, slot: Slot, outlet: Outlet, ids: OwnIds, declared: Vec<Declared>) -> Self {
-        Self { usage, slot, outlet, ids, declared, declaring: true, metrics: BTreeMap::new(), calls: 0, lines: 0 }
+        Self {
+            usage,
+            slot,
+            outlet,
+            ids,
+            declared,
+            declaring: true,
+            metrics: BTreeMap::new(),
+            calls: 0,
+            lines: 0,
+            last_error: None,
+        }
     }
 
     /// After a call of the plugin: what it counted, and the lines that were too many. The next call starts afresh.
@@ -57,11 +70,16 @@ impl Guest {
         if let Some(more) = self.lines.checked_sub(LOG_LINES).filter(|more| *more > 0) {
             self.say(log::Level::Warn, format!("{more} more lines in this call were not logged"));
         }
-        (self.calls, self.lines) = (0, 0);
+        (self.calls, self.lines, self.last_error) = (0, 0, None);
         std::mem::take(&mut self.metrics)
             .into_iter()
             .map(|(name, (adds, value))| Metric { name, adds, value })
             .collect()
+    }
+
+    /// What it said last, if it said that something is wrong. Asked before the call is ended.
+    pub(super) fn last_error(&mut self) -> Option<String> {
+        self.last_error.take()
     }
 
     fn say(&self, level: log::Level, text: String) {
@@ -122,8 +140,11 @@ impl log::Host for Guest {
     fn log(&mut self, level: log::Level, mut message: String) -> wasmtime::Result<()> {
         self.count_call()?;
         self.lines += 1;
+        message.truncate(message.floor_char_boundary(LOG_BYTES));
+        if level == log::Level::Error {
+            self.last_error = Some(message.clone());
+        }
         if self.lines <= LOG_LINES {
-            message.truncate(message.floor_char_boundary(LOG_BYTES));
             self.say(level, message);
         }
         Ok(())

@@ -18,6 +18,7 @@ mod engine;
 mod guest;
 mod plugin;
 mod ticker;
+mod why;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -39,6 +40,8 @@ use crate::host::plugin::Question;
 pub(crate) use crate::host::plugin::TICK_LEAST_MS;
 pub use crate::host::plugin::measure::{Measured, measure};
 use crate::host::ticker::Ticker;
+pub use crate::host::why::explain_traps;
+pub(crate) use crate::host::why::explains;
 use crate::link::{FromHost, LinkError, Load, Message, Refusal, Slot, ToHost, read_frame};
 use crate::manifest::{self, Manifest};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::error::Context as _;
-use wasmtime::{Engine, Store, Trap};
+use wasmtime::{Engine, Store};
 
 use crate::chain::Emission;
 use crate::columns::Columns;
@@ -21,6 +21,7 @@ use crate::host::deserialize::deserialize;
 use crate::host::engine::{self, Usage};
 use crate::host::guest::{Guest, OwnIds};
 use crate::host::ticker::Clock;
+use crate::host::why::{bounded, why};
 use crate::link::{Declared, FromHost, Load, Now, Refusal};
 use crate::state::{SNAPSHOT_MAX, Saved};
 
@@ -171,12 +172,12 @@ impl Plugin<'_> {
                 FromHost::Refused { slot, refusal: Refusal::Settings, text: bounded(text) }
             }
             Ok(Err(Refused::State(text))) => FromHost::Unrestored { slot, text: bounded(text) },
-            Err(error) => FromHost::Trapped { slot, text: why("init", &error, limit) },
+            Err(text) => FromHost::Trapped { slot, text },
         }
     }
 
     /// A fresh instance that was initialized and has its state again, all within the limit.
-    fn instantiate(&mut self, limit: Duration, state: Option<Saved>) -> wasmtime::Result<Result<Live, Refused>> {
+    fn instantiate(&mut self, limit: Duration, state: Option<Saved>) -> Result<Result<Live, Refused>, String> {
         let load = &self.load;
         let usage = Usage::new(load.memory);
         let ids = OwnIds { known: load.own.clone(), first: load.first_own };
@@ -184,7 +185,8 @@ impl Plugin<'_> {
         let mut store = engine::store(self.engine, guest);
         store.set_epoch_deadline(Clock::epochs(limit));
         let running = self.clock.run();
-        let instance = self.linked.pre.instantiate(&mut store)?;
+        let instance = self.linked.pre.instantiate(&mut store);
+        let instance = instance.map_err(|error| why("init", &error, limit, None))?;
         let world = |error| Refused::World(format!("{error:#}"));
         let transform = match self.linked.transform.load(&mut store, &instance) {
             Ok(transform) => transform,
@@ -200,9 +202,10 @@ impl Plugin<'_> {
             inputs: load.inputs.iter().map(point).collect(),
             seed: load.seed.clone(),
         };
-        let plan = match transform.call_init(&mut store, &setup)? {
-            Ok(plan) => plan,
-            Err(text) => return Ok(Err(Refused::Settings(text))),
+        let plan = match transform.call_init(&mut store, &setup) {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(text)) => return Ok(Err(Refused::Settings(text))),
+            Err(error) => return Err(why("init", &error, limit, store.data_mut().last_error())),
         };
         if (1..TICK_LEAST_MS).contains(&plan.tick_ms) {
             let text = format!("asks for ticks each {} ms, expected {TICK_LEAST_MS} or more", plan.tick_ms);
@@ -217,7 +220,10 @@ impl Plugin<'_> {
             match exports.call_restore(&mut store, &state) {
                 Ok(Ok(())) => {}
                 Ok(Err(text)) => return Ok(Err(Refused::State(text))),
-                Err(error) => return Ok(Err(Refused::State(why("restore", &error, limit)))),
+                Err(error) => {
+                    let said = store.data_mut().last_error();
+                    return Ok(Err(Refused::State(why("restore", &error, limit, said))));
+                }
             }
         }
         drop(running);
@@ -236,11 +242,12 @@ impl Plugin<'_> {
         let running = self.clock.run();
         let result = transform.call_process(&mut *store, now, &columns.into());
         drop(running);
+        let said = store.data_mut().last_error();
         let metrics = store.data_mut().end_call();
         let emission: Emission = match result {
             Ok(Ok(emission)) => emission.into(),
             Ok(Err(text)) => return FromHost::Declined { slot, text: bounded(text) },
-            Err(error) => return self.trapped(why("process", &error, limit)),
+            Err(error) => return self.trapped(why("process", &error, limit, said)),
         };
         let wanted = state.as_ref().filter(|_| emission.lets_out());
         match wanted.map(|state| take_snapshot(store, state, self.clock, limit)).transpose() {
@@ -264,11 +271,12 @@ impl Plugin<'_> {
         let running = self.clock.run();
         let result = call(store, transform);
         drop(running);
+        let said = store.data_mut().last_error();
         let metrics = store.data_mut().end_call();
         let added: Columns = match result {
             Ok(Ok(added)) => added.into(),
             Ok(Err(text)) => return self.trapped(format!("{name}: {text}")),
-            Err(error) => return self.trapped(why(name, &error, limit)),
+            Err(error) => return self.trapped(why(name, &error, limit, said)),
         };
         let wanted = state.as_ref().filter(|_| !added.is_empty());
         match wanted.map(|state| take_snapshot(store, state, self.clock, limit)).transpose() {
@@ -305,6 +313,7 @@ fn take_snapshot(
     let running = clock.run();
     let result = state.call_snapshot(&mut *store);
     drop(running);
+    let said = store.data_mut().last_error();
     drop(store.data_mut().end_call());
     match result {
         Ok(Ok(saved)) if saved.data.len() <= SNAPSHOT_MAX => {
@@ -312,25 +321,10 @@ fn take_snapshot(
         }
         Ok(Ok(saved)) => Err(format!("snapshot has {} bytes (limit {SNAPSHOT_MAX})", saved.data.len())),
         Ok(Err(text)) => Err(format!("snapshot: {text}")),
-        Err(error) => Err(why("snapshot", &error, limit)),
+        Err(error) => Err(why("snapshot", &error, limit, said)),
     }
 }
 
 const fn millis(ms: u32) -> Duration {
     Duration::from_millis(ms as u64)
-}
-
-/// The cause alone: the engine's whole text is a backtrace of many lines.
-fn why(call: &str, error: &wasmtime::Error, limit: Duration) -> String {
-    let text = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => format!("{call} ran longer than {limit:?}"),
-        _ => format!("{call}: {}", error.root_cause()),
-    };
-    bounded(text)
-}
-
-/// A plugin's words go to the log and to the operator's screen; they need not fill it.
-fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(400));
-    text
 }

@@ -126,7 +126,7 @@ async fn a_tick_comes_although_nothing_is_read() {
 async fn bad_manners_with_time_are_the_plugins_own_affair() {
     for (attack, tick_ms, word, words) in [
         ("tick-spin", 100, "plugin-trapped", "tick ran longer than 250ms"),
-        ("tick-trap", 100, "plugin-trapped", "tick: wasm trap"),
+        ("tick-trap", 100, "plugin-trapped", "tick: panicked at tally/src/lib.rs:"),
         ("tick-error", 100, "plugin-trapped", "tick: not today"),
         ("", 99, "plugin-settings", "asks for ticks each 99 ms, expected 100 or more"),
     ] {
@@ -171,7 +171,7 @@ async fn check_trap(attack: &str, words: &str) {
 async fn what_lets_readings_out_and_cannot_say_its_state_lets_nothing_out() {
     check_trap("snapshot-large", "snapshot has 262145 bytes (limit 262144)").await;
     check_trap("snapshot-error", "snapshot: not today").await;
-    check_trap("snapshot-trap", "snapshot: wasm trap").await;
+    check_trap("snapshot-trap", "snapshot: panicked at tally/src/lib.rs:").await;
     check_trap("snapshot-spin", "snapshot ran longer than 250ms").await;
 }
 
@@ -198,7 +198,7 @@ async fn a_state_that_the_plugin_does_not_take_is_left_and_told() {
     assert_eq!(send(&mut rig, 10).await, [10.0]);
     let (_, states) = rig.end_with_states().await;
     check_lost("restore-error", "not today", states.clone()).await;
-    check_lost("restore-trap", "restore: wasm trap", states.clone()).await;
+    check_lost("restore-trap", "restore: panicked at tally/src/lib.rs:", states.clone()).await;
     check_lost("restore-spin", "restore ran longer than 2s", states.clone()).await;
     let cut = states.into_iter().map(|(name, bytes)| (name, bytes[..bytes.len() - 1].into())).collect();
     check_lost("", "what was kept cannot be read", cut).await;

@@ -15,6 +15,7 @@ mod devices;
 mod disk;
 mod plugins;
 mod policy;
+mod project;
 mod reconnect;
 mod refusals;
 mod serial;

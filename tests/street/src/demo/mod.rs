@@ -4,6 +4,7 @@
 //! `depot ingest` takes in what arrives. After 20 s the core goes away for 10 s; later `curb` is killed and started again.
 //! At the end the judge holds what arrived against what the simulators served.
 
+mod guest;
 mod scene;
 mod script;
 mod settings;
@@ -27,6 +28,7 @@ use crate::judge::{Accepted, Case, Ledger, Verdict, judge};
 use crate::process::{Process, eventually};
 use crate::{Core, CoreFiles, Error, clock};
 
+pub use guest::Guest;
 pub use script::{Length, ParseLengthError};
 
 /// What a SIGKILL may cost: what is in the store's memory (`commit_every`, 1 s), and what is in the channels, in the plugins'
@@ -57,6 +59,8 @@ pub struct Options {
     pub depot: PathBuf,
     /// The deadband plugin, a component.
     pub plugin: PathBuf,
+    /// A plugin beside it that somebody has brought.
+    pub guest: Option<Guest>,
 }
 
 /// What the demo came to.
@@ -89,7 +93,8 @@ pub async fn run(options: Options) -> Result<Outcome, Error> {
 }
 
 async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
-    let Options { length, curb, depot, plugin } = options;
+    let Options { length, curb, depot, plugin, guest } = options;
+    let guest = guest.map(Guest::found).transpose()?;
     let mut table = Table::new(folder);
     table.say("certificates by depot init and depot hub add")?;
     let ca = certificates(&depot, folder).await?;
@@ -108,8 +113,13 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     let scene = Scene::put_up(folder)?;
     table.say(&scene.describe())?;
     let config = folder.join("curb.toml");
-    std::fs::write(&config, scene.settings().to_toml(&url, CORE, &ca, folder, &plugin))
-        .map_err(Error::file(&config))?;
+    let mut settings = scene.settings().to_toml(&url, CORE, &ca, folder, &plugin);
+    if let Some(guest) = &guest {
+        guest.check(scene.points())?;
+        settings += &guest.to_toml();
+        table.say(&format!("{} sees {}: the judge leaves these to the ledger", guest.name(), guest.points))?;
+    }
+    std::fs::write(&config, settings).map_err(Error::file(&config))?;
     let mut show = Show { curb: Daemon::start(&curb, &config, folder)?, ingester, core, table };
     let mut interrupt = Interrupt::new()?;
     show.follow(Script::new(length), &mut interrupt).await?;
@@ -122,10 +132,11 @@ async fn play(options: Options, folder: &Path) -> Result<Verdict, Error> {
     table.say(&scene.describe_line())?;
     table.say("the judge: what arrived against what was served")?;
     let ledger = read_ledger(&depot, folder).await?;
+    let (points, accepted, ledger) = guest::without(guest.as_ref(), scene.points(), ingester.accepted(), ledger);
     Ok(judge(&Case {
-        points: scene.points(),
+        points: &points,
         served: &scene.log().served(),
-        accepted: ingester.accepted(),
+        accepted: &accepted,
         ledger: Some(&ledger),
         lives: curb.lives(),
         forgot_ms: &[],
