@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, EngineWeak};
 
@@ -87,24 +87,42 @@ impl Clock {
 
     fn tick(&self) {
         let mut state = self.lock();
+        let mut over = Instant::now() + EPOCH;
         loop {
+            if state.running == 0 {
+                state = self
+                    .0
+                    .changed
+                    .wait_while(state, |state| state.running == 0 && !state.stopped)
+                    .unwrap_or_else(PoisonError::into_inner);
+                over = Instant::now() + EPOCH;
+            }
+            let rest = over.saturating_duration_since(Instant::now());
             state = self
                 .0
                 .changed
-                .wait_while(state, |state| state.running == 0 && !state.stopped)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = self
-                .0
-                .changed
-                .wait_timeout_while(state, EPOCH, |state| !state.stopped)
+                .wait_timeout_while(state, rest, |state| !state.stopped)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             if state.stopped && state.running == 0 {
                 return;
             }
-            state.engines.iter().filter_map(EngineWeak::upgrade).for_each(|engine| engine.increment_epoch());
+            let (epochs, next) = passed(over, Instant::now());
+            over = next;
+            for engine in state.engines.iter().filter_map(EngineWeak::upgrade) {
+                (0..epochs).for_each(|_| engine.increment_epoch());
+            }
         }
     }
+}
+
+/// How many epochs are over, if the first of them was to be over then, and when the next one is. A busy machine wakes this thread
+/// late, most of all if it is busy with the plugin that is to be stopped: what it was late by must not be the plugin's.
+fn passed(over: Instant, now: Instant) -> (u64, Instant) {
+    let late = now.saturating_duration_since(over);
+    let behind = u32::try_from(late.as_nanos() / EPOCH.as_nanos()).unwrap_or(u32::MAX);
+    let epochs = if now < over { 0 } else { behind.saturating_add(1) };
+    (u64::from(epochs), over + EPOCH * epochs)
 }
 
 /// A plugin is running.
@@ -117,3 +135,6 @@ impl Drop for Running<'_> {
         self.0.0.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
