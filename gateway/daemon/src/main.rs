@@ -50,8 +50,11 @@ use crate::config::Sources;
 const LEFT_BEHIND: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    private::begin();
     let command = Cli::parse().command;
+    // What an author makes is for whoever the author shares a machine with, and for the hub that it is copied to.
+    if !matches!(command, Command::Plugin(_)) {
+        private::begin();
+    }
     if let Command::PluginHost { explain } | Command::PluginCompile { explain } = command
         && explain
     {

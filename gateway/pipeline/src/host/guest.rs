@@ -141,6 +141,10 @@ impl log::Host for Guest {
         self.count_call()?;
         self.lines += 1;
         message.truncate(message.floor_char_boundary(LOG_BYTES));
+        if message.contains(['\n', '\r']) {
+            // One line is one line, also in the log of a hub, where another might be taken for the hub's own.
+            message = message.replace(['\n', '\r'], " ");
+        }
         if level == log::Level::Error {
             self.last_error = Some(message.clone());
         }

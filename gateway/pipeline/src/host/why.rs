@@ -34,7 +34,7 @@ pub(crate) fn explains() -> bool {
 pub(super) fn why(call: &str, error: &wasmtime::Error, limit: Duration, said: Option<String>) -> String {
     let text = match (error.downcast_ref::<Trap>(), said) {
         (Some(Trap::Interrupt), _) => format!("{call} ran longer than {limit:?}"),
-        (Some(Trap::UnreachableCodeReached), Some(said)) => format!("{call}: {}", said.replace('\n', " ")),
+        (Some(Trap::UnreachableCodeReached), Some(said)) => format!("{call}: {said}"),
         // The cause alone: the engine's whole text is a backtrace of many lines.
         _ => format!("{call}: {}", error.root_cause()),
     };
@@ -44,11 +44,18 @@ pub(super) fn why(call: &str, error: &wasmtime::Error, limit: Duration, said: Op
     bounded(frames.unwrap_or_default().iter().flat_map(frame).fold(text, |text, line| text + &line))
 }
 
-/// What the debug information says of a frame: a line for each function that was compiled into it. None without one.
+/// Where the compiler says that its own library is: on no machine, and in nobody's plugin.
+const STD: &str = "/rustc/";
+
+/// What the debug information says of a frame: a line for each function that was compiled into it. None without one, and none of what
+/// stands between a plugin's functions and the trap: std's own.
 fn frame(frame: &FrameInfo) -> impl Iterator<Item = String> {
-    frame.symbols().iter().filter_map(|symbol| {
-        let (file, line) = (symbol.file()?, symbol.line()?);
-        let name = symbol.name().map_or_else(|| "?".to_owned(), |name| format!("{:#}", demangle(name)));
+    // The last is the function itself, of which the component has the whole name; the others were compiled into it.
+    let last = frame.symbols().len().saturating_sub(1);
+    frame.symbols().iter().enumerate().filter_map(move |(place, symbol)| {
+        let (file, line) = (symbol.file().filter(|file| !file.starts_with(STD))?, symbol.line()?);
+        let whole = frame.func_name().filter(|_| place == last);
+        let name = whole.or(symbol.name()).map_or_else(|| "?".to_owned(), |name| format!("{:#}", demangle(name)));
         Some(format!("\n  in {name} ({file}:{line})"))
     })
 }

@@ -73,6 +73,11 @@ fn what_a_plugin_is_shows_without_running_it() {
     }
 }
 
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", told(cause)))
+}
+
 #[test]
 fn what_a_hub_refuses_is_told_with_its_reason_and_all_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,7 +106,7 @@ fn what_a_hub_refuses_is_told_with_its_reason_and_all_at_once() {
         ),
     ];
     for (name, bytes, expected) in cases {
-        let refused: Vec<String> = look(folder.path(), &bytes).refused.iter().map(ToString::to_string).collect();
+        let refused: Vec<String> = look(folder.path(), &bytes).refused.iter().map(|why| told(why)).collect();
         let all = refused.join("; ");
         assert_eq!(refused.is_empty(), expected.is_empty(), "{name}: {all}");
         expected.iter().for_each(|words| assert!(all.contains(words), "{name}: {words:?} in {all:?}"));
